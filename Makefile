@@ -1,0 +1,62 @@
+# What a person does with this repository. `make demo` needs git, make, python3 (3.11 or newer) and python3-venv; nothing else.
+.PHONY: setup setup-dev servers demo test check bench truth killloop powercut outage guard clean
+.DEFAULT_GOAL := setup
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check install --quiet --no-input
+
+# Lengths of the campaigns: make killloop N=50
+N ?=
+SEED ?= 1
+WORKERS ?= 2
+
+setup: $(VENV)/.stamp-setup
+setup-dev: $(VENV)/.stamp-dev
+servers: $(VENV)/.stamp-dev
+	PYTHON=$(PY) bash tests/install_servers.sh
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "edge-gateway wants Python 3.11 or newer; set PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+# The stamp holds until the lock or the project file changes.
+$(VENV)/.stamp-setup: requirements/demo.txt requirements/build.txt pyproject.toml | $(VENV)/bin/python
+	@echo "setting up $(VENV) (once; needs the network)"
+	$(PIP) --require-hashes --only-binary :all: -r requirements/build.txt
+	$(PIP) --require-hashes --only-binary :all: -r requirements/demo.txt
+	$(PIP) --no-deps --no-build-isolation --no-index --editable .
+	touch $@
+
+$(VENV)/.stamp-dev: requirements/dev.txt $(VENV)/.stamp-setup
+	$(PIP) --require-hashes --only-binary :all: -r requirements/dev.txt
+	touch $@
+
+demo: setup
+	$(VENV)/bin/edge-gateway demo $(ARGS)
+
+test: setup-dev servers
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+check: setup-dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy --strict src
+	$(PY) -m pytest -q tests/test_architecture.py tests/test_documents.py
+
+bench: setup-dev
+	$(PY) bench/run.py $(ARGS)
+
+truth killloop outage: servers
+	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
+
+powercut: setup-dev
+	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
+
+guard: setup-dev
+	$(PY) -m pytest -q tests/faults/test_guard.py $(ARGS)
+
+clean:
+	rm -rf $(VENV) .tools .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* htmlcov dist build tests/_out bench/_out
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
