@@ -1,0 +1,154 @@
+"""What intake, shipping, page and command line may ask of a journal; knows no storage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A place in the record: ``seq`` is the number of the next entry to serve or to write, within ``epoch``."""
+
+    epoch: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochInfo:
+    """One epoch as this gateway holds it: entries ``first`` … ``size - 1`` are here, earlier ones were freed."""
+
+    epoch: str
+    first: int
+    size: int
+    closed: bool
+    reason: str  # why it was opened: "new", "damage", "restore", "replacement", "roll-back", "skipped"
+    wall_us: int  # when it was opened
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentInfo:
+    """A sealed segment; ``root`` (hex) is kept when the file is freed."""
+
+    epoch: str
+    first: int
+    count: int
+    root: str
+    size_bytes: int
+    freed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantined:
+    """One thing a sink refused: what, where it came from, and the sink's own words."""
+
+    id: int
+    sink: str
+    epoch: str
+    seq: int
+    line: str
+    reason: str
+    wall_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """What a restart needs: the last snapshot's state and the entries after it (at most one segment)."""
+
+    snapshot: dict[str, Any] | None  # the decoded snapshot entry, its state already resolved from texts
+    entries: Sequence[bytes]  # all entries after the snapshot, in order
+    damaged: str = ""  # why an earlier epoch was moved aside, "" if nothing was
+
+
+class Reader(Protocol):
+    """Reading side: what is returned was committed, and does not change."""
+
+    def epochs(self) -> Sequence[EpochInfo]:
+        """All epochs with entries still here, oldest first; the last one is being written."""
+        ...
+
+    async def read(self, start: Position, *, max_entries: int, max_bytes: int) -> list[bytes]:
+        """Consecutive entries of one epoch from ``start`` on, at least one if one is there; [] at the end.
+
+        Raises JournalDamaged for bytes that fail their hash; KeyError when ``start`` was freed by retention.
+        """
+        ...
+
+    async def config(self, epoch: str, config_seq: int) -> dict[str, Any]:
+        """The resolved configuration (parsed text) that ``config_seq`` names. Raises KeyError if unknown."""
+        ...
+
+    async def text(self, sha256: str) -> bytes:
+        """A content-addressed text. Raises KeyError if it is not here."""
+        ...
+
+    async def segments(self) -> list[SegmentInfo]: ...
+
+
+class Journal(Reader, Protocol):
+    """The one writer's side. All methods are for the event loop; one thread of its own does the disk work."""
+
+    @property
+    def epoch(self) -> str: ...
+
+    @property
+    def next_seq(self) -> int:
+        """The seq of the next entry, counting those handed to ``append`` but not yet durable."""
+        ...
+
+    @property
+    def committed_seq(self) -> int:
+        """Entries below this are durable."""
+        ...
+
+    @property
+    def segment_entries(self) -> int:
+        """Entries a segment holds; the entry whose seq is a multiple of it must be a snapshot."""
+        ...
+
+    def recover(self) -> Recovery: ...
+
+    async def append(self, entries: Sequence[bytes], texts: Sequence[bytes] = (), *, reserve: bool = False) -> None:
+        """Make entries (and before them the texts they name) durable; returns after the fsync.
+
+        ``entries`` continue at ``next_seq`` without holes. ``reserve`` lets violations, commands, ticks and gaps
+        use the reserve when the journal is full. Raises JournalFull (nothing was written; call again later) or
+        JournalDamaged.
+        """
+        ...
+
+    async def new_epoch(self, reason: str) -> None:
+        """Close this epoch for good and open another; the caller appends its snapshot as seq 0."""
+        ...
+
+    def subscribe(self, told: Callable[[str, int, Sequence[bytes]], None]) -> Callable[[], None]:
+        """Call ``told(epoch, first_seq, entries)`` on the loop after each commit; returns the unsubscribe."""
+        ...
+
+    def cursor(self, sink: str) -> Position | None: ...
+
+    async def move_cursor(self, sink: str, to: Position, receipt: dict[str, Any] | None = None) -> None:
+        """Record how far a sink is served; it rides with the next commit (a lost move only repeats deliveries).
+
+        With ``receipt`` (the hub's own word) it is durable on return, and retention may free what it covers.
+        """
+        ...
+
+    async def quarantine_add(self, sink: str, epoch: str, items: Sequence[tuple[int, str, str]]) -> None:
+        """Keep refused items ``(seq, line, reason)``; bounded a sink, the oldest give way and are counted."""
+        ...
+
+    async def quarantine_list(self, sink: str | None = None) -> list[Quarantined]: ...
+
+    async def quarantine_drop(self, ids: Sequence[int]) -> int: ...
+
+    async def heartbeat(self) -> None:
+        """A no-op through the writer thread: returns when it has answered (the watchdog's question)."""
+        ...
+
+    def status(self) -> dict[str, Any]:
+        """JSON-able: epoch, size, bytes, bytes_per_day, autonomy_hours, full, commits, last_commit_us …"""
+        ...
+
+    async def close(self) -> None: ...

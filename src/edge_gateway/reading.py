@@ -1,0 +1,134 @@
+"""Readings as they travel: batches with columns, and gaps; knows nothing of buses, rules or disks.
+
+A reading is one element of a batch's columns, never an object of its own: at 100,000 readings a second an
+object each would cost more than everything else together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+#: Value of a point: a number, or None when there is none. Contacts and flags are 0 and 1.
+Value = float | int | None
+
+GOOD = "good"
+# Reasons are short, stable identifiers; pages and messages translate them. The list is closed on purpose.
+BAD_NO_ANSWER = "bad:no-answer"  # time-out: the device said nothing
+BAD_LINK_DOWN = "bad:link-down"  # the line or connection itself is gone
+BAD_FRAME = "bad:frame"  # something arrived that is no answer
+BAD_REFUSED = "bad:refused"  # the device answered with an exception (2, 3, 4 …)
+BAD_BUSY = "bad:busy"  # exception 6, also after the retry
+BAD_GATEWAY = "bad:gateway"  # exceptions 10, 11: a gateway could not reach the unit behind it
+BAD_SENTINEL = "bad:sentinel"  # the register holds the maker's "no sensor" or "error" value
+BAD_NOT_A_NUMBER = "bad:nan"  # NaN or infinity
+BAD_RANGE = "bad:range"  # outside what the probe can measure
+BAD_MISSING = "bad:missing"  # the message came without this point
+BAD_UNPARSED = "bad:unparsed"  # the message came, this field could not be read
+UNCERTAIN_QUEUED = "uncertain:queued"  # waited at the broker while we were away; no own time
+UNCERTAIN_FUTURE = "uncertain:future"  # its own time lies more than 60 s ahead of ours
+
+QUALITIES = frozenset(
+    {
+        GOOD, BAD_NO_ANSWER, BAD_LINK_DOWN, BAD_FRAME, BAD_REFUSED, BAD_BUSY, BAD_GATEWAY, BAD_SENTINEL,
+        BAD_NOT_A_NUMBER, BAD_RANGE, BAD_MISSING, BAD_UNPARSED, UNCERTAIN_QUEUED, UNCERTAIN_FUTURE,
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """A poll group: what of one device is read together, at one interval.
+
+    ``id`` is ``<device>.<n>``; ``points`` gives the order of every batch's columns; ``interval_us`` is 0 for
+    message groups without ``expect_every_s`` (they have no slots).
+    """
+
+    id: str
+    device: str
+    points: tuple[str, ...]
+    interval_us: int = 0
+    #: True when a value may exceed 2**53 - 1 (64-bit integers): such values are written as strings.
+    wide: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Block:
+    """Register bytes exactly as they came: the evidence under a batch's values. Never altered."""
+
+    unit: int
+    function: int
+    start: int
+    data: bytes  # register bytes only (without byte count); for functions 1 and 2 the packed bits
+    offset_us: int = 0  # when this block's reply arrived, relative to the batch's mono_us (≤ 0)
+
+
+@dataclass(slots=True, kw_only=True)
+class Message:
+    """One MQTT message as it came. ``payload`` in full; the journal keeps up to 4 KiB, beyond that its hash."""
+
+    topic: str
+    payload: bytes
+    packet_id: int = 0
+    duplicate: bool = False
+    #: the message's own zoned time, if it has one (µs UTC)
+    time_us: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Batch:
+    """One poll of a group, or one message: columns, and the raw bytes they came from.
+
+    ``values[i]`` belongs to ``group.points[i]``; ``quality`` is None when all are good. ``mono_us`` and
+    ``wall_us`` are when the (last) answer arrived. ``slot_us`` is the expected instant on the monotonic clock,
+    None where the group has no slots. ``committed`` is called once, after the entry is durable (MQTT: the
+    acknowledgement to the broker).
+    """
+
+    group: Group
+    mono_us: int
+    wall_us: int
+    values: list[Value]
+    quality: list[str] | None = None
+    slot_us: int | None = None
+    blocks: list[Block] = field(default_factory=list)
+    message: Message | None = None
+    committed: Callable[[], None] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class GapOpened:
+    """From ``since_slot_us`` (monotonic) on, slots of these groups pass without batches, for ``reason``.
+
+    Reasons: ``backed-off`` (the unit is rested after failures), ``unreachable`` (the line or broker is gone),
+    ``busy`` (we could not keep the pace), ``silent`` (a message group's expected message did not come),
+    ``journal-full``, ``stopped``, ``killed``, ``power-off``, ``reconfigured``.
+    """
+
+    id: str  # unique within the epoch, e.g. "<group>/<n>"
+    groups: tuple[str, ...]
+    reason: str
+    since_slot_us: int
+    detail: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class GapClosed:
+    """The gap ``id`` ended before ``until_slot_us``: the first slot that is a batch again. ``slots`` were missed."""
+
+    id: str
+    until_slot_us: int
+    slots: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Note:
+    """Something a source wants in the record: ``event`` is a past-tense identifier, ``detail`` JSON-able."""
+
+    event: str
+    detail: dict[str, object] = field(default_factory=dict)
+    committed: Callable[[], None] | None = None
+
+
+#: What a source hands to intake.
+Item = Batch | GapOpened | GapClosed | Note

@@ -1,0 +1,1 @@
+"""The journal's bytes and proofs: entries, leaves and roots; pure."""

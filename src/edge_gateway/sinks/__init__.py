@@ -1,0 +1,1 @@
+"""Where the record is delivered: each sink knows exactly one outside service."""

@@ -1,0 +1,102 @@
+"""The contract between a sink and shipping; knows no sink and no shipping."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from edge_gateway.journal.base import EpochInfo, Reader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Consecutive committed entries of one epoch, exact bytes, ``first`` being the first one's seq."""
+
+    epoch: str
+    first: int
+    entries: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """An item the sink itself refused: the line as sent and the sink's words. It goes to the quarantine."""
+
+    seq: int
+    line: str
+    reason: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """What became of a run: the first ``accepted`` entries are served (delivered, or rejected one by one).
+
+    ``accepted`` may be less than the run: the cursor moves that far and the rest is offered again.
+    ``receipt`` is the hub's own word; without it the hub's cursor never moves.
+    """
+
+    accepted: int
+    rejected: list[Rejected] = field(default_factory=list)
+    receipt: dict[str, Any] | None = None
+    #: why delivery stopped short (clock untrusted, rate limit, …): shown in status; "" when nothing holds
+    held: str = ""
+
+
+class Sink(Protocol):
+    """Anything entries are delivered to, in order.
+
+    ``deliver`` raises Unreachable (keep all, come back after ``retry_after_s`` or the caller's back-off) or
+    NotAuthorised (keep all, alarm, probe slowly). It never drops and never retries by itself.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def max_entries(self) -> int:
+        """Most entries a run should have."""
+        ...
+
+    @property
+    def max_bytes(self) -> int:
+        """Most bytes of entries a run should have."""
+        ...
+
+    async def deliver(self, run: Run, reader: Reader) -> Outcome: ...
+
+    def status(self) -> dict[str, Any]:
+        """JSON-able: what this sink knows of its link (state, last error, counters)."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What the hub says it durably holds of one epoch: entries 0 … size-1 but for declared ``skipped`` ranges."""
+
+    epoch: str
+    size: int
+
+
+class HubLink(Sink, Protocol):
+    """The hub: a sink that remembers, is asked where it stands, and has a live lane beside the ordered one."""
+
+    async def meet(self, epochs: Sequence[EpochInfo]) -> list[Held]:
+        """Open a session and ask the hub's size of each epoch we hold (0 when it has none).
+
+        Raises Unreachable or NotAuthorised. After any SinkError from ``deliver``, shipping meets again first.
+        """
+        ...
+
+    async def declare_skipped(self, epoch: str, first: int, count: int, roots: Sequence[str], reason: str) -> None:
+        """Tell the hub that entries first … first+count-1 are gone for good (whole segments, their kept roots)."""
+        ...
+
+    def offer(self, epoch: str, first: int, entries: Sequence[bytes]) -> None:
+        """Live lane: newly committed entries; bounded, newest wins per point, a violation is never displaced."""
+        ...
+
+    async def run_live(self, reader: Reader) -> None:
+        """Send the live lane until cancelled; link trouble is its own affair. It moves nothing."""
+        ...

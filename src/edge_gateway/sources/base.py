@@ -1,0 +1,44 @@
+"""The contract between a source and intake; knows no source and no intake."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from edge_gateway.reading import Item
+
+
+class Inbox(Protocol):
+    """Bounded hand-over to intake."""
+
+    async def put(self, item: Item) -> None:
+        """Wait for room, then hand over. Order within a source is kept. Never drops."""
+        ...
+
+    def full(self) -> bool:
+        """True while intake cannot take more (journal full or slow): a source then skips slots and opens a gap."""
+        ...
+
+
+class Source(Protocol):
+    """One bus: a serial line, a TCP endpoint, or a broker connection."""
+
+    @property
+    def id(self) -> str:
+        """The bus' identifier."""
+        ...
+
+    async def run(self, inbox: Inbox) -> None:
+        """Read until cancelled. Link trouble is the source's own affair; only programming errors leave."""
+        ...
+
+    def health(self) -> Mapping[str, Any]:
+        """JSON-able counters and states of line and devices, for status, page and metrics."""
+        ...
+
+    def unaccounted_us(self, mono_us: int) -> int:
+        """How long past its own interval the most overdue slot stands without batch or gap, in µs; ≤ 0 when none.
+
+        The watchdog's question: the event loop may turn while a source hangs.
+        """
+        ...
