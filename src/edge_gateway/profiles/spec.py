@@ -9,11 +9,15 @@ from edge_gateway.profiles.model import Profile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PointSpec:
-    """One point of a device: ``channel`` is the profile's name of it; ``interval_us`` 0 means the device's."""
+    """One point of a device: ``channel`` is the profile's name of it; ``interval_us`` 0 means the device's.
+
+    ``select`` fills ``{select}`` in a payload channel's path: which of several probes (its serial number).
+    """
 
     id: str
     channel: str
     interval_us: int = 0
+    select: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

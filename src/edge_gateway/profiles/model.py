@@ -1,0 +1,219 @@
+"""What a file in drivers/ may say: a device type's registers, or the fields of its messages; reads no file.
+
+A profile is data. It has exactly one of the tables ``[modbus]`` (registers) and ``[payload]`` (MQTT messages);
+that table decides what its ``[channels.<id>]`` may say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from edge_gateway.units import QUANTITIES, UNITS
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$")]
+#: ``<vendor>/<model>``: the file's place below drivers/.
+ProfileId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}/[a-z0-9][a-z0-9-]{0,31}$")]
+#: How well a fact is known: read in the maker's or project's own text, in somebody else's, or not at all.
+Verified = Literal["primary", "secondary", "no"]
+
+
+def _decimal(value: object) -> object:
+    """A float becomes the decimal a person wrote: its shortest text."""
+    return Decimal(repr(value)) if isinstance(value, float) else value
+
+
+#: A number taken as decimal text, whether the file has it quoted or not.
+Exact = Annotated[Decimal, BeforeValidator(_decimal), Field(allow_inf_nan=False)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Citation(_Model):
+    """Where a profile's facts come from, and how well that text is known."""
+
+    cite: str
+    verified: Verified
+    note: str = ""
+
+
+class Channel(_Model):
+    """One thing that a device tells; common to registers and payloads.
+
+    ``scale`` and ``offset`` are decimal text: value = raw × scale + offset. ``sentinels`` are numbers that mean
+    "no sensor" or "error" (compared before scaling); ``range_low`` and ``range_high`` bound what the probe can
+    measure, in ``unit``.
+    """
+
+    quantity: str
+    unit: str
+    decimals: int = Field(default=1, ge=0, le=9)
+    scale: Exact = Decimal(1)
+    offset: Exact = Decimal(0)
+    sentinels: tuple[int | float, ...] = ()
+    range_low: float | None = None
+    range_high: float | None = None
+    name_zh: str = ""
+    name_en: str = ""
+    note_zh: str = ""
+    note_en: str = ""
+
+    @model_validator(mode="after")
+    def _sound(self) -> Channel:
+        if self.quantity not in QUANTITIES:
+            raise ValueError(f"unknown quantity '{self.quantity}'; known: {', '.join(sorted(QUANTITIES))}")
+        if self.unit not in UNITS:
+            raise ValueError(f"unknown unit '{self.unit}'; UCUM codes known: {' '.join(sorted(UNITS))}")
+        permitted = QUANTITIES[self.quantity].units
+        if self.unit not in permitted:
+            raise ValueError(f"{self.quantity} is measured in {' or '.join(permitted)}, not in '{self.unit}'")
+        if self.scale == 0:
+            raise ValueError("scale 0 would make every value the same")
+        if self.range_low is not None and self.range_high is not None and self.range_low >= self.range_high:
+            raise ValueError(f"range_low {self.range_low} is not below range_high {self.range_high}")
+        return self
+
+
+RegisterType = Literal["bool", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64"]
+#: Registers that a value takes.
+WIDTH: dict[str, int] = {
+    "bool": 1, "int16": 1, "uint16": 1, "int32": 2, "uint32": 2, "float32": 2, "int64": 4, "uint64": 4, "float64": 4,
+}  # fmt: skip
+
+
+class RegisterChannel(Channel):
+    """A value in Modbus registers (functions 3, 4) or a bit (functions 1, 2).
+
+    ``register`` is the PDU address, counted from 0: manuals that print 40001 or count from 1 are one off.
+    ``order``: ABCD big-endian, CDAB low word first, BADC bytes swapped within each word, DCBA everything
+    reversed. 64-bit values follow the same four rules over four words. ``bit`` picks one bit (0 = lowest) of a
+    register for ``type = "bool"``.
+    """
+
+    function: Literal[1, 2, 3, 4]
+    register_: int = Field(alias="register", ge=0, le=0xFFFF)
+    type: RegisterType = "uint16"
+    order: Literal["ABCD", "CDAB", "BADC", "DCBA"] = "ABCD"
+    bit: int | None = Field(default=None, ge=0, le=15)
+
+    @property
+    def width(self) -> int:
+        """Registers (or bits, for functions 1 and 2) that the value takes."""
+        return WIDTH[self.type]
+
+    @model_validator(mode="after")
+    def _addressable(self) -> RegisterChannel:
+        if self.function in (1, 2) and (self.type != "bool" or self.bit is not None):
+            raise ValueError(f"function {self.function} reads single bits: type must be \"bool\", without 'bit'")
+        if self.function in (3, 4) and (self.type == "bool") != (self.bit is not None):
+            raise ValueError("a bool in a register needs 'bit' (0-15), and only a bool has one")
+        if self.register_ + self.width > 0x10000:
+            raise ValueError(f"register {self.register_} with {self.width} registers ends beyond 65535")
+        if self.type == "bool" and (self.scale != 1 or self.offset != 0 or self.sentinels):
+            raise ValueError("a bool is 0 or 1: it has no scale, offset or sentinels")
+        return self
+
+
+class PayloadChannel(Channel):
+    """A field of a message. ``path`` names it: ``temperature``, ``a.b``, ``DS18B20*[Id={select}].Temperature``.
+
+    ``{select}`` is replaced by the point's own ``select``: an index that changes when a probe is added is no
+    identity, the probe's serial number is. ``texts`` maps words to numbers (``{ON = 1, OFF = 0}``); true and
+    false are 1 and 0 always.
+    """
+
+    path: str = ""
+    texts: dict[str, float] = Field(default_factory=dict)
+
+
+class ModbusTraits(_Model):
+    """How a device type behaves on the line. Serial settings are the maker's defaults, for ``check`` to compare.
+
+    ``gap_readable``: registers between two channels may be read along, up to ``max_gap`` of them, except over
+    ``holes`` (first, last). ``rest_ms``: the unit needs this silence before its next request. ``timeout_ms``
+    0 means the bus's own.
+    """
+
+    baud: int = 9600
+    parity: Literal["N", "E", "O"] = "N"
+    stopbits: Literal[1, 2] = 1
+    unit: int = Field(default=1, ge=0, le=255)
+    max_registers: int = Field(default=125, ge=1, le=125)
+    max_bits: int = Field(default=2000, ge=1, le=2000)
+    gap_readable: bool = False
+    max_gap: int = Field(default=16, ge=0, le=124)
+    holes: tuple[tuple[int, int], ...] = ()
+    rest_ms: int = Field(default=0, ge=0, le=60_000)
+    timeout_ms: int = Field(default=0, ge=0, le=60_000)
+
+    @model_validator(mode="after")
+    def _holes(self) -> ModbusTraits:
+        for first, last in self.holes:
+            if not 0 <= first <= last <= 0xFFFF:
+                raise ValueError(f"hole [{first}, {last}]: first and last register, 0 to 65535, in order")
+        return self
+
+
+class PayloadTraits(_Model):
+    """How a message is laid out. ``time_path`` names its own time; a time without zone says nothing and is ignored."""
+
+    format: Literal["json", "plain"] = "json"
+    time_path: str = ""
+    time_format: Literal["iso8601", "unix-s", "unix-ms"] = "iso8601"
+
+
+class Profile(_Model):
+    """A device type. See ``ModbusProfile`` and ``PayloadProfile`` for what it tells."""
+
+    id: ProfileId
+    vendor: str
+    model: str
+    name_zh: str
+    name_en: str
+    verified: Verified
+    tried: str = Field(default="", description="how far this profile was tried with a real device; empty: never")
+    notes_zh: str = ""
+    notes_en: str = ""
+    sources: tuple[Citation, ...] = Field(min_length=1)
+    channels: Mapping[Identifier, Channel] = Field(min_length=1)
+
+
+class ModbusProfile(Profile):
+    """A device type that is read in registers."""
+
+    modbus: ModbusTraits
+    channels: Mapping[Identifier, RegisterChannel] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _fits(self) -> ModbusProfile:
+        for name, channel in self.channels.items():
+            if channel.width > self.modbus.max_registers:
+                raise ValueError(f"channel '{name}' is wider than max_registers {self.modbus.max_registers}")
+            last = channel.register_ + channel.width - 1
+            if channel.function > 2 and any(a <= last and channel.register_ <= b for a, b in self.modbus.holes):
+                raise ValueError(f"channel '{name}' lies in a hole")
+        return self
+
+
+class PayloadProfile(Profile):
+    """A device type that sends messages."""
+
+    payload: PayloadTraits
+    channels: Mapping[Identifier, PayloadChannel] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _located(self) -> PayloadProfile:
+        for name, channel in self.channels.items():
+            if (self.payload.format == "json") != bool(channel.path):
+                raise ValueError(f"channel '{name}': a JSON message needs 'path', a plain one has none")
+        return self
+
+
+def model_for(raw: Mapping[str, Any]) -> type[ModbusProfile | PayloadProfile]:
+    """Which of the two models a file's tables ask for: ``[payload]`` means messages, everything else registers."""
+    return PayloadProfile if "payload" in raw else ModbusProfile
