@@ -1,0 +1,89 @@
+"""Fixtures that every test may ask for: the real servers, started on free ports in a temp folder and stopped after.
+
+Session-scoped ones are shared by all tests of a worker: use names of your own (topic, database) and leave them running.
+A test that kills or configures a server makes its own, e.g. `with Mosquitto(tmp_path / "broker", settings) as broker`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.servers.certificates import CertificateAuthority
+from tests.servers.influxd import Influxd
+from tests.servers.libmodbus import LibmodbusTcp
+from tests.servers.mosquitto import Mosquitto
+from tests.servers.prism import Prism
+from tests.servers.serial_line import PacedLine, SocatPair
+from tests.servers.victoriametrics import VictoriaMetrics
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playwright.async_api import Browser
+
+
+@pytest.fixture(scope="session")
+def mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
+    """An anonymous broker with mosquitto's defaults, shared: choose topics of your own."""
+    with Mosquitto(tmp_path_factory.mktemp("mosquitto")) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def influxd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influxd]:
+    """An InfluxDB 1.x, shared: create a database of your own."""
+    with Influxd(tmp_path_factory.mktemp("influxd")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def victoriametrics(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VictoriaMetrics]:
+    """A VictoriaMetrics, shared: choose measurements of your own."""
+    with VictoriaMetrics(tmp_path_factory.mktemp("victoriametrics")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def prism(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prism]:
+    """The mock of InfluxDB's v2 write contract, shared: its `violations()` are everybody's."""
+    with Prism(tmp_path_factory.mktemp("prism")) as mock:
+        yield mock
+
+
+@pytest.fixture
+def libmodbus_tcp(tmp_path: Path) -> Iterator[LibmodbusTcp]:
+    """libmodbus' server for one connection."""
+    with LibmodbusTcp(tmp_path / "libmodbus") as server:
+        yield server
+
+
+@pytest.fixture
+def serial_pair(tmp_path: Path) -> Iterator[SocatPair]:
+    """Two joined terminals without pacing."""
+    with SocatPair(tmp_path / "serial") as pair:
+        yield pair
+
+
+@pytest.fixture
+def paced_line(tmp_path: Path) -> Iterator[PacedLine]:
+    """Two joined terminals at the pace of 9600 baud, 10 bits a byte."""
+    with PacedLine(tmp_path / "paced") as line:
+        yield line
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> CertificateAuthority:
+    """A certificate authority of this test's own."""
+    return CertificateAuthority(tmp_path / "authority")
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """The distribution's Chromium, cut off from every host but this one."""
+    from tests.servers.chromium import chromium
+
+    async with chromium() as running:
+        yield running
