@@ -122,6 +122,10 @@ class Journal(Reader, Protocol):
         """Close this epoch for good and open another; the caller appends its snapshot as seq 0."""
         ...
 
+    def previous(self) -> dict[str, Any] | None:
+        """The ``previous`` of this epoch's first snapshot: epoch, size, root (hex or None), reason; None if it has none."""
+        ...
+
     def subscribe(self, told: Callable[[str, int, Sequence[bytes]], None]) -> Callable[[], None]:
         """Call ``told(epoch, first_seq, entries)`` on the loop after each commit; returns the unsubscribe."""
         ...

@@ -1,0 +1,306 @@
+"""The intake loop: takes batches, gaps, notes and commands; judges; appends; commits. Knows no source and no sink.
+
+Order is the point: an entry's place in the record, its rule time and the rules' verdict on it are decided here,
+by one task, one item at a time; what a rule says of a batch is in the same commit as the batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from edge_gateway import events
+from edge_gateway.clock import Clock
+from edge_gateway.errors import GatewayError, JournalFull
+from edge_gateway.intake.inbox import Command, Inbox
+from edge_gateway.intake.pace import Pace
+from edge_gateway.intake.ruletime import RuleTime
+from edge_gateway.intake.state import Setup, State
+from edge_gateway.journal.base import Journal
+from edge_gateway.reading import Batch, GapClosed, GapOpened, Item, Note
+from edge_gateway.record import entry
+from edge_gateway.rules.engine import Step
+
+#: How often an idle intake looks at the clock's trust (real seconds).
+CLOCK_LOOK_S = 1.0
+#: A wall clock step larger than this is recorded.
+STEP_US = 1_000_000
+#: How soon a full journal is tried again (real seconds).
+FULL_RETRY_S = 1.0
+
+
+class Intake:
+    """Owns the writing side of the record. One instance, one task."""
+
+    def __init__(
+        self, *, journal: Journal, state: State, rule_time: RuleTime, clock: Clock, commit_every_us: int, tell: events.Tell
+    ) -> None:
+        self.inbox = Inbox()
+        self.state = state
+        #: group id -> the newest committed batch: what pages show
+        self.latest: dict[str, Batch] = {}
+        self._journal = journal
+        self._rule_time = rule_time
+        self._clock = clock
+        self._tell = tell
+        self._pace = Pace(commit_every_us=commit_every_us)
+        self._pending: list[bytes] = []
+        self._texts: list[bytes] = []
+        self._batches: list[Batch] = []
+        self._after_commit: list[Callable[[], None]] = []
+        self._trusted = clock.trusted()
+        self._boot = clock.boot
+        self._offset_us = self._first_offset_us = clock.wall_us() - clock.mono_us()
+        self._clock_looked_s = time.monotonic()
+
+    # --- the loop ---------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Until the inbox is closed and drained; then everything pending is committed."""
+        while True:
+            items = await self.inbox.take(self._wait_s())
+            self._look_at_clock()
+            for item in items:
+                if item is None:
+                    await self._commit()
+                    return
+                await self._take(item)
+                if (due_us := self._pace.due_us()) is not None and due_us <= self._real_us():
+                    await self._commit()
+            await self._tick()
+            if (due_us := self._pace.due_us()) is not None and due_us <= self._real_us():
+                await self._commit()
+            if self.inbox.paused:
+                self._try_resume()
+
+    def _wait_s(self) -> float:
+        wait_s = CLOCK_LOOK_S
+        if (commit_us := self._pace.due_us()) is not None:
+            wait_s = min(wait_s, (commit_us - self._real_us()) / 1e6)
+        if (due_us := self.state.engine.due_us()) is not None:
+            speed = getattr(self._clock, "speed", 1.0)
+            wait_s = min(wait_s, (self._rule_time.mono_us(due_us) - self._clock.mono_us()) / 1e6 / speed)
+        return max(wait_s, 0.0)
+
+    async def _take(self, item: Item | Command) -> None:
+        match item:
+            case Batch():
+                await self._take_batch(item)
+            case GapOpened() | GapClosed():
+                await self._take_gap(item)
+            case Note():
+                await self.add("event", {"event": item.event, **item.detail})
+                if item.committed is not None:
+                    self._after_commit.append(item.committed)
+                    self._pace.added(self._real_us(), 0, message=True)
+            case Command():
+                await self._take_command(item)
+
+    async def _take_batch(self, batch: Batch) -> None:
+        await self._open_segment()
+        rule_us = self._rule_time.at(batch.mono_us)
+        seq = self._next_seq()
+        data = entry.encode_batch(seq, rule_us, self._boot, self._trusted, self.state.config_seq, batch)
+        self._pending.append(data)
+        self._batches.append(batch)
+        self._pace.added(self._real_us(), len(data), message=batch.committed is not None)
+        if batch.slot_us is not None:
+            self.state.slots[batch.group.id] = batch.slot_us
+        steps = self.state.engine.judge(rule_us, batch.wall_us, batch.group.points, batch.values, batch.quality)
+        for step in steps:
+            await self._take_step(step)
+
+    async def _take_step(self, step: Step) -> None:
+        body = self.state.violations.apply(step, self.state.rule(step.rule, step.point))
+        await self.add("violation", body, urgent=True)
+        self._tell_step(body)
+
+    async def _take_gap(self, gap: GapOpened | GapClosed) -> None:
+        body = entry.gap_body(gap)
+        if isinstance(gap, GapOpened):
+            self.state.gaps[gap.id] = body
+            self._tell(events.GapChanged(gap=gap.id, groups=gap.groups, opened=True, reason=gap.reason))
+        else:
+            opened = self.state.gaps.pop(gap.id, None)
+            for group in opened["groups"] if opened else ():
+                self.state.slots[group] = gap.until_slot_us
+            groups = tuple(opened["groups"]) if opened else ()
+            self._tell(events.GapChanged(gap=gap.id, groups=groups, opened=False))
+        await self.add("gap", body)
+
+    async def _take_command(self, command: Command) -> None:
+        try:
+            result = await command.act()
+        except GatewayError as error:  # the asker's to handle: nothing was added
+            if not command.done.done():
+                command.done.set_exception(error)
+            return
+        self._after_commit.append(lambda: None if command.done.done() else command.done.set_result(result))
+        self._pace.added(self._real_us(), 0, urgent=True)
+
+    async def _tick(self) -> None:
+        """Journal and judge the passing of time where a rule is due."""
+        due_us = self.state.engine.due_us()
+        mono_us = self._clock.mono_us()
+        if due_us is None or self._rule_time.mono_us(due_us) > mono_us:
+            return
+        rule_us = self._rule_time.at(mono_us)
+        await self.add("tick", {}, rule_us=rule_us)
+        for step in self.state.engine.tick(rule_us, self._clock.wall_us()):
+            await self._take_step(step)
+
+    # --- adding entries ---------------------------------------------------------------------------------------
+
+    async def add(
+        self, kind: str, body: Mapping[str, Any], *, urgent: bool = False, rule_us: int | None = None
+    ) -> int:
+        """Append an entry to what is pending; returns its seq. It becomes a fact with the next commit."""
+        if kind != "snapshot":
+            await self._open_segment()
+        seq = self._next_seq()
+        data = entry.encode(seq, kind, self._stamp(rule_us), dict(body))
+        self._pending.append(data)
+        self._pace.added(self._real_us(), len(data), urgent=urgent)
+        return seq
+
+    def _stamp(self, rule_us: int | None) -> entry.Stamp:
+        mono_us = self._clock.mono_us()
+        if rule_us is None:
+            rule_us = self._rule_time.at(mono_us)
+        return entry.Stamp(rule_us, self._clock.wall_us(), mono_us, self._boot, self._trusted)
+
+    def _next_seq(self) -> int:
+        return self._journal.next_seq + len(self._pending)
+
+    async def _open_segment(self) -> None:
+        """A segment's first entry is a snapshot of everything needed to go on from there."""
+        if self._next_seq() % self._journal.segment_entries == 0:
+            await self.add("snapshot", self._snapshot_body())
+
+    def _snapshot_body(self) -> dict[str, Any]:
+        body: dict[str, Any] = {"config": self.state.config}
+        state = entry.canonical(self.state.snapshot())
+        if len(state) > entry.MAX_INLINE_STATE_BYTES:
+            self._texts.append(state)
+            body["state_text"] = entry.text_hash(state)
+        else:
+            body["state"] = self.state.snapshot()
+        previous = self._journal.previous() if self._next_seq() == 0 else None
+        return body | ({"previous": previous} if previous else {})
+
+    async def apply(self, setup: Setup, *, by: str, reason: str) -> int:
+        """Bring a configuration into force: a ``config`` entry, and the rules from it on. Returns its config_seq."""
+        await self._open_segment()
+        text = entry.canonical(setup.resolved)
+        hashes = {name: entry.text_hash(body) for name, body in setup.texts.items()}
+        self._texts += [text, *setup.texts.values()]
+        body: dict[str, Any] = {"text": entry.text_hash(text), "texts": hashes, "software": setup.software}
+        changes = self.state.changes(setup)
+        body |= {"by": by, "reason": reason, "changes": changes[:200]}
+        if len(changes) > len(body["changes"]):
+            body["more"] = len(changes) - len(body["changes"])
+        seq = await self.add("config", body, urgent=True)
+        self.state.apply(setup, {"config_seq": seq, "text": body["text"], "texts": hashes})
+        self._tell(events.ConfigApplied(config_seq=seq, text=body["text"]))
+        return seq
+
+    async def open_epoch(self, reason: str) -> None:
+        """Close the epoch and go on in a new one, whose first entry names the old one. Runs inside intake."""
+        await self._commit()
+        await self._journal.new_epoch(reason)
+        await self.add("snapshot", self._snapshot_body(), urgent=True)
+        self._tell(events.EpochOpened(epoch=self._journal.epoch, reason=reason))
+
+    async def command(self, act: Callable[[], Awaitable[object]]) -> object:
+        """Run ``act`` between two entries and wait until what it added is durable. Raises what ``act`` raises."""
+        done: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        self.inbox.put_command(Command(act, done))
+        return await done
+
+    # --- committing -------------------------------------------------------------------------------------------
+
+    async def _commit(self) -> None:
+        """Make everything pending durable, then tell everyone who waits. Ends only when it is durable."""
+        if not self._pending and not self._after_commit:
+            return
+        pending, texts, batches = self._pending, self._texts, self._batches
+        after, started = self._after_commit, time.perf_counter_ns()
+        if pending:
+            await self._append(pending, texts)
+        latency_us = (time.perf_counter_ns() - started) // 1000
+        self._pending, self._texts, self._batches, self._after_commit = [], [], [], []
+        self._pace.committed(self._real_us())
+        readings = 0
+        for batch in batches:
+            readings += len(batch.values)
+            self.latest[batch.group.id] = batch
+            if batch.committed is not None:
+                batch.committed()
+        for act in after:
+            act()
+        size = sum(map(len, pending))
+        self._tell(events.Committed(entries=len(pending), readings=readings, size_bytes=size, latency_us=latency_us))
+
+    async def _append(self, pending: Sequence[bytes], texts: Sequence[bytes]) -> None:
+        """What is already judged goes in, from the reserve if need be; then the field is held back."""
+        try:
+            await self._journal.append(pending, texts)
+            return
+        except JournalFull as full:
+            self._set_full(True, str(full))
+        while True:
+            try:
+                await self._journal.append(pending, texts, reserve=True)
+                return
+            except JournalFull:
+                await asyncio.sleep(FULL_RETRY_S)
+
+    def _set_full(self, full: bool, why: str = "") -> None:
+        if full != self.inbox.paused:
+            self.inbox.paused = full
+            self._tell(events.JournalFilled(full=full, why=why))
+
+    def _try_resume(self) -> None:
+        if not self._journal.status()["full"]:
+            self._set_full(False)
+
+    # --- the clock --------------------------------------------------------------------------------------------
+
+    def _look_at_clock(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._clock_looked_s < CLOCK_LOOK_S:
+            return
+        self._clock_looked_s = now_s
+        offset_us = self._clock.wall_us() - self._clock.mono_us()
+        step_us = offset_us - self._offset_us
+        self._offset_us = offset_us
+        trusted = self._clock.trusted()
+        if abs(step_us) > STEP_US:
+            self.inbox.put_command(self._errand("event", {"event": "clock-stepped", "step_us": step_us}))
+            self._tell(events.ClockStepped(step_us=step_us))
+        if trusted == self._trusted:
+            return
+        self._trusted = trusted
+        name = "clock-trusted" if trusted else "clock-untrusted"
+        self.inbox.put_command(self._errand("event", {"event": name}))
+        if trusted:
+            body = {"offset_us": offset_us, "step_us": offset_us - self._first_offset_us}
+            self.state.corrections[self._boot] = offset_us
+            self.inbox.put_command(self._errand("correction", body))
+        self._tell(events.ClockTrustChanged(trusted=trusted))
+
+    def _errand(self, kind: str, body: dict[str, Any]) -> Command:
+        return Command(lambda: self.add(kind, body), asyncio.get_running_loop().create_future())
+
+    def _tell_step(self, body: Mapping[str, Any]) -> None:
+        self._tell(
+            events.ViolationStepped(
+                violation=body["violation"], rule=body["rule"], point=body["point"], step=body["step"], by=body.get("by", "")
+            )
+        )
+
+    @staticmethod
+    def _real_us() -> int:
+        return time.monotonic_ns() // 1000

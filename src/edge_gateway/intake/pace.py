@@ -1,0 +1,65 @@
+"""When to commit: pure policy over what is pending; it counts and compares, it does not wait.
+
+A commit costs an fsync and, on an SD card, wear. So: nothing pending, no commit; ordinary batches wait for
+``commit_every_us``; a violation, a person who waits, or unacknowledged messages commit at once, but at most
+five times a second.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+URGENT_SPACING_US = 200_000
+MESSAGE_AGE_US = 50_000
+MESSAGES_UNACKNOWLEDGED = 10
+#: Bounds of what may wait in memory.
+MAX_PENDING_ENTRIES = 16_384
+MAX_PENDING_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Pace:
+    """Real monotonic µs throughout (not the scaled clock: this is about the disk)."""
+
+    commit_every_us: int
+    last_commit_us: int = -(10**12)
+    since_us: int = 0  # when the first pending entry came
+    entries: int = 0
+    size_bytes: int = 0
+    messages: int = 0
+    messages_since_us: int = 0
+    urgent: bool = False
+
+    def added(self, now_us: int, size_bytes: int, *, message: bool = False, urgent: bool = False) -> None:
+        """One more entry is pending."""
+        if not self.entries:
+            self.since_us = now_us
+        self.entries += 1
+        self.size_bytes += size_bytes
+        self.urgent = self.urgent or urgent
+        if message:
+            if not self.messages:
+                self.messages_since_us = now_us
+            self.messages += 1
+
+    def due_us(self) -> int | None:
+        """When to commit at the latest, None when nothing is pending."""
+        if not self.entries:
+            return None
+        if self.entries >= MAX_PENDING_ENTRIES or self.size_bytes >= MAX_PENDING_BYTES:
+            return self.since_us
+        due_us = max(self.since_us, self.last_commit_us + self.commit_every_us)
+        soonest_us = self.last_commit_us + URGENT_SPACING_US
+        if self.urgent:
+            due_us = min(due_us, max(self.since_us, soonest_us))
+        if self.messages >= MESSAGES_UNACKNOWLEDGED:
+            due_us = min(due_us, max(self.messages_since_us, soonest_us))
+        elif self.messages:
+            due_us = min(due_us, max(self.messages_since_us + MESSAGE_AGE_US, soonest_us))
+        return due_us
+
+    def committed(self, now_us: int) -> None:
+        """All that was pending is durable."""
+        self.last_commit_us = now_us
+        self.entries = self.size_bytes = self.messages = 0
+        self.urgent = False

@@ -1,0 +1,118 @@
+"""What intake carries from entry to entry: rules, violations, gaps, slots, configuration; it survives in snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge_gateway.record import entry
+from edge_gateway.rules.engine import Engine
+from edge_gateway.rules.bind import BoundRule
+from edge_gateway.violations import Violations
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """A configuration ready to come into force.
+
+    ``resolved`` is the resolved configuration of docs/reference/journal-format.md section 4; ``texts`` the texts
+    of profiles, packs and permits by name.
+    """
+
+    resolved: dict[str, Any]
+    texts: Mapping[str, bytes]
+    rules: Sequence[BoundRule]
+    software: str
+
+
+class State:
+    """Everything a restart must find again. Only intake changes it."""
+
+    def __init__(self, gateway: str) -> None:
+        self.engine = Engine([])
+        self.violations = Violations(gateway)
+        self.gaps: dict[str, dict[str, Any]] = {}
+        self.slots: dict[str, int] = {}
+        self.corrections: dict[str, int] = {}
+        self.config: dict[str, Any] | None = None
+        self.resolved: dict[str, Any] = {}
+        self._rules: dict[tuple[str, str], BoundRule] = {}
+
+    @property
+    def config_seq(self) -> int:
+        """The config entry in force. Batches exist only once there is one."""
+        if self.config is None:
+            raise RuntimeError("no configuration is in force")
+        return int(self.config["config_seq"])
+
+    def rule(self, rule: str, point: str) -> BoundRule | None:
+        """The rule as bound to the point now; None once it was removed."""
+        return self._rules.get((rule, point))
+
+    def rules(self) -> Iterable[BoundRule]:
+        """All bound rules in force."""
+        return self._rules.values()
+
+    def apply(self, setup: Setup, config: dict[str, Any]) -> None:
+        """The rules of ``setup`` judge from here on; what they knew of (rule, point) stays."""
+        self.use_rules(setup.rules)
+        self.config = config
+        self.resolved = setup.resolved
+
+    def use_rules(self, rules: Sequence[BoundRule]) -> None:
+        """Exchange the rules, keep their state."""
+        known = self.engine.snapshot()
+        self.engine = Engine(rules)
+        self.engine.restore(known)
+        self._rules = {(rule.id, rule.point): rule for rule in rules}
+
+    def changes(self, setup: Setup) -> list[dict[str, Any]]:
+        """What differs from the configuration in force: ``{"key", "old", "new"}``, keys dotted, in order."""
+        return list(_differences("", self.resolved, setup.resolved)) if self.resolved else []
+
+    def snapshot(self) -> dict[str, Any]:
+        """JSON-able; see journal-format.md, the state object."""
+        return {
+            "rules": self.engine.snapshot(),
+            "violations": self.violations.snapshot(),
+            "gaps": self.gaps,
+            "slots": self.slots,
+            "corrections": self.corrections,
+        }
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Take over a snapshot entry's state (already resolved if it was a text) and configuration reference."""
+        state = snapshot.get("state") or {}
+        self.engine.restore(state.get("rules") or {})
+        self.violations.restore(state.get("violations") or {})
+        self.gaps = dict(state.get("gaps") or {})
+        self.slots = dict(state.get("slots") or {})
+        self.corrections = dict(state.get("corrections") or {})
+        self.config = snapshot.get("config")
+
+
+@dataclass(slots=True)
+class Messages:
+    """Committed messages whose acknowledgement the broker may not have seen: (topic, packet id) -> payload hash."""
+
+    seen: dict[tuple[str, int], str] = field(default_factory=dict)
+
+
+def payload_hash(message: Mapping[str, Any]) -> str:
+    """SHA-256 of a journaled message's payload, in hex, however it was kept."""
+    if "payload" in message:
+        return entry.text_hash(str(message["payload"]).encode())
+    if "payload_base64" in message:
+        from base64 import b64decode
+
+        return entry.text_hash(b64decode(message["payload_base64"]))
+    return str(message["payload_sha256"])
+
+
+def _differences(prefix: str, old: Any, new: Any) -> Iterable[dict[str, Any]]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted(old.keys() | new.keys()):
+            yield from _differences(f"{prefix}.{key}" if prefix else key, old.get(key), new.get(key))
+    elif old != new:
+        yield {"key": prefix, "old": old, "new": new}

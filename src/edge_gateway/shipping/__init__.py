@@ -1,0 +1,1 @@
+"""Loop two: from the journal to the sinks, one cursor each. Knows nothing of sources and rules."""

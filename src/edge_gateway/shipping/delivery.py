@@ -1,0 +1,195 @@
+"""Serving one sink: read, deliver, move the cursor, or wait. What a sink refused goes to its quarantine."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge_gateway import events
+from edge_gateway.backoff import Backoff
+from edge_gateway.errors import NotAuthorised, SinkError, Unreachable
+from edge_gateway.journal.base import EpochInfo, Journal, Position
+from edge_gateway.sinks.base import Outcome, Run, Sink
+
+#: While a sink holds (untrusted clock, …) it is asked again this often, besides at each commit.
+HELD_RETRY_S = 5.0
+#: A sink that knows us not is probed this slowly.
+UNAUTHORISED_RETRY_S = 60.0
+
+
+@dataclass(slots=True)
+class Progress:
+    """What status and metrics show of a sink."""
+
+    state: str = "connecting"  # connecting, ok, unreachable, unauthorised, held
+    why: str = ""
+    delivered: int = 0
+    rejected: int = 0
+    skipped: int = 0
+    last_ok_wall_us: int = 0
+    retry_s: float = 0.0
+    backlog: int = 0
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+class Delivery:
+    """One sink's loop. Cancelling it is safe anywhere: at worst a run is offered again."""
+
+    def __init__(self, *, sink: Sink, journal: Journal, tell: events.Tell, wall_us: Callable[[], int]) -> None:
+        self.sink = sink
+        self.progress = Progress()
+        self._journal = journal
+        self._tell = tell
+        self._wall_us = wall_us
+        self._news = asyncio.Event()
+        self._backoff = Backoff(first_s=0.5, most_s=30.0)
+        self._troubled = False
+        self._stopping = False
+
+    def wake(self) -> None:
+        """Something was committed."""
+        self._news.set()
+
+    def stop(self) -> None:
+        """Deliver what is there, then return; a sink in trouble is not waited for."""
+        self._stopping = True
+        self._news.set()
+
+    async def run(self) -> None:
+        """Serve until stopped (or cancelled)."""
+        position = self.start()
+        while True:
+            self._news.clear()
+            position = self.present(position)
+            entries = await self._journal.read(position, max_entries=self.sink.max_entries, max_bytes=self.sink.max_bytes)
+            self.progress.backlog = self.backlog(position)
+            if not entries:
+                following = self._following(position)
+                if following is not None:
+                    position = following
+                    continue
+                if self._stopping:
+                    return
+                await self._news.wait()
+                continue
+            try:
+                outcome = await self._offer(Run(epoch=position.epoch, first=position.seq, entries=entries))
+            except SinkError as error:
+                if not await self._rest(error):
+                    return
+                position = await self.resume(position)
+                continue
+            position = await self._account(position, outcome)
+            if outcome.held and not outcome.accepted and not await self._hold(outcome.held):
+                return
+
+    # --- where to go on (the hub's delivery overrides these) --------------------------------------------------
+
+    def start(self) -> Position:
+        """The cursor, or the oldest entry here."""
+        first = self._journal.epochs()[0]
+        return self._journal.cursor(self.sink.name) or Position(first.epoch, first.first)
+
+    async def resume(self, position: Position) -> Position:
+        """After trouble: the same place."""
+        return position
+
+    async def move(self, to: Position, outcome: Outcome) -> Position:
+        """Record how far the sink is served."""
+        await self._journal.move_cursor(self.sink.name, to)
+        return to
+
+    # --- steps ------------------------------------------------------------------------------------------------
+
+    def present(self, position: Position) -> Position:
+        """The position itself, or the first one after it that is still here: what was freed cannot be served."""
+        for info in self._journal.epochs():
+            if info.epoch == position.epoch:
+                return position if position.seq >= info.first else self._skip(position, info)
+        first = self._journal.epochs()[0]
+        return Position(first.epoch, first.first)
+
+    def _skip(self, position: Position, info: EpochInfo) -> Position:
+        count = info.first - position.seq
+        self.progress.skipped += count
+        skipped = events.SinkSkipped(
+            sink=self.sink.name, epoch=info.epoch, first=position.seq, count=count, reason="freed-by-retention"
+        )
+        self._tell(skipped)
+        return Position(info.epoch, info.first)
+
+    def _following(self, position: Position) -> Position | None:
+        """The next epoch's first entry, once this epoch is closed and served."""
+        epochs = list(self._journal.epochs())
+        for info, following in zip(epochs, epochs[1:], strict=False):
+            if info.epoch == position.epoch and position.seq >= info.size:
+                return Position(following.epoch, following.first)
+        return None
+
+    def backlog(self, position: Position) -> int:
+        """Entries not yet served."""
+        left, found = 0, False
+        for info in self._journal.epochs():
+            if info.epoch == position.epoch:
+                found, left = True, max(0, info.size - position.seq)
+            elif found:
+                left += info.size - info.first
+        return left
+
+    async def _offer(self, run: Run) -> Outcome:
+        started = time.perf_counter_ns()
+        outcome = await self.sink.deliver(run, self._journal)
+        latency_us = (time.perf_counter_ns() - started) // 1000
+        if outcome.rejected:
+            items = [(item.seq, item.line, item.reason) for item in outcome.rejected]
+            await self._journal.quarantine_add(self.sink.name, run.epoch, items)
+        if outcome.accepted:
+            self._tell(
+                events.SinkDelivered(
+                    sink=self.sink.name, entries=outcome.accepted, rejected=len(outcome.rejected), latency_us=latency_us
+                )
+            )
+        return outcome
+
+    async def _account(self, position: Position, outcome: Outcome) -> Position:
+        self._backoff.reset()
+        if self._troubled:
+            self._troubled = False
+            self._tell(events.SinkRecovered(sink=self.sink.name))
+        self.progress.state, self.progress.why = ("held", outcome.held) if outcome.held else ("ok", "")
+        self.progress.delivered += outcome.accepted
+        self.progress.rejected += len(outcome.rejected)
+        if outcome.accepted:
+            self.progress.last_ok_wall_us = self._wall_us()
+            position = await self.move(Position(position.epoch, position.seq + outcome.accepted), outcome)
+        self.progress.backlog = self.backlog(position)
+        return position
+
+    async def _rest(self, error: SinkError) -> bool:
+        """Wait after trouble; False when we are stopping instead."""
+        authorised = not isinstance(error, NotAuthorised)
+        wait_s = self._backoff.next_s() if authorised else UNAUTHORISED_RETRY_S
+        if isinstance(error, Unreachable) and error.retry_after_s is not None:
+            wait_s = error.retry_after_s
+        self.progress.state = "unreachable" if authorised else "unauthorised"
+        self.progress.why, self.progress.retry_s = str(error), wait_s
+        if not self._troubled:
+            self._troubled = True
+            self._tell(
+                events.SinkTroubled(sink=self.sink.name, why=str(error), authorised=authorised, retry_s=wait_s)
+            )
+        return await self._pause(wait_s)
+
+    async def _hold(self, why: str) -> bool:
+        self.progress.why = why
+        return await self._pause(HELD_RETRY_S)
+
+    async def _pause(self, wait_s: float) -> bool:
+        """Sleep, but end at once when stopping."""
+        deadline_s = time.monotonic() + wait_s
+        while not self._stopping and (left_s := deadline_s - time.monotonic()) > 0:
+            await asyncio.sleep(min(left_s, 0.2))
+        return not self._stopping

@@ -1,0 +1,79 @@
+"""All sinks side by side: one task each, so that a dead sink delays no other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from edge_gateway import events
+from edge_gateway.journal.base import Journal
+from edge_gateway.shipping.delivery import Delivery
+from edge_gateway.shipping.hub import HubDelivery, Reopen
+from edge_gateway.sinks.base import HubLink, Sink
+
+
+class Shipping:
+    """Owns the deliveries; ``run`` ends after ``stop`` once every sink has what there is, or is in trouble."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        sinks: Sequence[Sink],
+        hubs: Sequence[HubLink],
+        tell: events.Tell,
+        wall_us: Callable[[], int],
+        reopen: Reopen,
+    ) -> None:
+        self._journal = journal
+        self._hubs = list(hubs)
+        self.deliveries: list[Delivery] = [
+            Delivery(sink=sink, journal=journal, tell=tell, wall_us=wall_us) for sink in sinks
+        ]
+        self.deliveries += [
+            HubDelivery(sink=hub, journal=journal, tell=tell, wall_us=wall_us, reopen=reopen) for hub in hubs
+        ]
+
+    async def run(self) -> None:
+        """Serve all sinks until stopped; sinks are closed at the end."""
+        unsubscribe = self._journal.subscribe(self._committed)
+        try:
+            async with asyncio.TaskGroup() as lanes:
+                live = [lanes.create_task(hub.run_live(self._journal), name=f"live:{hub.name}") for hub in self._hubs]
+                async with asyncio.TaskGroup() as group:
+                    for delivery in self.deliveries:
+                        group.create_task(delivery.run(), name=f"ship:{delivery.sink.name}")
+                for task in live:
+                    task.cancel()
+        finally:
+            unsubscribe()
+            for delivery in self.deliveries:
+                await delivery.sink.close()
+
+    def stop(self) -> None:
+        """No more will be committed: deliver the rest."""
+        for delivery in self.deliveries:
+            delivery.stop()
+
+    def _committed(self, epoch: str, first: int, entries: Sequence[bytes]) -> None:
+        for hub in self._hubs:
+            hub.offer(epoch, first, entries)
+        for delivery in self.deliveries:
+            delivery.wake()
+
+    def status(self) -> dict[str, Any]:
+        """JSON-able, a sink each."""
+        return {
+            delivery.sink.name: {
+                "state": delivery.progress.state,
+                "why": delivery.progress.why,
+                "backlog": delivery.progress.backlog,
+                "delivered": delivery.progress.delivered,
+                "rejected": delivery.progress.rejected,
+                "skipped": delivery.progress.skipped,
+                "last_ok_wall_us": delivery.progress.last_ok_wall_us,
+                **delivery.sink.status(),
+            }
+            for delivery in self.deliveries
+        }
