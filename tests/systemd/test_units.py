@@ -131,7 +131,9 @@ def test_the_gateways_service_contract() -> None:
 
 def test_reload_checks_before_it_signals() -> None:
     check, signal = settings("edge-gateway.service")["ExecReload"]
-    assert check == "/opt/edge-gateway/bin/edge-gateway check", "a rejected file must make the reload fail (no '-' prefix)"
+    assert check == "/opt/edge-gateway/bin/edge-gateway check", (
+        "a rejected file must make the reload fail (no '-' prefix)"
+    )
     assert signal == "/bin/kill -HUP $MAINPID"
 
 
@@ -173,7 +175,9 @@ def complaints_of_udev(rules: str, folder: Path) -> str:
     """What udev's own parser says of a rules file, in a mount name space so that the host's rules stay alone."""
     name = "90-edge-gateway.rules"
     (folder / name).write_text(rules)
-    script = 'mount -t tmpfs none "$1" && mkdir "$1/rules.d" && cp "$2" "$1/rules.d/" && exec "$3" test /sys/class/mem/null'
+    script = (
+        'mount -t tmpfs none "$1" && mkdir "$1/rules.d" && cp "$2" "$1/rules.d/" && exec "$3" test /sys/class/mem/null'
+    )
     Path("/run/udev").mkdir(exist_ok=True)
     isolated = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"]), "sh", "-ec", script, "sh"]
     result = run(*isolated, "/run/udev", folder / name, tool("udevadm"))
