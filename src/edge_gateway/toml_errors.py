@@ -1,0 +1,238 @@
+"""Turns what is wrong with a TOML file into sentences with file, line, key and a hint; reads no file.
+
+Used for the configuration, device profiles and rule packs alike. Values are shown shortened, and never those of
+keys that look like secrets.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+import types
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, Tag, ValidationError
+from pydantic_core import ErrorDetails
+
+from edge_gateway.errors import ConfigError
+from edge_gateway.toml_lines import Path, line_of
+
+_AT = re.compile(r"^(.*?) \(at (?:line (\d+), column (\d+)|end of document)\)$", re.DOTALL)
+_SECRET = re.compile(r"password|token|secret|credential")
+
+
+def parse(text: str, file: str, *, exact: bool = False) -> dict[str, Any]:
+    """The tables of a TOML text. ``exact`` keeps fractions as Decimal. Raises ConfigError with the line."""
+    try:
+        return tomllib.loads(text, parse_float=Decimal if exact else float)
+    except tomllib.TOMLDecodeError as error:
+        match = _AT.match(str(error))
+        why = match.group(1) if match else str(error)
+        line = int(match.group(2)) if match and match.group(2) else text.count("\n") + 1
+        raise ConfigError(
+            f"not TOML: {why[:1].lower()}{why[1:]}",
+            file=file,
+            line=line,
+            code="syntax",
+            hint="texts stand in quotes, a table's name in [brackets], one key = value a line",
+        ) from error
+
+
+def explain(
+    error: ValidationError, model: Any, lines: Mapping[Path, int], file: str, *, prefix: Path = ()
+) -> list[ConfigError]:
+    """One ConfigError for each fault that pydantic found, in the order of the file's lines.
+
+    ``model`` is the class (or annotation) that was validated: it tells which keys are known where. ``prefix`` is
+    put before each key when only a part of the file was validated.
+    """
+    found = [_one(detail, model, dict(lines), file, prefix) for detail in error.errors(include_url=False)]
+    unique = {(e.line, e.key, e.why): e for e in found}
+    return sorted(unique.values(), key=lambda e: (e.line, e.key))
+
+
+def did_you_mean(wrong: str, known: Iterable[str]) -> str:
+    """``did you mean 'register'?``, or the list of what is known when nothing is near."""
+    names = sorted(known)
+    near = difflib.get_close_matches(wrong.lower().replace("_", "-"), [n.replace("_", "-") for n in names], 1, 0.6)
+    if near:
+        return f"did you mean '{next(n for n in names if n.replace('_', '-') == near[0])}'?"
+    return f"known here: {', '.join(names)}" if names else "nothing is expected here"
+
+
+def dotted(path: Path) -> str:
+    """A key's place as people write it: ``channels.temperature.scale``, ``sources[0].cite``."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where a pydantic location points to: the key's path in the file, and the keys known beside it."""
+
+    path: Path
+    known: tuple[str, ...]
+
+
+def _one(detail: ErrorDetails, model: Any, lines: dict[Path, int], file: str, prefix: Path) -> ConfigError:
+    place = _locate(detail["loc"], model)
+    path = (*prefix, *place.path)
+    code, why, hint = _words(detail, place)
+    return ConfigError(why, file=file, line=line_of(lines, path), key=dotted(path), code=code, hint=hint)
+
+
+def _locate(loc: Sequence[str | int], model: Any) -> _Place:
+    """Follow ``loc`` through the annotations: union members stand in it by name and are no keys."""
+    node = _strip(model)
+    path: list[str | int] = []
+    known: tuple[str, ...] = ()
+    for part in loc:
+        if part == "[key]":
+            break
+        members = _members(node)
+        if members:
+            chosen = [m for m in members if _is_tagged(m, str(part))]
+            node = _strip(chosen[0]) if chosen else None
+            continue
+        if node is None and path and not isinstance(part, int):
+            break  # inside a value whose parts are no keys
+        path.append(part)
+        if isinstance(node, type) and issubclass(node, BaseModel):
+            fields = {f.alias or name: f for name, f in node.model_fields.items()}
+            known = tuple(fields)
+            field = fields.get(str(part))
+            node = None if field is None else _strip(field.annotation)
+        else:
+            known = ()
+            arguments = get_args(node)
+            node = _strip(arguments[1 if _is_mapping(node) else 0]) if arguments else None
+    return _Place(tuple(path), known)
+
+
+def _is_mapping(node: Any) -> bool:
+    origin = get_origin(node)
+    return isinstance(origin, type) and issubclass(origin, Mapping)
+
+
+def _strip(node: Any) -> Any:
+    """Without Annotated and ``| None``."""
+    while True:
+        if get_origin(node) is Annotated:
+            node = get_args(node)[0]
+        elif get_origin(node) in (Union, types.UnionType):
+            rest = [m for m in get_args(node) if m is not type(None)]
+            if len(rest) != 1:
+                return node
+            node = rest[0]
+        else:
+            return node
+
+
+def _members(node: Any) -> tuple[Any, ...]:
+    return get_args(node) if get_origin(node) in (Union, types.UnionType) else ()
+
+
+def _is_tagged(member: Any, tag: str) -> bool:
+    """Whether pydantic names this union member ``tag``: by a Tag, a Literal field's value, or the class's name."""
+    if get_origin(member) is Annotated:
+        if any(isinstance(m, Tag) and m.tag == tag for m in get_args(member)[1:]):
+            return True
+        member = get_args(member)[0]
+    if not (isinstance(member, type) and issubclass(member, BaseModel)):
+        return False
+    if member.__name__ == tag:
+        return True
+    literals = (f.annotation for f in member.model_fields.values() if get_origin(f.annotation) is Literal)
+    return any(tag in get_args(literal) for literal in literals)
+
+
+_TYPES = {
+    "string": "a text in quotes",
+    "int": "a whole number",
+    "float": "a number",
+    "decimal": "a number",
+    "bool": "true or false",
+    "dict": "a table",
+    "mapping": "a table",
+    "model": "a table",
+    "tuple": "a list in [brackets]",
+    "list": "a list in [brackets]",
+}
+_BOUNDS = {
+    "greater_than_equal": ("ge", "at least"),
+    "greater_than": ("gt", "more than"),
+    "less_than_equal": ("le", "at most"),
+    "less_than": ("lt", "less than"),
+}
+
+
+def _words(detail: ErrorDetails, place: _Place) -> tuple[str, str, str]:
+    """Code, reason and hint for one pydantic error."""
+    kind, context = detail["type"], detail.get("ctx", {})
+    name = str(place.path[-1]) if place.path else ""
+    shown = _shown(name, detail["input"])
+    if kind == "extra_forbidden":
+        return "unknown-key", f"unknown key '{name}'", did_you_mean(name, place.known)
+    if kind == "missing":
+        return "missing-key", f"key '{name}' is missing", f"add {name} = …"
+    if kind == "value_error":
+        return "not-permitted", str(context.get("error", detail["msg"])), ""
+    if kind in ("literal_error", "union_tag_invalid", "enum"):
+        expected = str(context.get("expected", context.get("expected_tags", "")))
+        choices = re.findall(r"'([^']*)'|(\d+)", expected)
+        known = [text or number for text, number in choices]
+        wrong = str(context.get("tag", detail["input"]))
+        near = difflib.get_close_matches(wrong, known, 1)
+        hint = f"did you mean '{near[0]}'?" if near else ""
+        return "not-permitted", f"must be one of {', '.join(known)}, not {_shown(name, wrong)}", hint
+    if kind == "union_tag_not_found":
+        key = str(context.get("discriminator", "kind")).strip("'")
+        return "missing-key", f"key '{key}' is missing", f"add {key} = …"
+    if kind in _BOUNDS:
+        key, words = _BOUNDS[kind]
+        return "out-of-range", f"must be {words} {context[key]}, not {shown}", ""
+    if kind == "string_pattern_mismatch":
+        return "not-permitted", f"{shown} is not permitted", _pattern_hint(str(context.get("pattern", "")))
+    if kind in ("too_short", "string_too_short"):
+        return "not-permitted", "must not be empty", ""
+    for word, meaning in _TYPES.items():
+        if kind.startswith(word):
+            return "wrong-type", f"must be {meaning}, not {shown}", _type_hint(word, detail["input"])
+    message = detail["msg"]
+    return "not-permitted", f"{message[:1].lower()}{message[1:]}", ""
+
+
+def _shown(name: str, value: object) -> str:
+    if _SECRET.search(name) and not name.endswith("_file"):
+        return "what stands there"
+    if isinstance(value, Mapping):
+        return "a table"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = f'"{value}"' if isinstance(value, str) else str(value)
+    return text if len(text) <= 42 else text[:40] + "…"
+
+
+def _type_hint(word: str, value: object) -> str:
+    if word in ("int", "float", "decimal") and isinstance(value, str):
+        return "write the number without quotes and without a unit"
+    if word == "string" and isinstance(value, int | float | Decimal):
+        return f'put it in quotes: "{value}"'
+    if word == "bool":
+        return "write true or false, without quotes"
+    return ""
+
+
+def _pattern_hint(pattern: str) -> str:
+    if pattern.startswith("^[a-z0-9]"):
+        vendor = "/" in pattern
+        return f"{'<vendor>/<model>, each' if vendor else 'an id is'} 1-32 of a-z, 0-9 and '-', not first or last"
+    return f"it must match {pattern}" if pattern else ""
