@@ -5,13 +5,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 compile() {
     uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --only-binary :all: \
-        --no-emit-index-url --no-emit-find-links --no-header --no-annotate "$@"
+        --no-header --no-annotate "$@"
 }
 compile "$@" requirements/build.in -o requirements/build.txt
 compile "$@" pyproject.toml -o requirements/runtime.txt
 compile "$@" pyproject.toml -c requirements/runtime.txt --extra demo -o requirements/demo.txt
 compile "$@" pyproject.toml -c requirements/demo.txt -c requirements/build.txt --extra demo --group dev -o requirements/dev.txt
-if grep -nE '(https?|file)://|--(extra-)?index-url|--find-links' requirements/*.txt; then
-    echo "an index address stands in the lock" >&2
+if grep -nE '://|^-' requirements/*.txt; then
+    echo "an address or an option stands in the lock" >&2
     exit 1
 fi
