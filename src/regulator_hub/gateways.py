@@ -1,0 +1,99 @@
+"""Which gateways may deliver, and with which token; knows no message and no carrier.
+
+One file a gateway in ``gateways/`` of the state folder (0600 in a 0700 folder), so that the command line can add one
+while the hub runs. The token itself is printed once and only its SHA-256 is kept, which is enough for HTTP: 256
+random bits need no slow hash. MQTT's codes are an HMAC keyed by the token, so a gateway added with ``mqtt`` has the
+token in its file: a hash cannot check an HMAC, and a key for decrypting it would have to lie beside it.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import orjson
+
+from edge_gateway.errors import ConfigError
+from edge_gateway.wire import hub as wire
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """A gateway as registered. ``token`` is empty unless it may use MQTT."""
+
+    id: str
+    added_us: int
+    token_sha256: str
+    token: str = ""
+
+
+class Gateways:
+    """The registry. Files are read again when they change; a removed file ends the gateway's access at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[str, tuple[int, Registered]] = {}
+
+    def add(self, gateway: str, *, mqtt: bool, wall_us: int) -> str:
+        """Register a gateway and return its token, which is shown nowhere again. Raises ConfigError."""
+        if not wire.is_gateway(gateway):
+            raise ConfigError(f"'{gateway}' is no gateway id", hint="use a-z, 0-9 and -, 1 to 32 characters")
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        token = "rh_" + secrets.token_urlsafe(32)
+        record = {"added_us": wall_us, "token_sha256": sha256(token.encode()).hexdigest()}
+        if mqtt:
+            record["token"] = token
+        path = self._path(gateway)
+        fresh = path.with_suffix(".new")
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(orjson.dumps(record, option=orjson.OPT_INDENT_2) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(fresh, path)  # unlike a rename it never replaces: two adds at once cannot both print a token
+        except FileExistsError:
+            raise ConfigError(
+                f"gateway '{gateway}' is registered already", hint=f"to replace its token remove {path} first"
+            ) from None
+        finally:
+            fresh.unlink()
+        return token
+
+    def list(self) -> list[Registered]:
+        """All registered gateways, by id."""
+        if not self._folder.is_dir():
+            return []
+        found = (self.find(path.stem) for path in sorted(self._folder.glob("*.json")))
+        return [registered for registered in found if registered is not None]
+
+    def find(self, gateway: str) -> Registered | None:
+        """The gateway's registration, or None. Raises ConfigError for a file that cannot be used."""
+        if not wire.is_gateway(gateway):
+            return None
+        path = self._path(gateway)
+        try:
+            changed = path.stat().st_mtime_ns
+            if gateway in self._known and self._known[gateway][0] == changed:
+                return self._known[gateway][1]
+            record = orjson.loads(path.read_bytes())
+            registered = Registered(id=gateway, **record)
+        except FileNotFoundError:
+            self._known.pop(gateway, None)
+            return None
+        except (orjson.JSONDecodeError, TypeError) as error:
+            raise ConfigError("the registration cannot be read", file=str(path), hint="remove it, add again") from error
+        self._known[gateway] = (changed, registered)
+        return registered
+
+    def authorised(self, gateway: str, token: str) -> bool:
+        """Whether this is the gateway's token; as slow for an unknown gateway as for a wrong token."""
+        registered = self.find(gateway)
+        expected = registered.token_sha256 if registered else "0" * 64
+        return hmac.compare_digest(sha256(token.encode(errors="replace")).hexdigest(), expected)
+
+    def _path(self, gateway: str) -> Path:
+        return self._folder / f"{gateway}.json"
