@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
 
 from edge_gateway import events
 from edge_gateway.errors import SinkError
@@ -10,19 +12,28 @@ from edge_gateway.journal.base import EpochInfo, Journal, Position
 from edge_gateway.shipping.delivery import Delivery
 from edge_gateway.sinks.base import Held, HubLink, Outcome
 
-#: Asks intake to close the epoch and go on in a new one, for the given reason.
-Reopen = Callable[[str], Awaitable[object]]
+
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """What shipping asks of whoever writes the record (the two loops do not know each other).
+
+    ``reopen(reason)`` closes the epoch and goes on in a new one; ``record(kind, body)`` adds an entry.
+    """
+
+    reopen: Callable[[str], Awaitable[object]]
+    record: Callable[[str, dict[str, Any]], Awaitable[object]]
 
 
 class HubDelivery(Delivery):
     """The ordered lane to the hub."""
 
     def __init__(
-        self, *, sink: HubLink, journal: Journal, tell: events.Tell, wall_us: Callable[[], int], reopen: Reopen
+        self, *, sink: HubLink, journal: Journal, tell: events.Tell, wall_us: Callable[[], int], asks: Asks
     ) -> None:
         super().__init__(sink=sink, journal=journal, tell=tell, wall_us=wall_us)
         self.hub = sink
-        self._reopen = reopen
+        self._reopen = asks.reopen
+        self._record = asks.record
 
     async def run(self) -> None:
         """Meet first, then serve."""
@@ -72,26 +83,23 @@ class HubDelivery(Delivery):
 
     async def _declare(self, info: EpochInfo, held: Held) -> None:
         """The hub lost what we no longer have: say so, whole segments with their kept roots."""
-        roots = [
-            segment.root
-            for segment in await self._journal.segments()
-            if segment.epoch == info.epoch and held.size <= segment.first < info.first
-        ]
-        count = info.first - held.size
-        await self.hub.declare_skipped(info.epoch, held.size, count, roots, "freed-by-retention")
-        self.progress.skipped += count
-        skipped = events.SinkSkipped(
-            sink=self.sink.name, epoch=info.epoch, first=held.size, count=count, reason="freed-by-retention"
-        )
-        self._tell(skipped)
+        first = held.size - held.size % self._journal.segment_entries
+        segments = [s for s in await self._journal.segments() if s.epoch == info.epoch and first <= s.first < info.first]
+        roots = [segment.root for segment in sorted(segments, key=lambda s: s.first)]
+        count, reason = info.first - first, "freed-by-retention"
+        await self.hub.declare_skipped(info.epoch, first, count, roots, reason)
+        self.progress.skipped += info.first - held.size
+        self._tell(events.SinkSkipped(sink=self.sink.name, epoch=info.epoch, first=first, count=count, reason=reason))
+        body = {"sink": self.sink.name, "epoch": info.epoch, "first": first, "count": count, "reason": reason}
+        await self._record("skipped", body | {"roots": roots})
         if not info.closed:
             await self._reopen("skipped")
 
     async def _position(self, held: dict[str, Held]) -> Position:
-        """The oldest entry that the hub does not hold."""
+        """The oldest entry that the hub does not hold, less one: a record that forked below it shows as a conflict."""
         epochs = self._journal.epochs()
         for info in epochs:
             size = max(held[info.epoch].size if info.epoch in held else 0, info.first)
-            if size < info.size:
-                return Position(info.epoch, size)
-        return Position(epochs[-1].epoch, epochs[-1].size)
+            if size < info.size or info is epochs[-1]:
+                return Position(info.epoch, max(info.first, min(size, info.size) - 1))
+        raise RuntimeError("a journal has at least one epoch")

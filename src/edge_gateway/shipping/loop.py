@@ -9,7 +9,7 @@ from typing import Any
 from edge_gateway import events
 from edge_gateway.journal.base import Journal
 from edge_gateway.shipping.delivery import Delivery
-from edge_gateway.shipping.hub import HubDelivery, Reopen
+from edge_gateway.shipping.hub import Asks, HubDelivery
 from edge_gateway.sinks.base import HubLink, Sink
 
 
@@ -24,7 +24,7 @@ class Shipping:
         hubs: Sequence[HubLink],
         tell: events.Tell,
         wall_us: Callable[[], int],
-        reopen: Reopen,
+        asks: Asks,
     ) -> None:
         self._journal = journal
         self._hubs = list(hubs)
@@ -32,7 +32,7 @@ class Shipping:
             Delivery(sink=sink, journal=journal, tell=tell, wall_us=wall_us) for sink in sinks
         ]
         self.deliveries += [
-            HubDelivery(sink=hub, journal=journal, tell=tell, wall_us=wall_us, reopen=reopen) for hub in hubs
+            HubDelivery(sink=hub, journal=journal, tell=tell, wall_us=wall_us, asks=asks) for hub in hubs
         ]
 
     async def run(self) -> None:

@@ -1,0 +1,1 @@
+"""What people and programs on this machine see and ask: the local page, and the control socket."""

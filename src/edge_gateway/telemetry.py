@@ -1,0 +1,152 @@
+"""Hears events and turns them into log lines and metrics; decides nothing, and nobody waits for it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping
+
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from edge_gateway import events
+
+log = logging.getLogger("edge_gateway")
+#: syslog priorities as journald reads them in front of a line
+_PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+
+
+class _JournaldFormatter(logging.Formatter):
+    """``<4>text`` without a time of its own: journald stamps the line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record).replace("\n", "\n ")
+        return f"<{_PRIORITY.get(record.levelno, 6)}>{text}"
+
+
+def set_up_logging(level: str = "INFO") -> None:
+    """Log to stderr: with priorities under systemd, with times elsewhere."""
+    handler = logging.StreamHandler(sys.stderr)
+    if "JOURNAL_STREAM" in os.environ:
+        handler.setFormatter(_JournaldFormatter("%(name)s: %(message)s"))
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for noisy in ("uvicorn", "uvicorn.access", "asyncio", "aiohttp"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+class Telemetry:
+    """One object hears everything: ``tell`` is the function that all parts are given."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        make = {"registry": self.registry}
+        self._entries = Counter("edge_gateway_entries", "Entries made durable", **make)
+        self._readings = Counter("edge_gateway_readings", "Readings made durable", **make)
+        self._bytes = Counter("edge_gateway_entry_bytes", "Bytes of entries made durable", **make)
+        self._commit = Histogram(
+            "edge_gateway_commit_seconds", "Time a commit took", buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2.0), **make
+        )
+        self._delivered = Counter("edge_gateway_sink_entries", "Entries a sink took", ["sink"], **make)
+        self._rejected = Counter("edge_gateway_sink_rejected", "Items a sink refused", ["sink"], **make)
+        self._sink_up = Gauge("edge_gateway_sink_up", "1 while a sink takes entries", ["sink"], **make)
+        self._steps = Counter("edge_gateway_violation_steps", "Steps of violations", ["step"], **make)
+        self._trusted = Gauge("edge_gateway_clock_trusted", "1 while wall time is vouched for", **make)
+        self._full = Gauge("edge_gateway_journal_full", "1 while ordinary batches are held back", **make)
+        self._reload = Gauge("edge_gateway_config_reload_success", "0 after a refused configuration", **make)
+        self._alarms = Counter("edge_gateway_alarms", "Alarms that are no violation of a limit", ["code"], **make)
+        self._reload.set(1)
+        self._gauges: dict[str, Gauge] = {}
+        self._listeners: list[Callable[[events.Event], None]] = []
+
+    def listen(self, listener: Callable[[events.Event], None]) -> Callable[[], None]:
+        """Hear events too (the page's stream does); returns the unsubscribe."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def tell(self, event: events.Event) -> None:
+        """Count and log one event; never raises into the teller."""
+        try:
+            self._count(event)
+            for listener in self._listeners:
+                listener(event)
+        except Exception:
+            log.exception("telemetry could not take %r", event)
+
+    def _count(self, event: events.Event) -> None:
+        match event:
+            case events.Committed():
+                self._entries.inc(event.entries)
+                self._readings.inc(event.readings)
+                self._bytes.inc(event.size_bytes)
+                self._commit.observe(event.latency_us / 1e6)
+            case events.SinkDelivered():
+                self._delivered.labels(event.sink).inc(event.entries)
+                self._rejected.labels(event.sink).inc(event.rejected)
+                self._sink_up.labels(event.sink).set(1)
+            case events.SinkTroubled():
+                self._sink_up.labels(event.sink).set(0)
+                log.warning("sink %s: %s; next try in %.0f s, nothing is lost", event.sink, event.why, event.retry_s)
+            case events.SinkRecovered():
+                self._sink_up.labels(event.sink).set(1)
+                log.info("sink %s: takes entries again", event.sink)
+            case events.SinkSkipped():
+                log.error(
+                    "sink %s: %d entries of epoch %s from %d on will never be served: %s",
+                    event.sink, event.count, event.epoch, event.first, event.reason,
+                )  # fmt: skip
+            case events.ViolationStepped():
+                self._steps.labels(event.step).inc()
+                log.warning("violation %s: %s at %s: %s", event.violation, event.rule, event.point, event.step)
+            case _:
+                self._count_state(event)
+
+    def _count_state(self, event: events.Event) -> None:
+        match event:
+            case events.GapChanged():
+                log.info("gap %s %s %s", event.gap, "opened" if event.opened else "closed", event.reason)
+            case events.ClockTrustChanged():
+                self._trusted.set(event.trusted)
+                log.warning("clock is %s", "trusted" if event.trusted else "no longer trusted")
+            case events.ClockStepped():
+                log.warning("wall clock stepped by %.3f s", event.step_us / 1e6)
+            case events.JournalFilled():
+                self._full.set(event.full)
+                log.log(
+                    logging.CRITICAL if event.full else logging.INFO,
+                    "journal full, ordinary readings stop: %s" if event.full else "journal takes readings again%s",
+                    event.why,
+                )
+            case events.EpochOpened():
+                log.warning("new epoch %s: %s", event.epoch, event.reason)
+            case events.ConfigApplied():
+                self._reload.set(1)
+                log.info("configuration %s in force from entry %d on", event.text[:12], event.config_seq)
+            case events.ConfigRejected():
+                self._reload.set(0)
+                log.error("configuration refused, the one before goes on: %s", event.why)
+            case events.Alarmed():
+                self._alarms.labels(event.code).inc()
+                log.error("%s: %s", event.code, event.why)
+
+    def gauges(self, values: Mapping[str, float]) -> None:
+        """Set gauges by name, made at first use: what status knows and no event tells."""
+        for name, value in values.items():
+            if name not in self._gauges:
+                self._gauges[name] = Gauge(f"edge_gateway_{name}", name.replace("_", " "), registry=self.registry)
+            self._gauges[name].set(value)
+
+    def metrics(self) -> bytes:
+        """Prometheus text."""
+        return generate_latest(self.registry)
+
+
+def silent(_event: events.Event) -> None:
+    """A ``tell`` for tests and tools that nobody listens to."""
+
+
+__all__ = ["Telemetry", "log", "set_up_logging", "silent"]
