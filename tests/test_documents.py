@@ -29,7 +29,7 @@ FORBIDDEN = {
     "a path of the author's machine": rf"(^|[^A-Za-z0-9_.-])/({'wo'}rk|{'fa'}rm)/[a-z]|/{'ro'}ot/|\.{'py'}env|/opt/({'wh'}eels|{'py'}pi)",
     "a folder that a stranger does not have": rf"\.\./{'sha'}red|/tmp/{'te'}am",
     "an address of a registry": rf"{'py'}pi\.org|{'python'}hosted\.org|registry\.{'np'}mjs|registry *= *.?https?:",
-    "an option that names an index": rf"{'index'}-url|{'find'}-links",
+    "an option that names an index": rf"({'index'}-url|{'find'}-links)[ =]+\S*/",
 }
 
 
@@ -215,7 +215,7 @@ def test_a_planted_broken_link_is_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [f"cd /{'wo'}rk/main", f"see ../{'sha'}red/x", f"https://{'py'}pi.org/simple", f"--{'find'}-links=x"]
+    "text", [f"cd /{'wo'}rk/main", f"see ../{'sha'}red/x", f"https://{'py'}pi.org/simple", f"--{'find'}-links=/x"]
 )
 def test_planted_traces_of_a_machine_are_found(text: str) -> None:
     assert any(re.search(pattern, text) for pattern in FORBIDDEN.values())
