@@ -21,7 +21,7 @@ from edge_gateway.intake.state import Setup, State
 from edge_gateway.journal.base import Journal
 from edge_gateway.reading import Batch, GapClosed, GapOpened, Item, Note
 from edge_gateway.record import entry
-from edge_gateway.rules.engine import Step
+from edge_gateway.rules.base import Step
 
 #: How often an idle intake looks at the clock's trust (real seconds).
 CLOCK_LOOK_S = 1.0

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from edge_gateway.record import entry
 from edge_gateway.rules.engine import Engine
-from edge_gateway.rules.bind import BoundRule
+from edge_gateway.rules.base import BoundRule
 from edge_gateway.violations import Violations
 
 
@@ -90,24 +89,6 @@ class State:
         self.slots = dict(state.get("slots") or {})
         self.corrections = dict(state.get("corrections") or {})
         self.config = snapshot.get("config")
-
-
-@dataclass(slots=True)
-class Messages:
-    """Committed messages whose acknowledgement the broker may not have seen: (topic, packet id) -> payload hash."""
-
-    seen: dict[tuple[str, int], str] = field(default_factory=dict)
-
-
-def payload_hash(message: Mapping[str, Any]) -> str:
-    """SHA-256 of a journaled message's payload, in hex, however it was kept."""
-    if "payload" in message:
-        return entry.text_hash(str(message["payload"]).encode())
-    if "payload_base64" in message:
-        from base64 import b64decode
-
-        return entry.text_hash(b64decode(message["payload_base64"]))
-    return str(message["payload_sha256"])
 
 
 def _differences(prefix: str, old: Any, new: Any) -> Iterable[dict[str, Any]]:

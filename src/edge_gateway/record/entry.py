@@ -5,7 +5,7 @@ Pure: everything, time included, is passed in. The bytes made here are the ones 
 
 from __future__ import annotations
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -110,6 +110,15 @@ def _message(message: Message) -> dict[str, Any]:
         return body | {"payload": payload.decode()}
     except UnicodeDecodeError:
         return body | {"payload_base64": b64encode(payload).decode()}
+
+
+def payload_hash(message: dict[str, Any]) -> str:
+    """SHA-256 (hex) of a journaled ``message``'s payload, however it was kept."""
+    if "payload" in message:
+        return sha256(message["payload"].encode()).hexdigest()
+    if "payload_base64" in message:
+        return sha256(b64decode(message["payload_base64"])).hexdigest()
+    return str(message["payload_sha256"])
 
 
 def gap_body(gap: GapOpened | GapClosed) -> dict[str, Any]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from edge_gateway.reading import Item
+from edge_gateway.reading import Group, Item
 
 
 class Inbox(Protocol):
@@ -26,6 +26,14 @@ class Source(Protocol):
     @property
     def id(self) -> str:
         """The bus' identifier."""
+        ...
+
+    def groups(self) -> Sequence[Group]:
+        """The poll groups as planned: what the resolved configuration names."""
+        ...
+
+    async def update(self, devices: Sequence[Any]) -> None:
+        """Take over another list of devices; untouched ones miss no slot, and the groups of changed ones end with a gap."""
         ...
 
     async def run(self, inbox: Inbox) -> None:

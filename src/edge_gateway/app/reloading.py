@@ -1,0 +1,75 @@
+"""SIGHUP: validate, stage, swap; a refused file leaves the running configuration as it was, and says so."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from edge_gateway import __version__, events
+from edge_gateway.app.field import Field
+from edge_gateway.config.load import ConfigRefused, Loaded, load
+from edge_gateway.config.resolve import needs_restart, setup
+from edge_gateway.intake.loop import Intake
+from edge_gateway.page.site import ConfigState
+from edge_gateway.record.entry import canonical, text_hash
+from edge_gateway.telemetry import Telemetry
+
+
+class Reloader:
+    """One reload at a time, in the order asked for."""
+
+    def __init__(
+        self, config: Path, state_dir: Path, loaded: Loaded, *, intake: Intake, field: Field, telemetry: Telemetry
+    ) -> None:
+        self.state = ConfigState()
+        self._config = config
+        self._state_dir = state_dir
+        self._loaded = loaded
+        self._started_with = loaded.config
+        self._intake = intake
+        self._field = field
+        self._telemetry = telemetry
+        self._asked: asyncio.Queue[str] = asyncio.Queue(maxsize=8)
+        self._lock = asyncio.Lock()
+
+    def applied(self, loaded: Loaded, wall_us: int) -> None:
+        """Record that ``loaded`` is in force."""
+        self._loaded = loaded
+        self.state.applied_wall_us = wall_us
+        self.state.sha256 = text_hash(canonical(loaded.config.model_dump(mode="json")))
+        self.state.rejected = ""
+        self.state.pending_restart = needs_restart(self._started_with, loaded.config)
+        self.state.not_monitored = tuple(sorted({item.rule for item in loaded.binding.not_monitored}))
+
+    def request(self, by: str) -> None:
+        """Ask for a reload from a signal handler; more than eight waiting are one and the same."""
+        if not self._asked.full():
+            self._asked.put_nowait(by)
+
+    async def run(self) -> None:
+        """Carry out requested reloads until cancelled."""
+        while True:
+            await self.reload(await self._asked.get())
+
+    async def reload(self, by: str) -> None:
+        """Load the files again; in force on return, or refused with the reason in ``state``."""
+        async with self._lock:
+            try:
+                loaded = await asyncio.to_thread(load, self._config, self._state_dir)
+            except ConfigRefused as refused:
+                await self._refuse(refused, by)
+                return
+            await self._intake.command(lambda: self._swap(loaded, by))
+            self.applied(loaded, self._field.wall_us())
+
+    async def _swap(self, loaded: Loaded, by: str) -> None:
+        """Runs inside intake, between two entries: what follows is decoded and judged by the new configuration."""
+        await self._field.exchange(loaded)
+        await self._intake.apply(setup(loaded, self._field.groups(), __version__), by=by, reason="reload")
+
+    async def _refuse(self, refused: ConfigRefused, by: str) -> None:
+        why = "; ".join(str(fault) for fault in refused.faults[:5])
+        self.state.rejected, self.state.rejected_wall_us = why, self._field.wall_us()
+        self._telemetry.tell(events.ConfigRejected(why=why))
+        body = {"event": "config-rejected", "by": by, "why": why[:2000]}
+        await self._intake.command(lambda: self._intake.add("event", body))

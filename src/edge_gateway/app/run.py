@@ -1,0 +1,182 @@
+"""The composition root: builds the parts, nests their lifetimes (shipping ⊃ intake ⊃ sources), hears signals."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_gateway import __version__
+from edge_gateway.clock import SystemClock
+from edge_gateway.config.load import Loaded, load
+from edge_gateway.config.resolve import setup
+from edge_gateway.app.field import Field
+from edge_gateway.intake.loop import Intake
+from edge_gateway.intake.recovery import open_run, recover
+from edge_gateway.intake.ruletime import resume
+from edge_gateway.journal.store import JournalSettings, Store, open_journal
+from edge_gateway.links.notify import notify
+from edge_gateway.page.site import Site
+from edge_gateway.page.servers import Servers
+from edge_gateway.app.reloading import Reloader
+from edge_gateway.shipping.hub import Asks
+from edge_gateway.shipping.loop import Shipping
+from edge_gateway.sinks.base import HubLink, Sink
+from edge_gateway.sinks.hub import HubConfig
+from edge_gateway.telemetry import Telemetry
+from edge_gateway.app.watchdog import Watchdog
+
+log = logging.getLogger("edge_gateway")
+#: What shipping may take to deliver the rest at a stop (real seconds).
+STOP_GRACE_S = 8.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line decides."""
+
+    config: Path
+    state_dir: Path
+    socket: Path
+    ready: Callable[[Site], None] | None = None
+
+
+async def run(options: Options) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Raises ConfigRefused (exit 78), JournalBusy (7), JournalTooNew; everything else is a fault of ours.
+    """
+    loaded = load(options.config, options.state_dir)
+    config = loaded.config
+    options.state_dir.mkdir(parents=True, exist_ok=True)
+    clock = SystemClock(
+        declared=config.clock.trust == "declared", speed=config.clock.speed, origin_us=config.clock.origin_us
+    )
+    telemetry = Telemetry()
+    hub_name = next((name for name, sink in config.sinks.items() if isinstance(sink, HubConfig)), None)
+    settings = JournalSettings(
+        max_bytes=config.journal.bytes_on(options.state_dir), hub_name=hub_name, sinks=tuple(config.sinks)
+    )
+    journal = await open_journal(options.state_dir, settings=settings, clock=clock)
+    try:
+        await _run(options, loaded, journal, clock, telemetry)
+    finally:
+        await journal.close()
+
+
+async def _run(options: Options, loaded: Loaded, journal: Store, clock: SystemClock, telemetry: Telemetry) -> None:
+    config = loaded.config
+    recovery = journal.recover()
+    found = await recover(journal, recovery, config.site.id)
+    rule_time, carried = resume(
+        found.last, mono_us=clock.mono_us(), wall_us=clock.wall_us(), boot=clock.boot, trusted=clock.trusted()
+    )
+    intake = Intake(
+        journal=journal,
+        state=found.state,
+        rule_time=rule_time,
+        clock=clock,
+        commit_every_us=int(config.journal.commit_every_s * 1e6),
+        tell=telemetry.tell,
+    )
+    field = Field(loaded, clock=clock, inbox=intake.inbox, messages=found.messages)
+    await open_run(
+        intake, found, setup(loaded, field.groups(), __version__), clock, carried=carried, damaged=recovery.damaged
+    )
+    shipping = _shipping(loaded, journal, intake, clock, telemetry)
+    reloader = Reloader(options.config, options.state_dir, loaded, intake=intake, field=field, telemetry=telemetry)
+    site = Site(
+        intake=intake,
+        shipping=shipping,
+        journal=journal,
+        clock=clock,
+        telemetry=telemetry,
+        version=__version__,
+        started_wall_us=clock.wall_us(),
+        trust=config.clock.trust,
+        reload=reloader.reload,
+        read_device=field.read,
+        sources=field.sources,
+        config=reloader.state,
+    )
+    reloader.applied(loaded, clock.wall_us())
+    await _live(options, config.page.listen, site, field, reloader)
+
+
+def _shipping(loaded: Loaded, journal: Store, intake: Intake, clock: SystemClock, telemetry: Telemetry) -> Shipping:
+    config = loaded.config
+    sinks: list[Sink] = []
+    hubs: list[HubLink] = []
+    for name, sink in config.sinks.items():
+        if isinstance(sink, HubConfig):
+            broker = config.buses.get(sink.bus or "")
+            hubs.append(sink.build(name, config.site.id, broker=broker, folder=loaded.folder))
+        else:
+            sinks.append(sink.build(name, folder=loaded.folder, hold_s=config.clock.hold_s, clock=clock))
+    asks = Asks(
+        reopen=lambda reason: intake.command(lambda: intake.open_epoch(reason)),
+        record=lambda kind, body: intake.command(lambda: intake.add(kind, body)),
+    )
+    return Shipping(
+        journal=journal, sinks=sinks, hubs=hubs, tell=telemetry.tell, wall_us=clock.wall_us, asks=asks
+    )
+
+
+async def _live(options: Options, listen: str, site: Site, field: Field, reloader: Reloader) -> None:
+    """The nested lifetimes. Leaving a scope ends what is inside it, in order, and loses nothing."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, lambda: reloader.request("signal"))
+    servers = Servers(site, listen=listen, socket=options.socket)
+    watchdog = Watchdog(site)
+    async with asyncio.TaskGroup() as outer:
+        ship = outer.create_task(site.shipping.run(), name="shipping")
+        async with asyncio.TaskGroup() as middle:
+            taking = middle.create_task(site.intake.run(), name="intake")
+            services = [
+                middle.create_task(servers.run(), name="servers"),
+                middle.create_task(watchdog.run(), name="watchdog"),
+                middle.create_task(reloader.run(), name="reload"),
+            ]
+            reading = middle.create_task(field.run(), name="field")
+            await servers.listening()
+            notify(f"READY=1\nSTATUS=reading {len(field.groups())} poll groups")
+            if options.ready is not None:
+                options.ready(site)
+            await _first(stop, taking, reading, ship)
+            notify("STOPPING=1")
+            reading.cancel()
+            await asyncio.wait([reading])
+            await site.intake.command(lambda: site.intake.add("event", {"event": "stopped"}))
+            site.intake.inbox.close()
+            await taking
+            for service in services:
+                service.cancel()
+        site.shipping.stop()
+        await asyncio.wait([ship], timeout=STOP_GRACE_S)
+        ship.cancel()
+
+
+async def _first(stop: asyncio.Event, *tasks: asyncio.Task[None]) -> None:
+    """Until asked to stop, or one of the tasks failed (its group then tears everything down)."""
+    waiting = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+
+
+def default_state_dir() -> Path:
+    """$EDGE_GATEWAY_STATE_DIR, systemd's StateDirectory, or the user's state folder."""
+    for name in ("EDGE_GATEWAY_STATE_DIR", "STATE_DIRECTORY"):
+        if value := os.environ.get(name):
+            return Path(value.split(":")[0])
+    if os.geteuid() == 0:
+        return Path("/var/lib/edge-gateway")
+    return Path(os.environ.get("XDG_STATE_HOME", "~/.local/state")).expanduser() / "edge-gateway"

@@ -1,0 +1,141 @@
+"""After a restart: state from the last snapshot and the entries after it, exactly as intake left it; no guesses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge_gateway.clock import Clock
+from edge_gateway.intake.loop import Intake
+from edge_gateway.intake.state import Setup, State
+from edge_gateway.journal.base import Journal, Recovery
+from edge_gateway.record import entry
+from edge_gateway.rules.base import BoundRule
+
+
+@dataclass(slots=True)
+class Recovered:
+    """State as it was at the last committed entry; ``last`` is that entry, None for an empty journal."""
+
+    state: State
+    last: dict[str, Any] | None = None
+    #: (topic, packet id) -> payload hash of the journaled messages of the last segment
+    messages: dict[tuple[str, int], str] = field(default_factory=dict)
+    #: whether the last run ended in order
+    stopped: bool = False
+
+
+async def recover(journal: Journal, recovery: Recovery, gateway: str) -> Recovered:
+    """Replay: batches and ticks through the rules of their time, steps of violations as they were recorded.
+
+    The engine's own steps are not recorded again: they are in the record. Raises KeyError when a configuration
+    text is missing (the store has checked that it is there).
+    """
+    found = Recovered(State(gateway))
+    state = found.state
+    if recovery.snapshot is not None:
+        state.restore(recovery.snapshot)
+        found.last = recovery.snapshot
+        if state.config is not None:
+            await _use_config(journal, state, str(state.config["text"]))
+    for data in recovery.entries:
+        body = entry.decode(data)
+        await _replay(journal, found, body)
+        found.last = body
+    return found
+
+
+async def _use_config(journal: Journal, state: State, text: str) -> None:
+    resolved = _parse(await journal.text(text))
+    state.resolved = resolved
+    state.use_rules([BoundRule.from_config(rule) for rule in resolved.get("rules", [])])
+
+
+def _parse(text: bytes) -> dict[str, Any]:
+    import orjson
+
+    parsed: dict[str, Any] = orjson.loads(text)
+    return parsed
+
+
+async def _replay(journal: Journal, found: Recovered, body: Mapping[str, Any]) -> None:
+    state, kind = found.state, body["kind"]
+    found.stopped = kind == "event" and body.get("event") == "stopped"
+    if kind == "batch":
+        _replay_batch(found, body)
+    elif kind == "tick":
+        state.engine.tick(int(body["rule_us"]), int(body["wall_us"]))
+    elif kind == "violation":
+        state.violations.replay(body)
+    elif kind == "gap" and body["state"] == "open":
+        state.gaps[body["gap"]] = {key: body[key] for key in body if key not in _COMMON}
+    elif kind == "gap":
+        opened = state.gaps.pop(body["gap"], None)
+        for group in opened["groups"] if opened else ():
+            state.slots[group] = int(body["until_slot_us"])
+    elif kind == "config":
+        state.config = {"config_seq": body["seq"], "text": body["text"], "texts": body["texts"]}
+        await _use_config(journal, state, str(body["text"]))
+    elif kind == "correction":
+        state.corrections[str(body["boot"])] = int(body["offset_us"])
+
+
+_COMMON = frozenset({"v", "seq", "kind", "rule_us", "wall_us", "mono_us", "boot", "trusted"})
+
+
+def _replay_batch(found: Recovered, body: Mapping[str, Any]) -> None:
+    state = found.state
+    points = tuple(state.resolved.get("groups", {}).get(body["group"], {}).get("points", ()))
+    values = [int(v) if isinstance(v, str) else v for v in body["values"]]
+    state.engine.judge(int(body["rule_us"]), int(body["wall_us"]), points, values, body.get("quality"))
+    if "slot_us" in body:
+        state.slots[str(body["group"])] = int(body["slot_us"])
+    message = body.get("message")
+    if message is not None:
+        found.messages[(str(message["topic"]), int(message["packet_id"]))] = entry.payload_hash(message)
+
+
+async def open_run(intake: Intake, found: Recovered, setup: Setup, clock: Clock, *, carried: str, damaged: str) -> None:
+    """The first entries of a run: why nothing was read since the last one, the start, the configuration."""
+    last = found.last
+    if last is not None:
+        for gap_id in list(intake.state.gaps):
+            await _close_gap(intake, found.state, gap_id, int(last["mono_us"]))
+        same_boot = last["boot"] == clock.boot
+        reason = "stopped" if found.stopped else ("killed" if same_boot else "power-off")
+        gap_id = f"run-{last['seq']}"
+        body = {"gap": gap_id, "state": "open", "groups": ["*"], "reason": reason, "since_slot_us": int(last["mono_us"])}
+        body |= {"since_wall_us": int(last["wall_us"]), "since_boot": last["boot"]}
+        await intake.add("gap", body)
+    started: dict[str, Any] = {"event": "started", "software": setup.software, "rule_time": carried}
+    started |= {"clock_trust": "trusted" if clock.trusted() else "untrusted"}
+    if damaged:
+        started["damaged"] = damaged
+    await intake.add("event", started)
+    missed = _missed_slots(found, last, clock) if last is not None else 0
+    await intake.apply(setup, by="edge-gateway", reason="start")
+    if last is not None:
+        await intake.add("gap", {"gap": gap_id, "state": "closed", "until_slot_us": clock.mono_us(), "slots": missed})
+
+
+async def _close_gap(intake: Intake, state: State, gap_id: str, until_us: int) -> None:
+    """A gap that was open when the last run ended: it ends where the gap of the stop begins."""
+    opened = state.gaps.pop(gap_id)
+    known = state.resolved.get("groups", {})
+    intervals = [int(known[group].get("interval_us", 0)) for group in opened["groups"] if group in known]
+    passed_us = max(0, until_us - int(opened["since_slot_us"]))
+    slots = sum(passed_us // interval for interval in intervals if interval)
+    await intake.add("gap", {"gap": gap_id, "state": "closed", "until_slot_us": until_us, "slots": slots})
+
+
+def _missed_slots(found: Recovered, last: Mapping[str, Any], clock: Clock) -> int:
+    """Slots that passed while nothing ran, by the time that somebody vouches for (monotonic, else trusted wall)."""
+    if last["boot"] == clock.boot:
+        passed_us = clock.mono_us() - int(last["mono_us"])
+    elif last["trusted"] and clock.trusted():
+        passed_us = clock.wall_us() - int(last["wall_us"])
+    else:
+        return 0
+    groups = found.state.resolved.get("groups", {}).values()
+    return sum(max(0, passed_us) // int(group["interval_us"]) for group in groups if group.get("interval_us"))
