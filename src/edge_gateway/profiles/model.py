@@ -30,6 +30,10 @@ def _decimal(value: object) -> object:
 Exact = Annotated[Decimal, BeforeValidator(_decimal), Field(allow_inf_nan=False)]
 
 
+#: Scales beyond 10 to this power are mistakes.
+MAX_EXPONENT = 30
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -74,6 +78,8 @@ class Channel(_Model):
             raise ValueError(f"{self.quantity} is measured in {' or '.join(permitted)}, not in '{self.unit}'")
         if self.scale == 0:
             raise ValueError("scale 0 would make every value the same")
+        if any(n and abs(n.adjusted()) > MAX_EXPONENT for n in (self.scale, self.offset)):
+            raise ValueError(f"scale and offset lie between 1e-{MAX_EXPONENT} and 1e{MAX_EXPONENT}")
         if self.range_low is not None and self.range_high is not None and self.range_low >= self.range_high:
             raise ValueError(f"range_low {self.range_low} is not below range_high {self.range_high}")
         return self
@@ -84,6 +90,9 @@ RegisterType = Literal["bool", "int16", "uint16", "int32", "uint32", "int64", "u
 WIDTH: dict[str, int] = {
     "bool": 1, "int16": 1, "uint16": 1, "int32": 2, "uint32": 2, "float32": 2, "int64": 4, "uint64": 4, "float64": 4,
 }  # fmt: skip
+
+
+INTEGER_BITS: dict[str, int] = {"int16": 16, "uint16": 16, "int32": 32, "uint32": 32, "int64": 64, "uint64": 64}
 
 
 class RegisterChannel(Channel):
@@ -114,6 +123,10 @@ class RegisterChannel(Channel):
             raise ValueError("a bool in a register needs 'bit' (0-15), and only a bool has one")
         if self.register_ + self.width > 0x10000:
             raise ValueError(f"register {self.register_} with {self.width} registers ends beyond 65535")
+        if bits := INTEGER_BITS.get(self.type):
+            for sentinel in self.sentinels:
+                if sentinel != int(sentinel) or not -(1 << bits - 1) <= sentinel < 1 << bits:
+                    raise ValueError(f"sentinel {sentinel} is no raw {self.type}")
         if self.type == "bool" and (self.scale != 1 or self.offset != 0 or self.sentinels):
             raise ValueError("a bool is 0 or 1: it has no scale, offset or sentinels")
         return self
