@@ -28,6 +28,7 @@ look() {
     want_program socat
     want_program mbpoll
     want_program chromium
+    ldconfig -p 2>/dev/null | grep 'libatomic\.so\.1' >/dev/null || missing+=(libatomic1) # playwright's driver wants it
     want_program systemd-analyze systemd
     want_program udevadm udev
     want_program setpriv util-linux
