@@ -43,6 +43,7 @@ def setup(loaded: Loaded, groups: Mapping[str, Group], software: str) -> Setup:
     texts |= {f"rules/{pack.pack.id}.toml": pack.text.encode() for pack in loaded.packs}
     return Setup(
         resolved=resolved(loaded, groups, software),
+        groups=groups,
         texts=dict(sorted(texts.items())),
         rules=loaded.binding.rules,
         software=software,

@@ -102,7 +102,7 @@ class Intake:
         await self._open_segment()
         rule_us = self._rule_time.at(batch.mono_us)
         seq = self._next_seq()
-        data = entry.encode_batch(seq, rule_us, self._boot, self._trusted, self.state.config_seq, batch)
+        data = entry.encode_batch(seq, rule_us, self._boot, self._trusted, self.state.config_seq_of(batch.group), batch)
         self._pending.append(data)
         self._batches.append(batch)
         self._pace.added(self._real_us(), len(data), message=batch.committed is not None)

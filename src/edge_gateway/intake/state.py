@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_gateway.rules.engine import Engine
+from edge_gateway.reading import Group
 from edge_gateway.rules.base import BoundRule
 from edge_gateway.violations import Violations
 
@@ -20,6 +21,7 @@ class Setup:
     """
 
     resolved: dict[str, Any]
+    groups: Mapping[str, Group]
     texts: Mapping[str, bytes]
     rules: Sequence[BoundRule]
     software: str
@@ -37,6 +39,7 @@ class State:
         self.config: dict[str, Any] | None = None
         self.resolved: dict[str, Any] = {}
         self._rules: dict[tuple[str, str], BoundRule] = {}
+        self._seq_of: dict[Group, int] = {}
 
     @property
     def config_seq(self) -> int:
@@ -44,6 +47,10 @@ class State:
         if self.config is None:
             raise RuntimeError("no configuration is in force")
         return int(self.config["config_seq"])
+
+    def config_seq_of(self, group: Group) -> int:
+        """The configuration that decodes a batch of this group: a batch may have been on its way at a reload."""
+        return self._seq_of.get(group) or self.config_seq
 
     def rule(self, rule: str, point: str) -> BoundRule | None:
         """The rule as bound to the point now; None once it was removed."""
@@ -56,6 +63,9 @@ class State:
     def apply(self, setup: Setup, config: dict[str, Any]) -> None:
         """The rules of ``setup`` judge from here on; what they knew of (rule, point) stays."""
         self.use_rules(setup.rules)
+        newest = max(self._seq_of.values(), default=0)
+        self._seq_of = {group: seq for group, seq in self._seq_of.items() if seq == newest}  # one generation back
+        self._seq_of |= dict.fromkeys(setup.groups.values(), int(config["config_seq"]))
         self.config = config
         self.resolved = setup.resolved
 

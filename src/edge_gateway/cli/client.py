@@ -1,0 +1,83 @@
+"""The command line's way to the running gateway: HTTP over its Unix socket; knows no journal and no port."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+from edge_gateway.errors import GatewayError
+
+
+class NotRunning(GatewayError):
+    """No gateway answers at the socket."""
+
+    exit_code = 1
+
+
+class NotPermitted(GatewayError):
+    """The socket is not for this user."""
+
+    exit_code = 6
+
+
+class Refused(GatewayError):
+    """The gateway says no, and why."""
+
+    exit_code = 1
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        super().__init__("gateway", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class Client:
+    """One request, one answer."""
+
+    def __init__(self, path: Path, *, timeout_s: float = 30.0) -> None:
+        self._path = path
+        self._timeout_s = timeout_s
+
+    def running(self) -> bool:
+        """Whether a gateway answers at the socket."""
+        try:
+            self.get("/v1/position")
+        except NotRunning:
+            return False
+        return True
+
+    def get(self, path: str) -> dict[str, Any]:
+        """The JSON answer. Raises NotRunning, NotPermitted, Refused."""
+        return self._ask("GET", path, None)
+
+    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """The JSON answer to a JSON question. Raises NotRunning, NotPermitted, Refused."""
+        return self._ask("POST", path, json.dumps(body))
+
+    def _ask(self, method: str, path: str, body: str | None) -> dict[str, Any]:
+        connection = _Connection(self._path, self._timeout_s)
+        try:
+            connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+            response = connection.getresponse()
+            answer: dict[str, Any] = json.loads(response.read() or b"{}")
+        except PermissionError:
+            hint = "join the group that owns it: sudo usermod -aG edge-gateway $USER"
+            raise NotPermitted(f"no permission for {self._path}", hint=hint) from None
+        except (FileNotFoundError, ConnectionRefusedError):
+            raise NotRunning(f"no gateway answers at {self._path}", hint="start it, or name it with --socket") from None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise Refused(f"the gateway at {self._path} gave no proper answer: {error}") from error
+        finally:
+            connection.close()
+        if response.status >= 400:
+            raise Refused(str(answer.get("why", f"status {response.status}")), hint=str(answer.get("hint", "")))
+        return answer
