@@ -94,7 +94,7 @@ class _Client:
             self._client.tls_set(str(tls.ca_file), str(tls.certificate_file), str(tls.key_file))
         self._client.on_connect = self._on_connect
         self._client.on_message = lambda _c, _u, message: self.received.append(bytes(message.payload))
-        self._client.connect("127.0.0.1" if tls is None else "localhost", port)
+        self._client.connect("127.0.0.1", port)
         self._client.loop_start()
 
     def _on_connect(self, _c: object, _u: object, _f: object, reason: object, _p: object) -> None:
