@@ -44,21 +44,21 @@ class Telemetry:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        make = {"registry": self.registry}
-        self._entries = Counter("edge_gateway_entries", "Entries made durable", **make)
-        self._readings = Counter("edge_gateway_readings", "Readings made durable", **make)
-        self._bytes = Counter("edge_gateway_entry_bytes", "Bytes of entries made durable", **make)
+        to = self.registry
+        self._entries = Counter("edge_gateway_entries", "Entries made durable", registry=to)
+        self._readings = Counter("edge_gateway_readings", "Readings made durable", registry=to)
+        self._bytes = Counter("edge_gateway_entry_bytes", "Bytes of entries made durable", registry=to)
         self._commit = Histogram(
-            "edge_gateway_commit_seconds", "Time a commit took", buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2.0), **make
+            "edge_gateway_commit_seconds", "Time a commit took", buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2.0), registry=to
         )
-        self._delivered = Counter("edge_gateway_sink_entries", "Entries a sink took", ["sink"], **make)
-        self._rejected = Counter("edge_gateway_sink_rejected", "Items a sink refused", ["sink"], **make)
-        self._sink_up = Gauge("edge_gateway_sink_up", "1 while a sink takes entries", ["sink"], **make)
-        self._steps = Counter("edge_gateway_violation_steps", "Steps of violations", ["step"], **make)
-        self._trusted = Gauge("edge_gateway_clock_trusted", "1 while wall time is vouched for", **make)
-        self._full = Gauge("edge_gateway_journal_full", "1 while ordinary batches are held back", **make)
-        self._reload = Gauge("edge_gateway_config_reload_success", "0 after a refused configuration", **make)
-        self._alarms = Counter("edge_gateway_alarms", "Alarms that are no violation of a limit", ["code"], **make)
+        self._delivered = Counter("edge_gateway_sink_entries", "Entries a sink took", ["sink"], registry=to)
+        self._rejected = Counter("edge_gateway_sink_rejected", "Items a sink refused", ["sink"], registry=to)
+        self._sink_up = Gauge("edge_gateway_sink_up", "1 while a sink takes entries", ["sink"], registry=to)
+        self._steps = Counter("edge_gateway_violation_steps", "Steps of violations", ["step"], registry=to)
+        self._trusted = Gauge("edge_gateway_clock_trusted", "1 while wall time is vouched for", registry=to)
+        self._full = Gauge("edge_gateway_journal_full", "1 while ordinary batches are held back", registry=to)
+        self._reload = Gauge("edge_gateway_config_reload_success", "0 after a refused configuration", registry=to)
+        self._alarms = Counter("edge_gateway_alarms", "Alarms that are no violation of a limit", ["code"], registry=to)
         self._reload.set(1)
         self._gauges: dict[str, Gauge] = {}
         self._listeners: list[Callable[[events.Event], None]] = []

@@ -15,6 +15,7 @@ from edge_gateway.intake.inbox import Inbox
 from edge_gateway.profiles.spec import DeviceSpec
 from edge_gateway.reading import Group
 from edge_gateway.sources.base import Source
+from edge_gateway.sources.mqtt import MqttConfig
 
 
 class Field:
@@ -34,9 +35,9 @@ class Field:
                 self.sources[bus] = self._build(bus, loaded.config.buses[bus], specs)
 
     def _build(self, bus: str, config: BusConfig, specs: tuple[DeviceSpec, ...]) -> Source:
-        return config.build(
-            bus, specs, self._clock, folder=self._loaded.folder, gateway=self._loaded.config.site.id, recovered=self._messages
-        )
+        if isinstance(config, MqttConfig):
+            return config.build(bus, specs, self._clock, recovered=self._messages)
+        return config.build(bus, specs, self._clock)
 
     def groups(self) -> dict[str, Group]:
         """All poll groups, as the sources planned them."""

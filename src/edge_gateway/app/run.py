@@ -116,7 +116,8 @@ def _shipping(loaded: Loaded, journal: Store, intake: Intake, clock: SystemClock
             broker = config.buses.get(sink.bus or "")
             hubs.append(sink.build(name, config.site.id, broker=broker, folder=loaded.folder))
         else:
-            sinks.append(sink.build(name, folder=loaded.folder, hold_s=config.clock.hold_s, clock=clock))
+            hold_us = int(config.clock.hold_s * 1e6)
+            sinks.append(sink.build(name, site=config.site.id, clock=clock, hold_us=hold_us))
     asks = Asks(
         reopen=lambda reason: intake.command(lambda: intake.open_epoch(reason)),
         record=lambda kind, body: intake.command(lambda: intake.add(kind, body)),

@@ -92,6 +92,34 @@ class Site:
             "problems": problems,
         }
 
+    def gauges(self) -> dict[str, float]:
+        """What /metrics shows besides the events' counters."""
+        journal, rows = self.journal.status(), self.points()
+        values = {
+            "journal_bytes": float(journal["size_bytes"]),
+            "journal_bytes_per_day": float(journal["bytes_per_day"]),
+            "journal_autonomy_hours": float(journal.get("autonomy_hours") or 0.0),
+            "violations_open": float(len(self.intake.state.violations.open())),
+            "points_without_data": float(sum(row["state"] == "no-data" for row in rows)),
+            "clock_trusted": float(self.clock.trusted()),
+        }
+        for delivery in self.shipping.deliveries:
+            values[f"sink_backlog_entries_{delivery.sink.name.replace('-', '_')}"] = float(delivery.progress.backlog)
+        return values
+
+    async def quarantine(self, verb: str, ids: list[int], by: str) -> dict[str, Any]:
+        """Offer refused lines again, or forget them; journaled with who did it. Raises GatewayError for another verb."""
+        if verb not in ("retry", "drop"):
+            raise GatewayError(f"no such step '{verb}'", hint="retry or drop")
+        items = [item for item in await self.journal.quarantine_list() if item.id in set(ids)]
+        if verb == "retry":
+            result: dict[str, Any] = await self.shipping.retry(items)
+        else:
+            result = {"dropped": await self.journal.quarantine_drop([item.id for item in items])}
+        body = {"event": f"quarantine-{verb}", "by": by, "ids": [item.id for item in items], "result": result}
+        await self.intake.command(lambda: self.intake.add("event", body))
+        return result
+
     async def step(self, verb: str, violation: str, by: str, reason: str) -> dict[str, Any]:
         """A person's step on a violation: durable on return. Raises GatewayError when the step is not allowed."""
         violations = self.intake.state.violations

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from edge_gateway import events
-from edge_gateway.journal.base import Journal
+from edge_gateway.journal.base import Journal, Quarantined
 from edge_gateway.shipping.delivery import Delivery
 from edge_gateway.shipping.hub import Asks, HubDelivery
-from edge_gateway.sinks.base import HubLink, Sink
+from edge_gateway.sinks.base import HubLink, Retrying, Sink
 
 
 class Shipping:
@@ -55,6 +55,26 @@ class Shipping:
         """No more will be committed: deliver the rest."""
         for delivery in self.deliveries:
             delivery.stop()
+
+    async def retry(self, items: Sequence[Quarantined]) -> dict[str, Any]:
+        """Offer refused lines to their sinks once more. What is taken leaves the quarantine; the rest is told, with why.
+
+        Raises Unreachable or NotAuthorised when a sink is away: nothing has changed then.
+        """
+        refused: list[dict[str, Any]] = []
+        taken = 0
+        for delivery in self.deliveries:
+            sink = delivery.sink
+            mine = [item for item in items if item.sink == sink.name]
+            if not mine:
+                continue
+            if not isinstance(sink, Retrying):
+                refused += [{"id": item.id, "reason": f"{sink.name} takes no single lines"} for item in mine]
+                continue
+            again = dict(await sink.retry(mine))
+            refused += [{"id": id_, "reason": reason} for id_, reason in again.items()]
+            taken += await self._journal.quarantine_drop([item.id for item in mine if item.id not in again])
+        return {"taken": taken, "refused": refused}
 
     def _committed(self, epoch: str, first: int, entries: Sequence[bytes]) -> None:
         for hub in self._hubs:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from edge_gateway.journal.base import EpochInfo, Reader
+from edge_gateway.journal.base import EpochInfo, Quarantined, Reader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +69,15 @@ class Sink(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Retrying(Protocol):
+    """A sink that takes refused lines again, one by one."""
+
+    async def retry(self, items: Sequence[Quarantined]) -> list[tuple[int, str]]:
+        """Offer each once more; returns (id, the sink's words) of those refused again. Raises as ``deliver`` does."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
