@@ -29,6 +29,7 @@ FLOORS: Mapping[str, int] = {
     "events": 1,
     "profiles.model": 1,
     "rules.model": 1,
+    "rules.base": 1,  # a bound rule and its step: the contract between rules and violations
     "wire": 1,
     "sources.base": 1,
     "journal.base": 1,
@@ -63,7 +64,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
     "pymodbus": ("edge_gateway.links", "edge_gateway.demo"),
     "serial": ("edge_gateway.links", "edge_gateway.demo"),
     "paho": ("edge_gateway.links", "edge_gateway.demo"),
-    "influxdb_client": ("edge_gateway.sinks.influxdb",),
+    "influxdb_client": ("edge_gateway.sinks.influxdb", "edge_gateway.sinks.influxdb_v2"),
     "amqtt": ("edge_gateway.demo",),
     "aiomqtt": ("edge_gateway.demo",),
 }
