@@ -319,7 +319,7 @@ async def test_nobody_listens_and_a_name_that_is_none() -> None:
             MqttSettings(host=host, port=free_port(), client_id="c", retry_first_s=0.05), on_message=lambda _: None
         )
         task = asyncio.create_task(link.run())
-        await until(lambda: link.status()["last_error"], "said so")
+        await until(lambda link=link: link.status()["last_error"], "said so")
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

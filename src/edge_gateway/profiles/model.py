@@ -173,11 +173,17 @@ class ModbusTraits(_Model):
 
 
 class PayloadTraits(_Model):
-    """How a message is laid out. ``time_path`` names its own time; a time without zone says nothing and is ignored."""
+    """How a message is laid out. ``time_path`` names its own time; a time without zone says nothing and is ignored.
+
+    ``temperature_unit_path`` names the field that says ``C`` or ``F``: what comes in °F is converted to the channel's
+    ``Cel``. ``availability`` is the suffix of the topic that says ``online`` or ``offline`` (``/availability``).
+    """
 
     format: Literal["json", "plain"] = "json"
     time_path: str = ""
     time_format: Literal["iso8601", "unix-s", "unix-ms"] = "iso8601"
+    temperature_unit_path: str = ""
+    availability: str = ""
 
 
 class Profile(_Model):
