@@ -57,7 +57,9 @@ class Shipping:
             delivery.stop()
 
     async def retry(self, items: Sequence[Quarantined]) -> dict[str, Any]:
-        """Offer refused lines to their sinks once more. What is taken leaves the quarantine; the rest is told, with why.
+        """Offer refused lines to their sinks once more. What is taken leaves the quarantine; what is refused again is told.
+
+        What the sink's own pacing does not allow now is in neither count: ask again.
 
         Raises Unreachable or NotAuthorised when a sink is away: nothing has changed then.
         """
@@ -71,9 +73,9 @@ class Shipping:
             if not isinstance(sink, Retrying):
                 refused += [{"id": item.id, "reason": f"{sink.name} takes no single lines"} for item in mine]
                 continue
-            again = dict(await sink.retry(mine))
-            refused += [{"id": id_, "reason": reason} for id_, reason in again.items()]
-            taken += await self._journal.quarantine_drop([item.id for item in mine if item.id not in again])
+            answers = await sink.retry(mine)
+            refused += [{"id": id_, "reason": why} for id_, why in answers if why]
+            taken += await self._journal.quarantine_drop([id_ for id_, why in answers if not why])
         return {"taken": taken, "refused": refused}
 
     def _committed(self, epoch: str, first: int, entries: Sequence[bytes]) -> None:

@@ -76,7 +76,10 @@ class Retrying(Protocol):
     """A sink that takes refused lines again, one by one."""
 
     async def retry(self, items: Sequence[Quarantined]) -> list[tuple[int, str]]:
-        """Offer each once more; returns (id, the sink's words) of those refused again. Raises as ``deliver`` does."""
+        """Offer each once more; returns (id, "") if taken, else (id, the sink's words). Raises as ``deliver`` does.
+
+        Items beyond what its pacing allows now are not in the answer.
+        """
         ...
 
 
