@@ -1,0 +1,138 @@
+"""What rules hand to the rest: a rule bound to a point, and a step that it takes; knows no engine and no pack file."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+#: Kinds, each named by the broken condition.
+LIMIT, RATE, STALE = "limit", "rate", "stale"
+
+#: Steps that the engine takes. ``cancelled``: a notice ended without a violation.
+NOTICE, VIOLATED, RECOVERED, UNKNOWN, ACTIVE, CANCELLED = (
+    "notice",
+    "violated",
+    "recovered",
+    "unknown",
+    "active",
+    "cancelled",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundRule:
+    """One rule at one point, with its numbers resolved: what the engine judges and the record names.
+
+    ``low``, ``high``, ``clear_low``, ``clear_high`` are decimal text in ``unit`` (None: that side is open); for
+    ``rate`` they bound the change per second, for ``stale`` ``after_us`` bounds the silence. ``violation_after_us``
+    is None for a rule that only gives notices. ``fresh_us``: how long a reading speaks for its point.
+    """
+
+    id: str
+    pack: str
+    pack_version: str
+    edition: str
+    kind: str
+    point: str
+    quantity: str = ""
+    unit: str = ""
+    low: str | None = None
+    high: str | None = None
+    clear_low: str | None = None
+    clear_high: str | None = None
+    per_s: str | None = None
+    window_us: int = 0
+    after_us: int = 0
+    notice_after_us: int = 0
+    violation_after_us: int | None = None
+    clear_after_us: int = 0
+    unknown_after_us: int = 0
+    fresh_us: int = 900_000_000
+    #: the limit as people read it, with its UCUM unit: ``≤ -18 Cel``
+    limit: str = ""
+    severity: str = "minor"
+    department: str = ""
+    standard: str = ""
+    clause: str = ""
+    basis_edition: str = ""
+    effective_from: str = ""
+    effective_to: str = ""
+    verified: str = "no"
+    source: str = ""
+    outlet: str = ""
+    title_zh: str = ""
+    title_en: str = ""
+    do_zh: tuple[str, ...] = ()
+    do_en: tuple[str, ...] = ()
+    #: the point's former id: state and open violations follow it
+    renamed_from: str = ""
+
+    @property
+    def notices_only(self) -> bool:
+        """True when the rule never becomes a violation."""
+        return self.violation_after_us is None
+
+    @property
+    def basis(self) -> str:
+        """The article that the limit comes from, in one line; what is not known of it is said so."""
+        clause = f"clause {self.clause}" if self.clause != "unknown" else "clause not verified"
+        return f"{self.standard} ({self.basis_edition}), {clause}"
+
+    def as_config(self) -> dict[str, Any]:
+        """JSON-able, for the resolved configuration; what is empty is left out."""
+        body = {key: value for key, value in asdict(self).items() if value not in (None, "", ())}
+        body["basis"] = self.basis
+        body["notices_only"] = self.notices_only
+        for key in ("do_zh", "do_en"):
+            if key in body:
+                body[key] = list(body[key])
+        return body
+
+    @classmethod
+    def from_config(cls, body: dict[str, Any]) -> BoundRule:
+        """The rule that ``as_config`` described. Raises TypeError when a key is missing."""
+        known = {key: value for key, value in body.items() if key in cls.__dataclass_fields__}
+        for key in ("do_zh", "do_en"):
+            known[key] = tuple(known.get(key, ()))
+        return cls(**known)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class NotMonitored:
+    """A rule that judges nothing here, and why. It is reported as not monitored, never as compliant."""
+
+    rule: str
+    pack: str
+    why: str
+    title_zh: str = ""
+    title_en: str = ""
+    #: where the rule would have belonged (an outlet's zone, a point with another unit); "" for nowhere
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class First:
+    """The first offending reading of an excursion: times in µs, and the value (None for silence)."""
+
+    rule_us: int
+    wall_us: int
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A rule's condition at a point changed. Times in µs.
+
+    ``value`` is the reading that made the step (None: unknown, or time alone for a silence), ``peak`` the reading
+    furthest beyond the limit since ``first``, ``beyond_us`` how long readings are known to have been beyond it.
+    """
+
+    rule: str
+    point: str
+    step: str
+    rule_us: int
+    wall_us: int
+    first: First
+    value: float | None = None
+    peak: float | None = None
+    beyond_us: int = field(default=0)

@@ -1,0 +1,207 @@
+"""Binds rules to points by zone, stage and quantity, with limits from the outlet's permit; pure, judges no reading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from edge_gateway.errors import ConfigError
+from edge_gateway.rules.base import BoundRule, NotMonitored
+from edge_gateway.rules.load import LoadedPack
+from edge_gateway.rules.model import LimitRule, RateRule, Rule, StaleRule, check_limits
+from edge_gateway.toml_lines import line_of
+
+__all__ = ["Binding", "BoundRule", "NotMonitored", "PointFacts", "ZoneFacts", "bind"]
+
+#: How many of its intervals a reading speaks for its point; older is stale (docs/reference/rules.md).
+FRESH_INTERVALS = 3
+#: The same for a point of which nobody knows when the next reading is due.
+FRESH_WITHOUT_INTERVAL_US = 900_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointFacts:
+    """What binding asks of a point. ``interval_us`` 0: nobody knows when its next reading is due."""
+
+    id: str
+    quantity: str
+    unit: str
+    zone: str = ""
+    interval_us: int = 0
+    renamed_from: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZoneFacts:
+    """What binding asks of a zone."""
+
+    stage: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Rules at points, in the order of packs, rules and points; and rules that judge nothing here, with the reason."""
+
+    rules: list[BoundRule] = field(default_factory=list)
+    not_monitored: list[NotMonitored] = field(default_factory=list)
+
+
+def bind(
+    packs: Sequence[LoadedPack],
+    points: Sequence[PointFacts],
+    zones: Mapping[str, ZoneFacts],
+    outlets: Mapping[str, Mapping[str, Any]],
+) -> Binding:
+    """Every rule at every point it selects. ``outlets`` are the tables ``[outlets.<id>]`` as mappings.
+
+    Raises ConfigError: two packs with one rule id, or a permit whose limits leave nothing permitted.
+    """
+    binding = Binding()
+    owners: dict[str, LoadedPack] = {}
+    permits = {str(outlet["zone"]): (id_, outlet) for id_, outlet in outlets.items()}
+    for loaded in packs:
+        for index, rule in enumerate(loaded.pack.rule):
+            if (first := owners.setdefault(rule.id, loaded)) is not loaded:
+                why = f"pack '{first.pack.id}' has a rule '{rule.id}' already"
+                line = line_of(dict(loaded.lines), ("rule", index, "id"))
+                raise ConfigError(why, file=str(loaded.file), line=line, key=f"rule[{index}].id", code="duplicate")
+            _bind_rule(loaded, rule, points, zones, permits, binding)
+    return binding
+
+
+def _bind_rule(
+    loaded: LoadedPack,
+    rule: Rule,
+    points: Sequence[PointFacts],
+    zones: Mapping[str, ZoneFacts],
+    permits: Mapping[str, tuple[str, Mapping[str, Any]]],
+    binding: Binding,
+) -> None:
+    found = False
+    for point in _selected(rule, points, zones):
+        found = True
+        outcome = _numbers(rule, point, permits.get(point.zone))
+        if isinstance(outcome, str):
+            binding.not_monitored.append(_not_monitored(loaded, rule, outcome, point.id))
+        else:
+            binding.rules.append(BoundRule(**_shared(loaded, rule, point) | outcome))
+    if not found:
+        binding.not_monitored.append(_not_monitored(loaded, rule, "no point is in such a place", ""))
+
+
+def _selected(rule: Rule, points: Sequence[PointFacts], zones: Mapping[str, ZoneFacts]) -> Iterator[PointFacts]:
+    """Points that agree with every key of ``select``; a point without a zone agrees with no stage and no zone kind."""
+    select = rule.select
+    for point in points:
+        zone = zones.get(point.zone)
+        if select.stage and (zone is None or zone.stage not in select.stage):
+            continue
+        if select.zone_kind and (zone is None or zone.kind not in select.zone_kind):
+            continue
+        if not select.quantity or point.quantity in select.quantity:
+            yield point
+
+
+def _not_monitored(loaded: LoadedPack, rule: Rule, why: str, place: str) -> NotMonitored:
+    return NotMonitored(
+        rule=rule.id, pack=loaded.pack.id, why=why, title_zh=rule.title_zh, title_en=rule.title_en, place=place
+    )
+
+
+def _shared(loaded: LoadedPack, rule: Rule, point: PointFacts) -> dict[str, Any]:
+    """What a bound rule has whatever its kind."""
+    fresh_us = point.interval_us * FRESH_INTERVALS or FRESH_WITHOUT_INTERVAL_US
+    basis = rule.basis
+    return {
+        "id": rule.id, "pack": loaded.pack.id, "pack_version": loaded.pack.version, "edition": loaded.pack.edition,
+        "kind": rule.kind, "point": point.id, "quantity": point.quantity, "unit": point.unit,
+        "notice_after_us": _us(rule.notice_after_s),
+        "violation_after_us": None if rule.violation_after_s is None else _us(rule.violation_after_s),
+        "clear_after_us": _us(rule.clear_after_s),
+        "unknown_after_us": _us(rule.unknown_after_s),
+        "fresh_us": fresh_us if rule.fresh_for_s is None else _us(rule.fresh_for_s),
+        "severity": rule.severity, "department": rule.department,
+        "standard": basis.standard, "clause": basis.clause, "basis_edition": basis.edition,
+        "effective_from": basis.effective_from, "effective_to": basis.effective_to or "",
+        "verified": basis.verified, "source": basis.source,
+        "title_zh": rule.title_zh, "title_en": rule.title_en, "do_zh": rule.do_zh, "do_en": rule.do_en,
+        "renamed_from": point.renamed_from,
+    }  # fmt: skip
+
+
+def _numbers(rule: Rule, point: PointFacts, permit: tuple[str, Mapping[str, Any]] | None) -> dict[str, Any] | str:
+    """The numbers of a rule at a point, or why it cannot judge there."""
+    if isinstance(rule, StaleRule):
+        return _silence(rule, point)
+    if rule.unit != point.unit:
+        return f"its limit is in {rule.unit}, the point is in {point.unit}"
+    if isinstance(rule, RateRule):
+        limit = f"≤ {rule.per_s} {rule.unit}/s"
+        return {"per_s": rule.per_s, "window_us": _us(rule.window_s), "limit": limit}
+    return _limit(rule, permit)
+
+
+def _silence(rule: StaleRule, point: PointFacts) -> dict[str, Any] | str:
+    after_us = _us(rule.after_s or 0.0)
+    if rule.factor is not None:
+        if not point.interval_us:
+            return "nobody knows when the next reading is due: give the device expect_every_s"
+        after_us = max(after_us, round(point.interval_us * rule.factor))
+    return {"after_us": after_us, "limit": f"≤ {Decimal(after_us) / 1_000_000:f} s"}
+
+
+def _limit(rule: LimitRule, permit: tuple[str, Mapping[str, Any]] | None) -> dict[str, Any] | str:
+    """The pack's limits, each replaced by the permit's where the outlet has one; hysteresis keeps its width."""
+    low, high = rule.low, rule.high
+    clear_low, clear_high = rule.clear
+    basis: dict[str, Any] = {}
+    if rule.permit is not None and permit is not None:
+        outlet_id, outlet = permit
+        permit_low = outlet.get(rule.permit.low) if rule.permit.low else None
+        permit_high = outlet.get(rule.permit.high) if rule.permit.high else None
+        low, clear_low = _moved(low, clear_low, permit_low)
+        high, clear_high = _moved(high, clear_high, permit_high)
+        if permit_low is not None or permit_high is not None:
+            basis = _permit_basis(outlet_id, outlet)
+            try:
+                check_limits(low, high, clear_low, clear_high)
+            except ValueError as error:
+                key = f"outlets.{outlet_id}.{rule.permit.low or rule.permit.high}"
+                raise ConfigError(f"rule '{rule.id}': {error}", key=key, code="not-permitted") from error
+    if low is None and high is None:
+        return "there is no limit: the outlet's permit names none, and no standard we know does"
+    words = [f"≥ {low}"] if low is not None else []
+    words += [f"≤ {high}"] if high is not None else []
+    limit = f"{', '.join(words)} {rule.unit}"
+    return {"low": low, "high": high, "clear_low": clear_low, "clear_high": clear_high, "limit": limit} | basis
+
+
+def _moved(limit: str | None, clear: str | None, permit: object) -> tuple[str | None, str | None]:
+    """A limit and its ``clear_at`` after the permit's number took its place."""
+    if permit is None:
+        return limit, clear
+    number = Decimal(str(permit))
+    if limit is None or clear is None:
+        return _text(number), None
+    return _text(number), _text(number + Decimal(clear) - Decimal(limit))
+
+
+def _permit_basis(outlet_id: str, outlet: Mapping[str, Any]) -> dict[str, Any]:
+    """A permit is the site's word until its document is checked: unverified."""
+    date = str(outlet.get("permit_date") or "unknown")
+    return {
+        "outlet": outlet_id, "standard": "排污许可证 discharge permit", "clause": str(outlet.get("permit") or "unknown"),
+        "basis_edition": date, "effective_from": date, "effective_to": "", "verified": "no",
+        "source": f"site configuration, outlets.{outlet_id}",
+    }  # fmt: skip
+
+
+def _text(number: Decimal) -> str:
+    return format(number.normalize() + 0, "f")
+
+
+def _us(seconds: float) -> int:
+    return round(seconds * 1_000_000)

@@ -1,0 +1,331 @@
+"""Judges readings as they are journaled and answers when time alone must be judged; pure: time is an argument.
+
+The hot path asks one question a reading: does it lie in its point's quiet band, where no rule has anything to do?
+Everything else (timers, hysteresis, unknown) is in ``track`` and ``kinds``, and runs only for readings that do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from heapq import heappop, heappush, heapreplace
+from typing import Any, cast
+
+from edge_gateway.reading import GOOD, UNCERTAIN_FUTURE, UNCERTAIN_QUEUED, Value
+from edge_gateway.rules.base import UNKNOWN, BoundRule, First, Step
+from edge_gateway.rules.kinds import RateTrack, StaleTrack, track_for
+from edge_gateway.rules.track import GREATEST, IDLE, NOTICED, Track
+
+__all__ = ["BoundRule", "Engine", "Step"]
+
+_UNJUDGED = (UNCERTAIN_QUEUED, UNCERTAIN_FUTURE)
+
+
+class _Point:
+    """A point's tracks, its quiet band, and when it last said something known (itself or through its plan)."""
+
+    __slots__ = ("high", "low", "plan", "seen_us", "seen_wall_us", "silences", "tracks")
+
+    def __init__(self) -> None:
+        self.tracks: list[Track] = []  # limit and rate, in the order of the rules
+        self.silences: list[StaleTrack] = []
+        self.plan: _Plan | None = None
+        self.seen_us = -1
+        self.seen_wall_us = 0
+        self.low, self.high = -GREATEST, GREATEST
+
+    def seen(self) -> tuple[int, int]:
+        """Rule and wall time of the last known reading; (-1, 0) if there was none yet."""
+        if self.plan is not None and self.plan.seen_us > self.seen_us:
+            return self.plan.seen_us, self.plan.seen_wall_us
+        return self.seen_us, self.seen_wall_us
+
+    def settle(self) -> None:
+        """The quiet band for the phases as they are now; empty while anything is going on."""
+        self.low, self.high = -GREATEST, GREATEST
+        for track in self.tracks:
+            if track.phase != IDLE or isinstance(track, RateTrack):
+                self.low, self.high = GREATEST, -GREATEST
+                return
+            self.low, self.high = max(self.low, track.low), min(self.high, track.high)
+        if any(silence.phase != IDLE for silence in self.silences):
+            self.low, self.high = GREATEST, -GREATEST
+
+
+class _Plan:
+    """The columns of one poll group: quiet bands side by side, and the last time all of them were known."""
+
+    __slots__ = ("columns", "highs", "lows", "seen_us", "seen_wall_us")
+
+    def __init__(self, columns: list[_Point | None]) -> None:
+        self.columns = columns
+        self.lows = [-GREATEST if c is None else c.low for c in columns]
+        self.highs = [GREATEST if c is None else c.high for c in columns]
+        self.seen_us = -1
+        self.seen_wall_us = 0
+
+
+class Engine:
+    """All rules of a site. Same readings and times in, same steps out; state lives in ``snapshot``."""
+
+    def __init__(self, rules: Sequence[BoundRule]) -> None:
+        self._points: dict[str, _Point] = {}
+        self._tracks: dict[str, Track] = {}
+        self._plans: dict[tuple[str, ...], _Plan] = {}
+        self._due: list[tuple[int, int, Track]] = []
+        #: state that no rule claims: of removed rules and points, until they come back
+        self._left: dict[str, dict[str, Any]] = {}
+        self._left_seen: dict[str, list[int]] = {}
+        self._settled = False
+        self._now_us = 0
+        for order, rule in enumerate(rules):
+            track = track_for(rule, order)
+            point = self._points.setdefault(rule.point, _Point())
+            self._tracks[_key(rule.id, rule.point)] = track
+            if isinstance(track, StaleTrack):
+                point.silences.append(track)
+            else:
+                point.tracks.append(track)
+        for point in self._points.values():
+            point.settle()
+
+    # --- readings -------------------------------------------------------------------------------------------------
+
+    def judge(
+        self, rule_us: int, wall_us: int, points: tuple[str, ...], values: list[Value], quality: list[str] | None
+    ) -> list[Step]:
+        """The steps that one batch makes, in the order of its columns and of the rules.
+
+        A value that is None, NaN or infinite, or of a quality other than good or uncertain, is unknown. Queued and
+        future readings are not judged at all. ``rule_us`` never decreases from call to call.
+        """
+        plan = self._plans.get(points)
+        if plan is None:
+            plan = self._plan(points)
+        self._now_us = rule_us
+        steps = self._begin(rule_us, wall_us) if not self._settled else []
+        if quality is None:
+            loud = _loud(plan, values)
+            if loud is not None:
+                for column in loud:
+                    point = plan.columns[column]
+                    if point is not None:
+                        self._known(point, cast("float", values[column]), rule_us, wall_us, steps)
+                        plan.lows[column], plan.highs[column] = point.low, point.high
+                plan.seen_us, plan.seen_wall_us = rule_us, wall_us
+                return steps
+            quality = [GOOD] * len(values)
+        self._judge_mixed(plan, rule_us, wall_us, values, quality, steps)
+        return steps
+
+    def _judge_mixed(
+        self, plan: _Plan, rule_us: int, wall_us: int, values: list[Value], quality: list[str], steps: list[Step]
+    ) -> None:
+        """Columns of different quality."""
+        for column, (point, value, word) in enumerate(zip(plan.columns, values, quality, strict=True)):
+            if point is None or word in _UNJUDGED:
+                continue
+            if not _is_number(value) or (word != GOOD and not word.startswith("uncertain")):
+                if point.low > point.high:  # only where something is going on
+                    self._unknown(point, rule_us, wall_us, steps)
+                continue
+            number = cast("float", value)
+            if not point.low <= number <= point.high:
+                self._known(point, number, rule_us, wall_us, steps)
+                plan.lows[column], plan.highs[column] = point.low, point.high
+            point.seen_us, point.seen_wall_us = rule_us, wall_us
+
+    def _known(self, point: _Point, value: float, rule_us: int, wall_us: int, steps: list[Step]) -> None:
+        for track in point.tracks:
+            step = track.known(value, rule_us, wall_us)
+            if step is not None:
+                steps.append(step)
+            if track.phase != IDLE:
+                self._queue(track, track.due_us())
+        seen_us = point.seen()[0]
+        for silence in point.silences:
+            step = silence.heard(seen_us, rule_us, wall_us)
+            if step is not None:
+                steps.append(step)
+                self._queue(silence, silence.silence_due_us(rule_us))
+        point.settle()
+
+    def _unknown(self, point: _Point, rule_us: int, wall_us: int, steps: list[Step]) -> None:
+        for track in point.tracks:
+            step = track.unknown(rule_us, wall_us)
+            if step is not None:
+                steps.append(step)
+
+    # --- time -----------------------------------------------------------------------------------------------------
+
+    def tick(self, rule_us: int, wall_us: int) -> list[Step]:
+        """The steps that the passing of time makes, in the order of the rules."""
+        self._now_us = rule_us
+        steps = self._begin(rule_us, wall_us) if not self._settled else []
+        ripe: list[Track] = []
+        while (due_us := self.due_us()) is not None and due_us <= rule_us:
+            track = heappop(self._due)[2]
+            track.queued_us = None
+            ripe.append(track)
+        for track in sorted(ripe, key=lambda each: each.order):
+            point = self._points[track.rule.point]
+            if isinstance(track, StaleTrack):
+                step = track.silent(*point.seen(), rule_us, wall_us)
+            else:
+                step = track.tick(rule_us, wall_us)
+            if step is not None:
+                steps.append(step)
+            self._queue(track, self._due_of(track))
+            self._settle(track.rule.point)
+        return steps
+
+    def due_us(self) -> int | None:
+        """Next rule time at which ``tick`` could step something; it may lie in the past (then: tick now).
+
+        Far ahead it is a lower bound: a silence's due time moves with each reading, and is only looked up again
+        when it comes near.
+        """
+        if not self._settled:
+            return 0 if self._tracks or self._left else None
+        while self._due:
+            due_us, order, track = self._due[0]
+            if track.queued_us != due_us:  # an earlier time was queued since
+                heappop(self._due)
+                continue
+            if due_us - self._now_us > track.near_us:
+                return due_us
+            true_us = self._due_of(track)
+            if true_us == due_us:
+                return due_us
+            if true_us is None:
+                heappop(self._due)
+                track.queued_us = None
+            else:  # readings came since: look again when they have gone silent
+                heapreplace(self._due, (true_us, order, track))
+                track.queued_us = true_us
+        return None
+
+    def _due_of(self, track: Track) -> int | None:
+        if isinstance(track, StaleTrack):
+            return track.silence_due_us(self._points[track.rule.point].seen()[0])
+        return track.due_us()
+
+    def _queue(self, track: Track, due_us: int | None) -> None:
+        if due_us is not None and (track.queued_us is None or due_us < track.queued_us):
+            heappush(self._due, (due_us, track.order, track))
+            track.queued_us = due_us
+
+    def _settle(self, name: str) -> None:
+        """A point's quiet band changed outside a batch: its plan must know."""
+        point = self._points[name]
+        point.settle()
+        if point.plan is not None:
+            for column, other in enumerate(point.plan.columns):
+                if other is point:
+                    point.plan.lows[column], point.plan.highs[column] = point.low, point.high
+
+    # --- plans and beginnings -------------------------------------------------------------------------------------
+
+    def _plan(self, points: tuple[str, ...]) -> _Plan:
+        """The plan of a group seen for the first time; a point that had another group moves here."""
+        columns = [self._points.get(name) for name in points]
+        for point in columns:
+            if point is None or point.plan is None:
+                continue
+            old = point.plan
+            for other in old.columns:
+                if other is not None and other.plan is old:
+                    other.seen_us, other.seen_wall_us = other.seen()
+                    other.plan = None
+            self._plans = {key: plan for key, plan in self._plans.items() if plan is not old}
+        plan = self._plans[points] = _Plan(columns)
+        for point in columns:
+            if point is not None:
+                point.plan = plan
+        return plan
+
+    def _begin(self, rule_us: int, wall_us: int) -> list[Step]:
+        """First call: silence counts from now on where nothing was heard yet; what lost its rule becomes unknown."""
+        self._settled = True
+        for point in self._points.values():
+            if point.silences and point.seen_us < 0:
+                point.seen_us, point.seen_wall_us = rule_us, wall_us
+        for track in self._tracks.values():
+            self._queue(track, self._due_of(track))
+        steps = []
+        kept = {}
+        for key, state in self._left.items():
+            if state.get("phase", IDLE) == IDLE:
+                continue
+            kept[key] = state
+            if state["phase"] >= NOTICED and not state["said_unknown"]:
+                state["said_unknown"], state["offends"] = True, False
+                steps.append(_orphaned(key, state, rule_us, wall_us))
+        self._left, self._left_seen = kept, {}
+        return steps
+
+    # --- state ----------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> dict[str, Any]:
+        """JSON-able: what each rule at each point remembers, and when each watched point was last heard."""
+        rules = {key: dict(state) for key, state in self._left.items()}
+        for key, track in self._tracks.items():
+            if (state := track.state()) is not None:
+                rules[key] = state
+        seen = {name: list(point.seen()) for name, point in self._points.items() if point.silences}
+        heard = {name: times for name, times in seen.items() if times[0] >= 0}
+        return {"rules": rules, "seen": {**self._left_seen, **heard}}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over a snapshot, also one made under other rules: what no rule claims stays, unknown.
+
+        For an engine that has judged nothing yet. A renamed point's rules take over what its old id left.
+        """
+        left = {key: dict(each) for key, each in state.get("rules", {}).items()}
+        seen = {name: list(times) for name, times in state.get("seen", {}).items()}
+        for key, track in self._tracks.items():
+            rule = track.rule
+            for name in (key, _key(rule.id, rule.renamed_from)):
+                if name in left:
+                    track.restore(left.pop(name))
+                    break
+            point = self._points[rule.point]
+            for name in (rule.point, rule.renamed_from):
+                if name in seen:
+                    point.seen_us, point.seen_wall_us = seen.pop(name)
+        for point in self._points.values():
+            point.settle()
+        self._left, self._left_seen, self._settled = left, seen, False
+
+
+def _key(rule: str, point: str) -> str:
+    return f"{rule}/{point}"
+
+
+def _loud(plan: _Plan, values: list[Value]) -> list[int] | None:
+    """Columns outside their quiet band; None if one of the values is no number."""
+    loud: list[int] = []
+    column = 0
+    try:
+        for value, low, high in zip(cast("list[float]", values), plan.lows, plan.highs, strict=True):
+            if not low <= value <= high:
+                loud.append(column)
+            column += 1
+    except TypeError:  # None, among values that are said to be good
+        return None
+    if all(_is_number(values[column]) for column in loud):
+        return loud
+    return None
+
+
+def _is_number(value: Value) -> bool:
+    """A finite number."""
+    return value is not None and -GREATEST <= value <= GREATEST
+
+
+def _orphaned(key: str, state: dict[str, Any], rule_us: int, wall_us: int) -> Step:
+    rule, _, point = key.partition("/")
+    first = First(rule_us=state["first"][0], wall_us=state["first"][1], value=state["first"][2])
+    return Step(
+        rule=rule, point=point, step=UNKNOWN, rule_us=rule_us, wall_us=wall_us, first=first,
+        peak=state["peak"], beyond_us=state["beyond_us"],
+    )  # fmt: skip

@@ -1,0 +1,214 @@
+"""One rule at one point: timers, hysteresis, and what is known; refuses to know clocks, files and other points.
+
+Three-valued: a reading is beyond the limit, within it, or unknown. Unknown neither clears, fires nor resets.
+Decision arithmetic is + - x / and comparison only (a test holds it), so that every machine decides the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edge_gateway.rules.base import (
+    ACTIVE,
+    CANCELLED,
+    NOTICE,
+    RECOVERED,
+    UNKNOWN,
+    VIOLATED,
+    BoundRule,
+    First,
+    Step,
+)
+
+#: Phases of an excursion.
+IDLE, PENDING, NOTICED, BROKEN = 0, 1, 2, 3
+#: Beyond every finite double on either side nothing is a value: NaN and infinities fail the comparison.
+GREATEST = 1.7976931348623157e308
+
+
+class Track:
+    """State of a ``limit`` rule at its point. Methods answer the step taken, or None."""
+
+    __slots__ = (
+        "beyond_us", "clear_after_us", "clear_high", "clear_low", "clear_us", "excess", "first", "fresh_us", "high",
+        "last_us", "last_value", "low", "near_us", "notice_after_us", "offends", "order", "peak", "phase", "queued_us", "rule",
+        "said_unknown", "spent", "unknown_after_us", "unknown_us", "violation_after_us",
+    )  # fmt: skip
+
+    def __init__(self, rule: BoundRule, order: int = 0) -> None:
+        self.rule = rule
+        self.order = order
+        self.low = -GREATEST if rule.low is None else float(rule.low)
+        self.high = GREATEST if rule.high is None else float(rule.high)
+        self.clear_low = self.low if rule.clear_low is None else float(rule.clear_low)
+        self.clear_high = self.high if rule.clear_high is None else float(rule.clear_high)
+        self.notice_after_us = rule.notice_after_us
+        self.violation_after_us = rule.violation_after_us
+        self.clear_after_us = rule.clear_after_us
+        self.unknown_after_us = rule.unknown_after_us
+        self.fresh_us = rule.fresh_us
+        #: the due time that the engine's queue holds for this track
+        self.queued_us: int | None = None
+        #: how far ahead of its due time the engine looks it up again
+        self.near_us = float(GREATEST)
+        self.last_us = 0
+        self.last_value: float | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        """Nothing is wrong, or nothing is known yet."""
+        self.phase = IDLE
+        self.first = First(rule_us=0, wall_us=0, value=None)
+        self.peak: float | None = None
+        self.excess = 0.0
+        self.beyond_us = 0
+        self.offends = False
+        self.spent = False
+        self.clear_us: int | None = None
+        self.unknown_us: int | None = None
+        self.said_unknown = False
+
+    # --- readings -----------------------------------------------------------------------------------------------
+
+    def known(self, value: float, rule_us: int, wall_us: int) -> Step | None:
+        """A reading that can be judged."""
+        within = self.low <= value <= self.high
+        if self.phase == IDLE:
+            if within:
+                return None
+            self.phase = PENDING
+            self.first = First(rule_us=rule_us, wall_us=wall_us, value=value)
+        else:
+            self._hold(rule_us)
+        was_unknown, self.said_unknown, self.unknown_us = self.said_unknown, False, None
+        self.last_us, self.last_value = rule_us, value
+        self.offends = not within
+        self.spent = False
+        if within:
+            step = self._within(value, rule_us, wall_us)
+        else:
+            self.clear_us = None
+            self._reach(value)
+            step = self._advance(rule_us, wall_us)
+        if step is None and was_unknown:
+            return self._step(ACTIVE, rule_us, wall_us)
+        return step
+
+    def unknown(self, rule_us: int, wall_us: int) -> Step | None:
+        """A reading that says nothing: every timer runs on, nothing fires, nothing clears."""
+        if self.phase == IDLE:
+            return None
+        self._hold(rule_us)
+        self.last_us, self.last_value = rule_us, None
+        self.offends = False
+        if self.unknown_us is None:
+            self.unknown_us = rule_us
+        if self.phase == PENDING or self.said_unknown or rule_us - self.unknown_us < self.unknown_after_us:
+            return None
+        self.said_unknown = True
+        return self._step(UNKNOWN, rule_us, wall_us)
+
+    def _within(self, value: float, rule_us: int, wall_us: int) -> Step | None:
+        """Within the limit. Between limit and ``clear_at`` nothing ends and nothing fires."""
+        if not self.clear_low <= value <= self.clear_high:
+            self.clear_us = None
+            return None
+        if self.phase == BROKEN:
+            if self.clear_us is None:
+                self.clear_us = rule_us
+            if rule_us - self.clear_us < self.clear_after_us:
+                return None
+            step = self._step(RECOVERED, rule_us, wall_us)
+        elif self.phase == NOTICED:
+            step = self._step(CANCELLED, rule_us, wall_us)
+        else:
+            step = None
+        self.reset()
+        return step
+
+    def _reach(self, value: float) -> None:
+        """Keep the reading furthest beyond the limit; of equal ones the first."""
+        excess = value - self.high if value > self.high else self.low - value
+        if self.peak is None or excess > self.excess:
+            self.peak, self.excess = value, excess
+
+    def _hold(self, rule_us: int) -> None:
+        """The last reading spoke until now, but no longer than it was fresh."""
+        if self.offends:
+            self.beyond_us += min(rule_us - self.last_us, self.fresh_us)
+
+    def _advance(self, rule_us: int, wall_us: int) -> Step | None:
+        """A reading offends: fire what its delay, counted from the first offending one, has come to."""
+        elapsed_us = rule_us - self.first.rule_us
+        if self.phase != BROKEN and self.violation_after_us is not None and elapsed_us >= self.violation_after_us:
+            self.phase = BROKEN
+            return self._step(VIOLATED, rule_us, wall_us)
+        if self.phase == PENDING and elapsed_us >= self.notice_after_us:
+            self.phase = NOTICED
+            return self._step(NOTICE, rule_us, wall_us)
+        return None
+
+    def _step(self, step: str, rule_us: int, wall_us: int) -> Step:
+        beyond_us = self.beyond_us
+        if self.offends:  # a tick: the last reading still speaks
+            beyond_us += min(rule_us - self.last_us, self.fresh_us)
+        return Step(
+            rule=self.rule.id, point=self.rule.point, step=step, rule_us=rule_us, wall_us=wall_us, first=self.first,
+            value=self.last_value, peak=self.peak, beyond_us=beyond_us,
+        )  # fmt: skip
+
+    # --- time ---------------------------------------------------------------------------------------------------
+
+    def tick(self, rule_us: int, wall_us: int) -> Step | None:
+        """Time passed. Only a last reading that offends, and still speaks for its point, may fire."""
+        if not self.offends or self.spent:
+            return None
+        if rule_us - self.last_us > self.fresh_us:
+            self.spent = True  # stale: from here on only a reading decides
+            return None
+        return self._advance(rule_us, wall_us)
+
+    def due_us(self) -> int | None:
+        """Rule time at which ``tick`` could fire; None if only a reading can."""
+        if not self.offends or self.spent:
+            return None
+        if self.phase == PENDING:
+            due_us = self.first.rule_us + self.notice_after_us
+        elif self.phase == NOTICED and self.violation_after_us is not None:
+            due_us = self.first.rule_us + self.violation_after_us
+        else:
+            return None
+        return due_us if due_us - self.last_us <= self.fresh_us else None
+
+    # --- the state, as it stands in snapshots ---------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any] | None:
+        """JSON-able; None when there is nothing to remember."""
+        if self.phase == IDLE:
+            return None
+        return {
+            "phase": self.phase,
+            "first": [self.first.rule_us, self.first.wall_us, self.first.value],
+            "peak": self.peak,
+            "excess": self.excess,
+            "beyond_us": self.beyond_us,
+            "last": [self.last_us, self.last_value],
+            "offends": self.offends,
+            "spent": self.spent,
+            "clear_us": self.clear_us,
+            "unknown_us": self.unknown_us,
+            "said_unknown": self.said_unknown,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what ``state`` gave, also from an earlier edition of the rule."""
+        if not state.get("phase"):
+            return
+        self.phase = state["phase"]
+        rule_us, wall_us, value = state["first"]
+        self.first = First(rule_us=rule_us, wall_us=wall_us, value=value)
+        self.peak, self.excess, self.beyond_us = state["peak"], state["excess"], state["beyond_us"]
+        self.last_us, self.last_value = state["last"]
+        self.offends, self.spent = state["offends"], state["spent"]
+        self.clear_us, self.unknown_us = state["clear_us"], state["unknown_us"]
+        self.said_unknown = state["said_unknown"]
