@@ -28,6 +28,7 @@ FLOORS: Mapping[str, int] = {
     "toml_lines": 0,
     "events": 1,
     "profiles.model": 1,
+    "rules.base": 1,  # what rules hand to the rest: a bound rule, a step
     "rules.model": 1,
     "rules.base": 1,  # a bound rule and its step: the contract between rules and violations
     "wire": 1,
@@ -70,7 +71,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
 }
 
 # What decides is pure: no I/O, no clock, no log.
-PURE = ("record", "wire", "rules.engine", "violations", "phases", "marks", "reading", "units")
+PURE = ("record", "wire", "rules.engine", "rules.track", "rules.kinds", "rules.bind", "violations", "phases", "marks", "reading", "units")
 IMPURE = {"asyncio", "logging", "socket", "subprocess", "threading", "time", "aiohttp", "apsw", "paho", "pymodbus"}
 
 
