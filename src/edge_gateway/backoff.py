@@ -18,7 +18,7 @@ class Backoff:
         """Seconds to wait; each call counts one failure."""
         wait_s = min(self.most_s, self.first_s * 2.0 ** min(self.failures, 20))
         self.failures += 1
-        return wait_s * random.uniform(0.8, 1.2)  # noqa: S311 -- jitter, no secret
+        return wait_s * random.uniform(0.8, 1.2)
 
     def reset(self) -> None:
         """After a success."""

@@ -89,7 +89,7 @@ class SystemClock:
 class _Timex(ctypes.Structure):
     """struct timex of adjtimex(2), the leading fields; padded generously for the rest."""
 
-    _fields_ = [  # noqa: RUF012 -- ctypes' own protocol
+    _fields_ = [
         ("modes", ctypes.c_uint),
         ("offset", ctypes.c_long),
         ("freq", ctypes.c_long),

@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from edge_gateway import events
@@ -49,7 +48,10 @@ class Telemetry:
         self._readings = Counter("edge_gateway_readings", "Readings made durable", registry=to)
         self._bytes = Counter("edge_gateway_entry_bytes", "Bytes of entries made durable", registry=to)
         self._commit = Histogram(
-            "edge_gateway_commit_seconds", "Time a commit took", buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2.0), registry=to
+            "edge_gateway_commit_seconds",
+            "Time a commit took",
+            buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2.0),
+            registry=to,
         )
         self._delivered = Counter("edge_gateway_sink_entries", "Entries a sink took", ["sink"], registry=to)
         self._rejected = Counter("edge_gateway_sink_rejected", "Items a sink refused", ["sink"], registry=to)

@@ -89,7 +89,9 @@ class Field:
         """
         bus = wanted.get("bus")
         if point := wanted.get("point"):
-            spec = next(((b, d) for b, ds in self._specs.items() for d in ds if point in (p.id for p in d.points)), None)
+            spec = next(
+                ((b, d) for b, ds in self._specs.items() for d in ds if point in (p.id for p in d.points)), None
+            )
             if spec is None:
                 raise GatewayError(f"no point '{point}'", hint="`edge-gateway status --points` lists them")
             bus = spec[0]
@@ -98,6 +100,9 @@ class Field:
             raise GatewayError(f"no bus '{bus}' is being read", hint=f"buses: {', '.join(self.sources) or 'none'}")
         reader = getattr(source, "read_now", None)
         if reader is None:
-            raise GatewayError(f"'{bus}' is a broker: its devices speak when they want", hint="see the newest value in `status --points`")
+            raise GatewayError(
+                f"'{bus}' is a broker: its devices speak when they want",
+                hint="see the newest value in `status --points`",
+            )
         result: dict[str, Any] = await reader(wanted)
         return result

@@ -11,24 +11,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_gateway import __version__
+from edge_gateway.app.field import Field
+from edge_gateway.app.reloading import Reloader
+from edge_gateway.app.watchdog import Watchdog
 from edge_gateway.clock import SystemClock
 from edge_gateway.config.load import Loaded, load
 from edge_gateway.config.resolve import setup
-from edge_gateway.app.field import Field
 from edge_gateway.intake.loop import Intake
 from edge_gateway.intake.recovery import open_run, recover
 from edge_gateway.intake.ruletime import resume
 from edge_gateway.journal.store import JournalSettings, Store, open_journal
 from edge_gateway.links.notify import notify
-from edge_gateway.page.site import Site
 from edge_gateway.page.servers import Servers
-from edge_gateway.app.reloading import Reloader
+from edge_gateway.page.site import Site
 from edge_gateway.shipping.hub import Asks
 from edge_gateway.shipping.loop import Shipping
 from edge_gateway.sinks.base import HubLink, Sink
 from edge_gateway.sinks.hub import HubConfig
 from edge_gateway.telemetry import Telemetry
-from edge_gateway.app.watchdog import Watchdog
 
 log = logging.getLogger("edge_gateway")
 #: What shipping may take to deliver the rest at a stop (real seconds).
@@ -122,9 +122,7 @@ def _shipping(loaded: Loaded, journal: Store, intake: Intake, clock: SystemClock
         reopen=lambda reason: intake.command(lambda: intake.open_epoch(reason)),
         record=lambda kind, body: intake.command(lambda: intake.add(kind, body)),
     )
-    return Shipping(
-        journal=journal, sinks=sinks, hubs=hubs, tell=telemetry.tell, wall_us=clock.wall_us, asks=asks
-    )
+    return Shipping(journal=journal, sinks=sinks, hubs=hubs, tell=telemetry.tell, wall_us=clock.wall_us, asks=asks)
 
 
 async def _live(options: Options, listen: str, site: Site, field: Field, reloader: Reloader) -> None:
@@ -134,7 +132,7 @@ async def _live(options: Options, listen: str, site: Site, field: Field, reloade
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, lambda: reloader.request("signal"))
-    servers = Servers(site, listen=listen, socket=options.socket)
+    servers = Servers(site, listen=listen, control=options.socket)
     watchdog = Watchdog(site)
     async with asyncio.TaskGroup() as outer:
         ship = outer.create_task(site.shipping.run(), name="shipping")

@@ -32,7 +32,9 @@ class Watchdog:
             found = await self.trouble()
             if not found:
                 status = self._site.journal.status()
-                notify(f"WATCHDOG=1\nSTATUS=entry {self._site.journal.committed_seq}, {status['bytes_per_day'] / 1e6:.0f} MB/day")
+                notify(
+                    f"WATCHDOG=1\nSTATUS=entry {self._site.journal.committed_seq}, {status['bytes_per_day'] / 1e6:.0f} MB/day"
+                )
             elif found != wrong:
                 log.error("watchdog not fed: %s", found)
             wrong = found

@@ -35,11 +35,15 @@ def command(ctx: Context, strict: bool, effective: bool, form: str) -> int:
     warnings = loaded.warnings if loaded is not None else []
     if form == "json":
         items = [_as_dict("error", fault) for fault in faults] + [_as_dict("warning", item) for item in warnings]
-        click.echo(json.dumps({"schema": "edge-gateway/check/1", "sound": not faults, "items": items}, ensure_ascii=False))
+        click.echo(
+            json.dumps({"schema": "edge-gateway/check/1", "sound": not faults, "items": items}, ensure_ascii=False)
+        )
     elif form == "github":
         for level, found in (("error", faults), ("warning", warnings)):
             for item in found:
-                click.echo(f"::{level} file={item.file},line={item.line},title={item.code}::{item.key}: {item.why}. {item.hint}")
+                click.echo(
+                    f"::{level} file={item.file},line={item.line},title={item.code}::{item.key}: {item.why}. {item.hint}"
+                )
     else:
         _talk(ctx, faults, warnings)
         if loaded is not None and not effective:
@@ -60,7 +64,9 @@ def _talk(ctx: Context, faults: Sequence[ConfigError], warnings: Sequence[Config
             if item.hint:
                 click.echo(f"       {item.hint}", err=True)
     if faults or warnings:
-        counts = ctx.say(f"{len(faults)} errors, {len(warnings)} warnings", f"{len(faults)} 个错误，{len(warnings)} 个警告")
+        counts = ctx.say(
+            f"{len(faults)} errors, {len(warnings)} warnings", f"{len(faults)} 个错误，{len(warnings)} 个警告"
+        )
         click.echo(counts, err=True)
 
 
@@ -73,7 +79,9 @@ def _summary(ctx: Context, loaded: object) -> None:
     for file in loaded.merged.texts:
         click.echo(f"{file}  ok")
     counts = (len(config.buses), len(config.devices), len(config.points), len(config.sinks))
-    click.echo(ctx.say("%d buses, %d devices, %d points, %d sinks", "%d 条总线，%d 台设备，%d 个测点，%d 个去向") % counts)
+    click.echo(
+        ctx.say("%d buses, %d devices, %d points, %d sinks", "%d 条总线，%d 台设备，%d 个测点，%d 个去向") % counts
+    )
     for name, profile in sorted(loaded.profiles.items()):
         click.echo(f"drivers/{name}  {profile.file}  sha256:{profile.sha256[:12]}")
     for pack in loaded.packs:
@@ -85,7 +93,15 @@ def _summary(ctx: Context, loaded: object) -> None:
 
 
 def _as_dict(severity: str, item: ConfigError) -> dict[str, object]:
-    return {"severity": severity, "code": item.code, "file": item.file, "line": item.line, "key": item.key, "why": item.why, "hint": item.hint}
+    return {
+        "severity": severity,
+        "code": item.code,
+        "file": item.file,
+        "line": item.line,
+        "key": item.key,
+        "why": item.why,
+        "hint": item.hint,
+    }
 
 
 def _value(data: object, path: Sequence[str | int]) -> object:

@@ -31,11 +31,17 @@ def command(ctx: Context, path: Path | None) -> int:
         click.echo(ctx.say(f"{target} exists and is left as it is", f"{target} 已存在，未作改动"), err=True)
         return NO
     except OSError as error:
-        click.echo(ctx.say(f"error: cannot write {target}: {error.strerror}", f"错误：无法写入 {target}：{error.strerror}"), err=True)
+        click.echo(
+            ctx.say(f"error: cannot write {target}: {error.strerror}", f"错误：无法写入 {target}：{error.strerror}"),
+            err=True,
+        )
         return 6 if isinstance(error, PermissionError) else NO
     click.echo(str(target))
     click.echo(
-        ctx.say(f"next: edit it, then  edge-gateway --config {target} check", f"下一步：修改后运行  edge-gateway --config {target} check"),
+        ctx.say(
+            f"next: edit it, then  edge-gateway --config {target} check",
+            f"下一步：修改后运行  edge-gateway --config {target} check",
+        ),
         err=True,
     )
     return OK

@@ -32,7 +32,9 @@ def list_(ctx: Context, sink: str | None, as_json: bool) -> int:
         click.echo(json.dumps({"schema": "edge-gateway/quarantine/1", "items": items}, ensure_ascii=False))
         return 0
     for item in items:
-        click.echo(f"{item['id']}  {item['sink']}  {item['epoch']}:{item['seq']}  {item['reason']}\n    {item['line'][:200]}")
+        click.echo(
+            f"{item['id']}  {item['sink']}  {item['epoch']}:{item['seq']}  {item['reason']}\n    {item['line'][:200]}"
+        )
     if not items:
         click.echo(ctx.say("the quarantine is empty", "隔离区为空"), err=True)
     return 0

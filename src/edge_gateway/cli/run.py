@@ -10,7 +10,13 @@ from edge_gateway.cli.main import CONFIG, Context
 
 
 @click.command("run")
-@click.option("--log", "level", default="info", type=click.Choice(["debug", "info", "warning", "error"]), help="least level that is logged")
+@click.option(
+    "--log",
+    "level",
+    default="info",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="least level that is logged",
+)
 @click.pass_obj
 def command(ctx: Context, level: str) -> int:
     """Run the gateway until SIGTERM or Ctrl-C. SIGHUP reads the configuration again.

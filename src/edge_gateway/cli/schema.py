@@ -26,9 +26,9 @@ def command(which: str) -> int:
 
         schema = TypeAdapter(ModbusProfile | PayloadProfile).json_schema()
     else:
-        from edge_gateway.rules.model import Pack
+        from edge_gateway.rules.model import RulePack
 
-        schema = Pack.model_json_schema()
+        schema = RulePack.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     click.echo(json.dumps(schema, ensure_ascii=False, indent=2))
     return 0

@@ -38,7 +38,12 @@ def command(ctx: Context, as_json: bool, points: bool) -> int:
 
 def local(wall_us: int, zone: str) -> str:
     """``2026-03-05 14:03:27 +08:00``: never without its offset."""
-    return datetime.fromtimestamp(wall_us / 1e6, UTC).astimezone(ZoneInfo(zone)).isoformat(" ", "seconds").replace("+", " +")
+    return (
+        datetime.fromtimestamp(wall_us / 1e6, UTC)
+        .astimezone(ZoneInfo(zone))
+        .isoformat(" ", "seconds")
+        .replace("+", " +")
+    )
 
 
 def span(seconds: float) -> str:
@@ -82,10 +87,14 @@ def _talk(ctx: Context, status: dict[str, Any], rows: list[dict[str, Any]], ever
     for violation in status["violations"]:
         click.echo(f"{ctx.say('open', '未关闭')}  {violation_text(violation, zone)}")
     for name, health in status["buses"].items():
-        click.echo(f"{ctx.say('bus', '总线')}  {name}  {health.get('state', '')}  {health.get('words', health.get('why', ''))}")
+        click.echo(
+            f"{ctx.say('bus', '总线')}  {name}  {health.get('state', '')}  {health.get('words', health.get('why', ''))}"
+        )
     for name, sink in status["sinks"].items():
         why = f"  {sink['why']}" if sink["why"] else ""
-        click.echo(f"{ctx.say('sink', '去向')} {name}  {sink['state']}  {ctx.say('backlog', '积压')} {sink['backlog']}{why}")
+        click.echo(
+            f"{ctx.say('sink', '去向')} {name}  {sink['state']}  {ctx.say('backlog', '积压')} {sink['backlog']}{why}"
+        )
     journal = status["journal"]
     hours = journal.get("autonomy_hours")
     click.echo(
@@ -97,9 +106,13 @@ def _talk(ctx: Context, status: dict[str, Any], rows: list[dict[str, Any]], ever
     applied = local(config["applied_wall_us"], zone)
     click.echo(f"{ctx.say('config', '配置')}  {config['sha256'][:12]}  {ctx.say('applied', '生效于')} {applied}")
     if config["rejected"]:
-        click.echo(f"  {ctx.say('REJECTED', '被拒绝')}  {local(config['rejected_wall_us'], zone)}  {config['rejected']}")
+        click.echo(
+            f"  {ctx.say('REJECTED', '被拒绝')}  {local(config['rejected_wall_us'], zone)}  {config['rejected']}"
+        )
     if config["pending_restart"]:
-        click.echo(f"  {ctx.say('takes effect at the next start', '重启后生效')}: {', '.join(config['pending_restart'])}")
+        click.echo(
+            f"  {ctx.say('takes effect at the next start', '重启后生效')}: {', '.join(config['pending_restart'])}"
+        )
     if status["not_monitored"]:
         click.echo(f"{ctx.say('not monitored', '未监测')}  {', '.join(status['not_monitored'])}")
 

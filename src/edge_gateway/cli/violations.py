@@ -43,7 +43,9 @@ def list_(ctx: Context, as_json: bool) -> int:
 def _step(ctx: Context, verb: str, violation: str, reason: str) -> int:
     answer = Client(ctx.socket).post(f"/v1/violations/{violation}/{verb}", {"reason": reason})
     words = {"ack": ctx.say("acknowledged", "已确认"), "close": ctx.say("closed", "已关闭")}
-    click.echo(f"{violation}  {words[verb]}  {ctx.say('by', '处理人')} {answer.get('by')}  {ctx.say('entry', '条目')} {answer.get('seq')}")
+    click.echo(
+        f"{violation}  {words[verb]}  {ctx.say('by', '处理人')} {answer.get('by')}  {ctx.say('entry', '条目')} {answer.get('seq')}"
+    )
     return 0
 
 

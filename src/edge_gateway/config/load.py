@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from edge_gateway.config.references import check_references
 from edge_gateway.errors import ConfigError
 from edge_gateway.profiles.load import Loaded as LoadedProfile
 from edge_gateway.profiles.load import load as load_profile
-from edge_gateway.rules.bind import Binding, bind
+from edge_gateway.rules.bind import Binding, PointFacts, ZoneFacts, bind
 from edge_gateway.rules.load import LoadedPack, load_pack
 
 
@@ -60,7 +60,11 @@ def load(main: Path, state_dir: Path | None = None) -> Loaded:
     faults += check_references(config, {name: p.profile for name, p in profiles.items()}, locate)
     if faults:
         raise ConfigRefused(sorted(faults, key=lambda f: (f.file, f.line)))
-    binding, warnings = _bind(config, packs, profiles, locate)
+    try:
+        binding = _bind(config, packs, profiles)
+    except ConfigError as error:
+        raise ConfigRefused([error]) from error
+    warnings = _warnings(config, binding, locate)
     return Loaded(config, merged, profiles, packs, binding, main.parent, warnings)
 
 
@@ -87,7 +91,9 @@ def _placed(faults: Sequence[ConfigError], origins: Sequence[Origin]) -> list[Co
     return sorted(faults, key=lambda f: (f.file, f.line, f.key))
 
 
-def _profiles(config: GatewayConfig, folder: Path, locate: _Locator) -> tuple[dict[str, LoadedProfile], list[ConfigError]]:
+def _profiles(
+    config: GatewayConfig, folder: Path, locate: _Locator
+) -> tuple[dict[str, LoadedProfile], list[ConfigError]]:
     profiles: dict[str, LoadedProfile] = {}
     faults: list[ConfigError] = []
     for device_id, device in config.devices.items():
@@ -115,3 +121,48 @@ def _packs(config: GatewayConfig, folder: Path, locate: _Locator) -> tuple[list[
                 continue
             faults.append(locate(("rules", "packs", index), error.why, code=error.code, hint=error.hint))
     return packs, faults
+
+
+def _bind(config: GatewayConfig, packs: Sequence[LoadedPack], profiles: Mapping[str, LoadedProfile]) -> Binding:
+    zones = {id_: ZoneFacts(stage=zone.stage, kind=zone.kind) for id_, zone in config.zones.items()}
+    outlets = {id_: outlet.model_dump(exclude_none=True) for id_, outlet in config.outlets.items()}
+    points = []
+    for id_, point in config.points.items():
+        device = config.devices[point.device]
+        channel = profiles[device.profile].profile.channels[point.channel]
+        interval_s = point.interval_s or device.interval_s or device.expect_every_s or 0.0
+        points.append(
+            PointFacts(
+                id=id_,
+                quantity=channel.quantity,
+                unit=channel.unit,
+                zone=point.zone,
+                interval_us=round(interval_s * 1e6),
+                renamed_from=point.renamed_from or "",
+            )
+        )
+    return bind(packs, points, zones, outlets)
+
+
+def _warnings(config: GatewayConfig, binding: Binding, locate: _Locator) -> list[ConfigError]:
+    """What keeps nothing from running but should be known."""
+    found = []
+    for item in binding.not_monitored:
+        why = f"rule '{item.rule}' judges nothing here: {item.why}"
+        hint = "it is reported as not monitored, never as compliant"
+        found.append(locate(("rules",), why, code="not-monitored", hint=hint))
+    used = {point.device for point in config.points.values()}
+    for id_ in config.devices:
+        if id_ not in used:
+            why = f"device '{id_}' has no point: it is not read"
+            found.append(
+                locate(("devices", id_), why, code="unused", hint="add a [points.…] table, or delete the device")
+            )
+    for id_ in config.buses.keys() - {device.bus for device in config.devices.values()}:
+        if all(getattr(sink, "bus", None) != id_ for sink in config.sinks.values()):
+            found.append(locate(("buses", id_), f"bus '{id_}' has no device", code="unused", hint="it is not opened"))
+    if not config.sinks:
+        found.append(
+            locate(("sinks",), "no sink: readings stay on this machine", code="unused", hint="add [sinks.hub]")
+        )
+    return found

@@ -69,7 +69,7 @@ class JournalConfig(_Table):
     def _size(cls, text: str) -> str:
         match = _SIZE.match(text)
         if match is None or (match[2] == "%" and not 0 < float(match[1]) <= 95):
-            raise ValueError(f"'{text}' is no size; write a share of the disk such as \"60%\" or a size such as \"20GB\"")
+            raise ValueError(f'\'{text}\' is no size; write a share of the disk such as "60%" or a size such as "20GB"')
         return text
 
     def bytes_on(self, folder: Path) -> int:

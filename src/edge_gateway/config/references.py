@@ -8,7 +8,7 @@ from typing import Protocol
 from edge_gateway.config.files import KeyPath
 from edge_gateway.config.model import DeviceConfig, GatewayConfig
 from edge_gateway.errors import ConfigError
-from edge_gateway.profiles.model import ModbusProfile, PayloadProfile
+from edge_gateway.profiles.model import PayloadProfile, Profile
 from edge_gateway.sinks.hub import HubConfig
 from edge_gateway.sources.mqtt import MqttConfig
 from edge_gateway.toml_errors import did_you_mean
@@ -20,7 +20,7 @@ class Locate(Protocol):
     def __call__(self, path: KeyPath, why: str, *, code: str, hint: str = "") -> ConfigError: ...
 
 
-Profiles = Mapping[str, ModbusProfile | PayloadProfile]
+Profiles = Mapping[str, Profile]
 
 
 def check_references(config: GatewayConfig, profiles: Profiles, locate: Locate) -> list[ConfigError]:
@@ -37,7 +37,9 @@ def _devices(config: GatewayConfig, profiles: Profiles, locate: Locate) -> Itera
     for id_, device in config.devices.items():
         at: KeyPath = ("devices", id_)
         if device.bus not in config.buses:
-            yield locate((*at, "bus"), f"no bus '{device.bus}'", code="no-such", hint=did_you_mean(device.bus, config.buses))
+            yield locate(
+                (*at, "bus"), f"no bus '{device.bus}'", code="no-such", hint=did_you_mean(device.bus, config.buses)
+            )
             continue
         mqtt = isinstance(config.buses[device.bus], MqttConfig)
         yield from _placement(device, at, mqtt, locate)
@@ -50,7 +52,9 @@ def _devices(config: GatewayConfig, profiles: Profiles, locate: Locate) -> Itera
 
 def _placement(device: DeviceConfig, at: KeyPath, mqtt: bool, locate: Locate) -> Iterable[ConfigError]:
     """A message device has a topic; a Modbus device a unit and an interval; neither has the other's keys."""
-    needed, foreign = (("topic",), ("unit", "interval_s")) if mqtt else (("unit", "interval_s"), ("topic", "expect_every_s"))
+    needed, foreign = (
+        (("topic",), ("unit", "interval_s")) if mqtt else (("unit", "interval_s"), ("topic", "expect_every_s"))
+    )
     kind = "an mqtt" if mqtt else "a Modbus"
     for key in needed:
         if getattr(device, key) is None:
@@ -71,13 +75,15 @@ def _units(config: GatewayConfig, locate: Locate) -> Iterable[ConfigError]:
                 why = f"unit {device.unit} on bus '{device.bus}' is device '{first}' already, with another profile"
                 yield locate(("devices", id_, "unit"), why, code="duplicate", hint="give each device its own address")
         if device.topic is not None and ("+" in device.topic or "#" in device.topic):
-            why = f"topic \"{device.topic}\" has a wildcard"
+            why = f'topic "{device.topic}" has a wildcard'
             yield locate(("devices", id_, "topic"), why, code="not-permitted", hint="name one device's topic")
         elif device.topic is not None:
             first = topics.setdefault((device.bus, device.topic), id_)
             if first != id_:
                 why = f"topic \"{device.topic}\" is device '{first}' already"
-                yield locate(("devices", id_, "topic"), why, code="duplicate", hint="one device a topic, several points a device")
+                yield locate(
+                    ("devices", id_, "topic"), why, code="duplicate", hint="one device a topic, several points a device"
+                )
 
 
 def _points(config: GatewayConfig, profiles: Profiles, locate: Locate) -> Iterable[ConfigError]:
@@ -85,7 +91,9 @@ def _points(config: GatewayConfig, profiles: Profiles, locate: Locate) -> Iterab
     for id_, point in config.points.items():
         at: KeyPath = ("points", id_)
         if point.zone not in config.zones:
-            yield locate((*at, "zone"), f"no zone '{point.zone}'", code="no-such", hint=did_you_mean(point.zone, config.zones))
+            yield locate(
+                (*at, "zone"), f"no zone '{point.zone}'", code="no-such", hint=did_you_mean(point.zone, config.zones)
+            )
         device = config.devices.get(point.device)
         if device is None:
             hint = did_you_mean(point.device, config.devices)
@@ -119,7 +127,12 @@ def _outlets(config: GatewayConfig, locate: Locate) -> Iterable[ConfigError]:
         if zone is None:
             yield locate(at, f"no zone '{outlet.zone}'", code="no-such", hint=did_you_mean(outlet.zone, config.zones))
         elif zone.kind != "outlet":
-            yield locate(at, f"zone '{outlet.zone}' is a {zone.kind}, no outlet", code="not-permitted", hint="its kind must be \"outlet\"")
+            yield locate(
+                at,
+                f"zone '{outlet.zone}' is a {zone.kind}, no outlet",
+                code="not-permitted",
+                hint='its kind must be "outlet"',
+            )
         first = zones.setdefault(outlet.zone, id_)
         if first != id_:
             yield locate(at, f"zone '{outlet.zone}' has the permit of outlet '{first}' already", code="duplicate")

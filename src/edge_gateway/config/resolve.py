@@ -66,7 +66,7 @@ def resolved(loaded: Loaded, groups: Mapping[str, Group], software: str) -> dict
             for id_, group in groups.items()
         },
         "rules": [rule.as_config() for rule in loaded.binding.rules],
-        "not_monitored": sorted(loaded.binding.not_monitored),
+        "not_monitored": sorted({item.rule for item in loaded.binding.not_monitored}),
         "outlets": {id_: outlet.model_dump(exclude_none=True) for id_, outlet in config.outlets.items()},
         "sinks": {id_: {"kind": sink.kind} for id_, sink in config.sinks.items()},
     }
@@ -99,7 +99,9 @@ def needs_restart(old: GatewayConfig, new: GatewayConfig) -> tuple[str, ...]:
         for key, value in getattr(new, table)
         if getattr(getattr(old, table), key) != value
     ]
-    changed += [f"sinks.{id_}" for id_ in old.sinks.keys() | new.sinks.keys() if old.sinks.get(id_) != new.sinks.get(id_)]
+    changed += [
+        f"sinks.{id_}" for id_ in old.sinks.keys() | new.sinks.keys() if old.sinks.get(id_) != new.sinks.get(id_)
+    ]
     if old.site.id != new.site.id:
         changed.append("site.id")
     return tuple(sorted(changed))

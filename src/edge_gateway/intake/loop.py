@@ -35,7 +35,14 @@ class Intake:
     """Owns the writing side of the record. One instance, one task."""
 
     def __init__(
-        self, *, journal: Journal, state: State, rule_time: RuleTime, clock: Clock, commit_every_us: int, tell: events.Tell
+        self,
+        *,
+        journal: Journal,
+        state: State,
+        rule_time: RuleTime,
+        clock: Clock,
+        commit_every_us: int,
+        tell: events.Tell,
     ) -> None:
         self.inbox = Inbox()
         self.state = state
@@ -153,9 +160,7 @@ class Intake:
 
     # --- adding entries ---------------------------------------------------------------------------------------
 
-    async def add(
-        self, kind: str, body: Mapping[str, Any], *, urgent: bool = False, rule_us: int | None = None
-    ) -> int:
+    async def add(self, kind: str, body: Mapping[str, Any], *, urgent: bool = False, rule_us: int | None = None) -> int:
         """Append an entry to what is pending; returns its seq. It becomes a fact with the next commit."""
         if kind != "snapshot":
             await self._open_segment()
@@ -297,7 +302,11 @@ class Intake:
     def _tell_step(self, body: Mapping[str, Any]) -> None:
         self._tell(
             events.ViolationStepped(
-                violation=body["violation"], rule=body["rule"], point=body["point"], step=body["step"], by=body.get("by", "")
+                violation=body["violation"],
+                rule=body["rule"],
+                point=body["point"],
+                step=body["step"],
+                by=body.get("by", ""),
             )
         )
 

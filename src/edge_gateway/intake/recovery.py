@@ -105,7 +105,13 @@ async def open_run(intake: Intake, found: Recovered, setup: Setup, clock: Clock,
         same_boot = last["boot"] == clock.boot
         reason = "stopped" if found.stopped else ("killed" if same_boot else "power-off")
         gap_id = f"run-{last['seq']}"
-        body = {"gap": gap_id, "state": "open", "groups": ["*"], "reason": reason, "since_slot_us": int(last["mono_us"])}
+        body = {
+            "gap": gap_id,
+            "state": "open",
+            "groups": ["*"],
+            "reason": reason,
+            "since_slot_us": int(last["mono_us"]),
+        }
         body |= {"since_wall_us": int(last["wall_us"]), "since_boot": last["boot"]}
         await intake.add("gap", body)
     started: dict[str, Any] = {"event": "started", "software": setup.software, "rule_time": carried}

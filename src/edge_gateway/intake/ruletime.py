@@ -23,7 +23,9 @@ class RuleTime:
         return rule_us - self.base_us
 
 
-def resume(last: dict[str, Any] | None, *, mono_us: int, wall_us: int, boot: str, trusted: bool) -> tuple[RuleTime, str]:
+def resume(
+    last: dict[str, Any] | None, *, mono_us: int, wall_us: int, boot: str, trusted: bool
+) -> tuple[RuleTime, str]:
     """Rule time after a restart, given the last entry of the journal, and how it was carried over.
 
     Within a boot monotonic time goes on. Across boots rule time advances by the wall difference if both ends are

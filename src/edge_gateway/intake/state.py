@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edge_gateway.rules.engine import Engine
 from edge_gateway.reading import Group
 from edge_gateway.rules.base import BoundRule
+from edge_gateway.rules.engine import Engine
 from edge_gateway.violations import Violations
 
 

@@ -67,7 +67,10 @@ def control_app(site: Site) -> Starlette:
 
     async def quarantine(request: Request) -> Response:
         items = await site.journal.quarantine_list(request.query_params.get("sink"))
-        shown = [{name: getattr(i, name) for name in ("id", "sink", "epoch", "seq", "line", "reason", "wall_us")} for i in items]
+        shown = [
+            {name: getattr(i, name) for name in ("id", "sink", "epoch", "seq", "line", "reason", "wall_us")}
+            for i in items
+        ]
         return JSONResponse({"items": shown})
 
     async def quarantine_do(request: Request) -> Response:

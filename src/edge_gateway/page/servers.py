@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 
 from edge_gateway.page.control import PeerProtocol, control_app
-from edge_gateway.page.serve import listen_tcp, listen_unix, serve
 from edge_gateway.page.site import Site
 from edge_gateway.page.web import page_app
+from edge_gateway.web.serve import listen_tcp, serve
+
+
+def _listen_unix(path: Path) -> socket.socket:
+    """A listening Unix socket, 0660: its group may use it. Replaces a stale one (the state lock is ours)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.bind(str(path))
+    path.chmod(0o660)
+    sock.listen(32)
+    sock.setblocking(False)
+    return sock
 
 
 class Servers:
     """Opens the doors in ``run``; ``listening`` returns once connections are taken."""
 
-    def __init__(self, site: Site, *, listen: str, socket: Path) -> None:
+    def __init__(self, site: Site, *, listen: str, control: Path) -> None:
         self._site = site
         self._listen = listen
-        self._socket = socket
+        self._control = control
         self._open = asyncio.Event()
         self.page_port = 0
 
@@ -27,14 +40,14 @@ class Servers:
 
     async def run(self) -> None:
         """Serve until cancelled. Raises ConfigError when the page's address cannot be had."""
-        control = listen_unix(self._socket)
+        control = _listen_unix(self._control)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(serve(control_app(self._site), control, protocol=PeerProtocol), name="control")
                 if self._listen:
-                    page = listen_tcp(self._listen)
+                    page = listen_tcp(self._listen, key="page.listen")
                     self.page_port = page.getsockname()[1]
                     group.create_task(serve(page_app(self._site), page), name="page")
                 self._open.set()
         finally:
-            self._socket.unlink(missing_ok=True)
+            self._control.unlink(missing_ok=True)

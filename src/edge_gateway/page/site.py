@@ -60,10 +60,14 @@ class Site:
         """Everything `edge-gateway status` prints; JSON-able."""
         state, journal = self.intake.state, self.journal.status()
         rows = self.points()
-        counts = {name: sum(row["state"] == name for row in rows) for name in ("violation", "notice", "no-data", "normal")}
+        counts = {
+            name: sum(row["state"] == name for row in rows) for name in ("violation", "notice", "no-data", "normal")
+        }
         sinks = self.shipping.status()
         problems = [f"point {row['point']}: {row['state']}" for row in rows if row["state"] != "normal"]
-        problems += [f"sink {name}: {sink['why']}" for name, sink in sinks.items() if sink["state"] not in ("ok", "connecting")]
+        problems += [
+            f"sink {name}: {sink['why']}" for name, sink in sinks.items() if sink["state"] not in ("ok", "connecting")
+        ]
         problems += ["journal full: ordinary readings stopped"] if journal.get("full") else []
         problems += ["configuration on disk was refused"] if self.config.rejected else []
         problems += [] if self.clock.trusted() else ["clock not trusted"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -64,7 +65,9 @@ class Delivery:
         while True:
             self._news.clear()
             position = self.present(position)
-            entries = await self._journal.read(position, max_entries=self.sink.max_entries, max_bytes=self.sink.max_bytes)
+            entries = await self._journal.read(
+                position, max_entries=self.sink.max_entries, max_bytes=self.sink.max_bytes
+            )
             self.progress.backlog = self.backlog(position)
             if not entries:
                 following = self._following(position)
@@ -124,7 +127,7 @@ class Delivery:
     def _following(self, position: Position) -> Position | None:
         """The next epoch's first entry, once this epoch is closed and served."""
         epochs = list(self._journal.epochs())
-        for info, following in zip(epochs, epochs[1:], strict=False):
+        for info, following in itertools.pairwise(epochs):
             if info.epoch == position.epoch and position.seq >= info.size:
                 return Position(following.epoch, following.first)
         return None
@@ -178,9 +181,7 @@ class Delivery:
         self.progress.why, self.progress.retry_s = str(error), wait_s
         if not self._troubled:
             self._troubled = True
-            self._tell(
-                events.SinkTroubled(sink=self.sink.name, why=str(error), authorised=authorised, retry_s=wait_s)
-            )
+            self._tell(events.SinkTroubled(sink=self.sink.name, why=str(error), authorised=authorised, retry_s=wait_s))
         return await self._pause(wait_s)
 
     async def _hold(self, why: str) -> bool:

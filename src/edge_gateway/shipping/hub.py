@@ -84,7 +84,9 @@ class HubDelivery(Delivery):
     async def _declare(self, info: EpochInfo, held: Held) -> None:
         """The hub lost what we no longer have: say so, whole segments with their kept roots."""
         first = held.size - held.size % self._journal.segment_entries
-        segments = [s for s in await self._journal.segments() if s.epoch == info.epoch and first <= s.first < info.first]
+        segments = [
+            s for s in await self._journal.segments() if s.epoch == info.epoch and first <= s.first < info.first
+        ]
         roots = [segment.root for segment in sorted(segments, key=lambda s: s.first)]
         count, reason = info.first - first, "freed-by-retention"
         await self.hub.declare_skipped(info.epoch, first, count, roots, reason)

@@ -40,11 +40,21 @@ def listen_tcp(listen: str, *, key: str) -> socket.socket:
     return sock
 
 
-async def serve(app: ASGIApp, sock: socket.socket, *, cert_file: str = "", key_file: str = "") -> None:
-    """Serve ``app`` on ``sock`` until cancelled; connections then get one second to end. Raises ConfigError for TLS files."""
+async def serve(
+    app: ASGIApp,
+    sock: socket.socket,
+    *,
+    cert_file: str = "",
+    key_file: str = "",
+    protocol: type[asyncio.Protocol] | None = None,
+) -> None:
+    """Serve ``app`` on ``sock`` until cancelled; connections then get one second to end. Raises ConfigError for TLS files.
+
+    ``protocol`` takes the place of uvicorn's HTTP (the control socket asks the kernel who connects).
+    """
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=protocol or "h11",
         lifespan="off",
         log_config=None,
         access_log=False,
