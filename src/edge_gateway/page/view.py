@@ -92,7 +92,7 @@ def _limits(resolved: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     for rule in resolved.get("rules", []):
         if rule.get("kind") != "limit":
             continue
-        shown = {key: rule.get(key) for key in ("id", "low", "high", "verified", "notices_only")}
+        shown = {key: rule.get(key) for key in ("id", "low", "high", "limit", "verified", "notices_only")}
         limits.setdefault(str(rule.get("point")), []).append(shown)
     return limits
 
@@ -109,7 +109,7 @@ def _open(violations: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any
 
 def is_violation(violation: Mapping[str, Any]) -> bool:
     """True once the rule was broken long enough; before, it is a notice."""
-    return bool(violation.get("violated"))
+    return violation.get("level") == "violation"
 
 
 def _state(row: Mapping[str, Any], violation: Mapping[str, Any] | None) -> dict[str, Any]:
