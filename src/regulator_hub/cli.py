@@ -1,0 +1,150 @@
+"""`regulator-hub`: run the hub, register gateways; parses and prints, and leaves the work to others."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from edge_gateway.errors import ConfigError, GatewayError, JournalBusy, JournalTooNew
+
+#: Exit codes: 1 trouble, 2 usage (click), 7 the state folder is in use, 78 `run` was given a configuration it refuses.
+EXIT_TROUBLE, EXIT_BUSY, EXIT_CONFIG = 1, 7, 78
+
+_config = click.option(
+    "--config", "file", type=click.Path(dir_okay=False, path_type=Path), envvar="REGULATOR_HUB_CONFIG",
+    help="hub.toml (default: /etc/regulator-hub/hub.toml if it exists).",
+)  # fmt: skip
+_state = click.option(
+    "--state-dir", type=click.Path(file_okay=False, path_type=Path), envvar="REGULATOR_HUB_STATE_DIR",
+    help="Where the record lies; wins over the file.",
+)  # fmt: skip
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="edge-gateway", prog_name="regulator-hub")
+def main() -> None:
+    """The regulator's hub: entries in, receipts out, a live page.  监管端：接收记录，出具收据，显示实时页面。"""
+
+
+@main.command()
+@_config
+@_state
+@click.option("--listen", help="HOST:PORT; wins over the file.")
+@click.option("--speed", type=click.FloatRange(1, 1000), default=1.0, hidden=True, help="Scale the clock (demo).")
+@click.option("--clock-origin-us", type=int, hidden=True, help="Where the scaled clock starts (demo).")
+def run(
+    file: Path | None, state_dir: Path | None, listen: str | None, speed: float, clock_origin_us: int | None
+) -> None:
+    """Run until SIGTERM. 运行监管端。"""
+    from edge_gateway.clock import SystemClock
+    from regulator_hub import app
+    from regulator_hub.config import load
+
+    _log()
+    try:
+        config = load(file, state_dir=state_dir, listen=listen)
+        clock = SystemClock(declared=speed != 1.0, speed=speed, origin_us=clock_origin_us)
+        asyncio.run(app.run(config, clock, lambda address: print(f"regulator-hub: listening on {address}", flush=True)))
+    except* ConfigError as group:
+        sys.exit(_say(group, EXIT_CONFIG))
+    except* JournalBusy as group:
+        sys.exit(_say(group, EXIT_BUSY))
+    except* (JournalTooNew, GatewayError) as group:
+        sys.exit(_say(group, EXIT_TROUBLE))
+
+
+@main.group()
+def gateways() -> None:
+    """Which gateways may deliver. 登记网关。"""
+
+
+@gateways.command()
+@click.argument("gateway")
+@click.option(
+    "--mqtt", is_flag=True, help="It may deliver over MQTT too: its token is then kept (0600), not only its hash."
+)
+@_config
+@_state
+def add(gateway: str, mqtt: bool, file: Path | None, state_dir: Path | None) -> None:
+    """Register GATEWAY and print its token, once. 登记网关，令牌只显示一次。"""
+    from regulator_hub.gateways import Gateways
+
+    with _trouble():
+        registry = Gateways(_folder(file, state_dir))
+        token = registry.add(gateway, mqtt=mqtt, wall_us=time.time_ns() // 1000)
+    print(token)
+    click.echo(
+        f"Put it into the gateway's token file; it is not shown again. 请保存到网关 {gateway} 的令牌文件。", err=True
+    )
+
+
+@gateways.command("list")
+@_config
+@_state
+@click.option("--json", "as_json", is_flag=True)
+def list_(file: Path | None, state_dir: Path | None, as_json: bool) -> None:
+    """List registered gateways. 列出已登记的网关。"""
+    import orjson
+
+    from regulator_hub.gateways import Gateways
+
+    with _trouble():
+        found = Gateways(_folder(file, state_dir)).list()
+    if as_json:
+        items = [{"gateway": item.id, "added_us": item.added_us, "mqtt": bool(item.token)} for item in found]
+        print(orjson.dumps({"gateways": items}).decode())
+        return
+    for item in found:
+        added = datetime.fromtimestamp(item.added_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        print(f"{item.id:<32}  {added}  {'http mqtt' if item.token else 'http'}")
+    if not found:
+        click.echo("No gateway is registered: regulator-hub gateways add ID. 尚未登记网关。", err=True)
+
+
+def _folder(file: Path | None, state_dir: Path | None) -> Path:
+    from regulator_hub.config import load
+
+    return (state_dir or load(file).state_dir) / "gateways"
+
+
+class _trouble:  # noqa: N801 -- reads as a statement
+    """Ends the program with a sentence for trouble that a person can mend."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, (GatewayError, OSError)):
+            click.echo(f"regulator-hub: {error}", err=True)
+            sys.exit(EXIT_TROUBLE)
+
+
+def _say(group: BaseExceptionGroup[BaseException], code: int) -> int:
+    for error in _leaves(group):
+        click.echo(f"regulator-hub: {error}", err=True)
+    return code
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+    return [error]
+
+
+def _log() -> None:
+    """Lines to stderr; with journald's priority prefix when it listens."""
+    plain = "JOURNAL_STREAM" not in os.environ
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s" if plain else "<4>%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Where messages are answered: one message in, one answer out, whatever carried it; knows no HTTP and no MQTT.
+
+An answer that says *held* is made only after the writer's commit: bytes first, words later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from edge_gateway.wire import hub as wire
+from edge_gateway.wire.hub import Message
+from regulator_hub.interpret import Interpreter
+from regulator_hub.sessions import Sessions
+from regulator_hub.store import ingest
+from regulator_hub.store.ingest import Conflict, Hole, Receipt
+from regulator_hub.store.writer import Writer
+
+#: Larger messages are inflated beside the loop.
+_INFLATE_ASIDE_BYTES = 16 * 1024
+
+
+class Desk:
+    """``answer`` is called with messages whose sender is proven (token or code). ``seen`` hears of each."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        writer: Writer,
+        interpreter: Interpreter,
+        wall_us: Callable[[], int],
+        seen: Callable[[str], None],
+    ) -> None:
+        self._name = name
+        self._writer = writer
+        self._interpreter = interpreter
+        self._wall_us = wall_us
+        self._seen = seen
+        self._sessions = Sessions()
+        self.counts: Counter[str] = Counter()
+
+    async def decode(self, data: bytes) -> Message:
+        """The message in these bytes. Raises WireError."""
+        if len(data) > _INFLATE_ASIDE_BYTES:
+            return await asyncio.to_thread(wire.decode_message, data)
+        return wire.decode_message(data)
+
+    async def answer(self, gateway: str, message: Message) -> bytes:
+        """The answer's bytes. Raises WireError (to be told as a problem) or StoreFailed."""
+        self._seen(gateway)
+        self.counts[message.kind if message.kind in wire.KINDS else "unknown"] += 1
+        if message.kind == "hello":
+            session = self._sessions.open(gateway, message.session)
+            return wire.encode_answer(session, 0, await self._hello(gateway, message))
+        self._sessions.advance(gateway, message.session, message.n)
+        handle = self._handlers.get(message.kind)
+        answer = await handle(self, gateway, message) if handle else {"unsupported": message.kind}
+        return wire.encode_answer(message.session, message.n, answer)
+
+    async def _hello(self, gateway: str, message: Message) -> dict[str, Any]:
+        asked = [(str(epoch), int(size)) for epoch, size in message.head["epochs"]]
+        sizes, closed = await self._writer.run(lambda db: ingest.met(db, gateway, asked, self._wall_us()))
+        return {"hello": {"hub": self._name, "sizes": sizes, "closed": closed}}
+
+    async def _entries(self, gateway: str, message: Message) -> dict[str, Any]:
+        head, entries = message.head, message.entries()
+        result = await self._writer.run(
+            lambda db: ingest.append(db, gateway, head["epoch"], head["first"], entries, self._wall_us())
+        )
+        self.counts["entries_received"] += len(entries)
+        self._interpreter.told(gateway)
+        return _told(result)
+
+    async def _skipped(self, gateway: str, message: Message) -> dict[str, Any]:
+        head = message.head
+        declared = (str(head["reason"]), list(head["roots"]))
+        result = await self._writer.run(
+            lambda db: ingest.skip(db, gateway, head["epoch"], head["first"], head["count"], declared, self._wall_us())
+        )
+        self._interpreter.told(gateway)
+        return _told(result)
+
+    async def _live(self, gateway: str, message: Message) -> dict[str, Any]:
+        epoch, seqs, entries = message.head["epoch"], message.head["seqs"], message.entries()
+        copies = [(seq, b'"kind":"violation"' in entry, entry) for seq, entry in zip(seqs, entries, strict=True)]
+        need_text = await self._writer.run(lambda db: ingest.copy_live(db, gateway, epoch, copies, self._wall_us()))
+        needed = self._interpreter.live(gateway, epoch, list(zip(seqs, entries, strict=True)))
+        answer = {"need_config": needed, "epoch": epoch} if needed else {"seen": len(entries), "epoch": epoch}
+        return answer if needed or not need_text else answer | {"need_text": need_text}
+
+    async def _text(self, gateway: str, message: Message) -> dict[str, Any]:
+        name = str(message.head["sha256"])
+        text = None if message.head.get("gone") else message.body
+        need_text = await self._writer.run(lambda db: ingest.keep_text(db, gateway, name, text, self._wall_us()))
+        self._interpreter.text_came(gateway, name)
+        return {"stored": name} | ({"need_text": need_text} if need_text else {})
+
+    _handlers = {"entries": _entries, "skipped": _skipped, "live": _live, "text": _text}  # noqa: RUF012 -- never changed
+
+
+def _told(result: Receipt | Hole | Conflict) -> dict[str, Any]:
+    match result:
+        case Receipt():
+            held = {"gateway": result.gateway, "epoch": result.epoch, "size": result.size, "skipped": result.skipped}
+            return {"receipt": held} | ({"need_text": result.need_text} if result.need_text else {})
+        case Hole():
+            return {"expected": result.size, "epoch": result.epoch}
+        case Conflict():
+            return {"conflict": "other-bytes", "epoch": result.epoch, "seq": result.seq, "hash": result.hash}

@@ -1,0 +1,1 @@
+"""The hub's durable store: entries in order, live copies, texts, evidence, alarms. Knows no carrier and no page."""
