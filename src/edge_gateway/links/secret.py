@@ -1,0 +1,45 @@
+"""Secrets out of files and systemd credentials, never out of the configuration; knows nothing of who needs them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from edge_gateway.errors import ConfigError
+
+_MAX_BYTES = 64 * 1024
+
+
+def secret_path(name: str) -> Path:
+    """Where the secret lies: a name without a slash is a systemd credential when there are any, else a file."""
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    if "/" not in name and credentials and (found := Path(credentials) / name).exists():
+        return found
+    return Path(name)
+
+
+def read_secret(name: str, *, key: str) -> str:
+    """The secret, without the newline at its end. Raises ConfigError naming ``key``; never shows the content."""
+    path = secret_path(name)
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read the secret '{name}' ({error.strerror})",
+            key=key,
+            code="secret-unreadable",
+            hint=f"put it into the file {path}, readable by the service, or load it as the systemd credential '{name}'",
+        ) from error
+    try:
+        text = data.decode().rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"the secret '{name}' is not UTF-8 text", key=key, code="secret-unreadable") from error
+    if not text or len(data) > _MAX_BYTES or not text.isprintable():
+        raise ConfigError(
+            f"the secret '{name}' is empty, longer than {_MAX_BYTES} bytes, or more than one line",
+            key=key,
+            code="secret-unreadable",
+            hint="the file holds the secret and nothing else",
+        )
+    return text

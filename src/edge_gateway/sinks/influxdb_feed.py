@@ -1,0 +1,171 @@
+"""From journal entries to lines, in order: which configuration, which time, which repeat; knows no server.
+
+What comes out for an entry depends on the record alone (the entry, its configuration, its boot's correction, the few
+entries before it), never on when or how often it is asked: a redelivery overwrites what it repeats.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from edge_gateway.journal.base import Position, Reader
+from edge_gateway.record.entry import decode
+from edge_gateway.sinks.influxdb_time import TrustedTime
+from edge_gateway.wire import line
+
+#: How many entries back a reading of the same series in the same microsecond is looked for. Within a boot the record's
+#: entries are in time order, so equal times are neighbours; after a clock was set back a chance hit remains
+#: (about 1e-7 a reading at 10 s), and there InfluxDB keeps the later one while the journal keeps both.
+LOOK_BACK = 16
+_MAX_TABLES = 64
+_FUTURE = "uncertain:future"
+
+
+class Undecodable(Exception):
+    """An entry that cannot be turned into lines: whose configuration is missing or does not fit. ``why`` says what."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class Held(Exception):
+    """The entry must wait; ``why`` says for what."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class Feed:
+    """Makes lines of entries that are asked for in order; going back is allowed and costs a short re-read."""
+
+    def __init__(self, site: str, time: TrustedTime) -> None:
+        self._site = site
+        self._time = time
+        self._tables: dict[tuple[str, int], line.Table] = {}
+        self._recent: deque[tuple[Any, ...]] = deque(maxlen=LOOK_BACK)
+        self._config: line.Table | None = None  # in force before the next entry, as far as the look back tells
+        self._next: Position | None = None
+
+    async def go_to(self, position: Position, reader: Reader) -> None:
+        """The next entry asked for is this one."""
+        if self._next == position:
+            return
+        self._recent.clear()
+        self._config = None
+        self._next = position
+        first = next((info.first for info in reader.epochs() if info.epoch == position.epoch), position.seq)
+        start = max(first, position.seq - LOOK_BACK)
+        if start >= position.seq:
+            return
+        try:
+            before = await reader.read(
+                Position(position.epoch, start), max_entries=position.seq - start, max_bytes=LOOK_BACK * 256 * 1024
+            )
+        except KeyError:  # freed by retention just now: nothing before it is left
+            return
+        for data in before[: position.seq - start]:
+            entry = decode(data)
+            self._recent.append(_identity(entry))
+            if (config_seq := _names(entry)) is not None:
+                self._config = await self._known(position.epoch, config_seq, reader)
+
+    async def lines(self, data: bytes, position: Position, reader: Reader) -> list[str]:
+        """The lines of the entry at ``position``, in order. Raises Undecodable, or Held (then ask again later)."""
+        try:
+            entry = decode(data)
+            lines = await self._lines(entry, position, reader)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            self._next = Position(position.epoch, position.seq + 1)
+            raise Undecodable(f"cannot be decoded: {error}") from error
+        self._next = Position(position.epoch, position.seq + 1)
+        return lines
+
+    async def _lines(self, entry: Mapping[str, Any], position: Position, reader: Reader) -> list[str]:
+        if entry["trusted"]:
+            wall_us, untrusted = entry["wall_us"], False
+        else:
+            when = await self._time.when(entry, position, reader)
+            if when.held:
+                raise Held(when.held)
+            wall_us, untrusted = when.wall_us, when.untrusted
+        identity = _identity(entry)
+        repeat = self._recent.count(identity)
+        self._recent.append(identity)
+        epoch, kind = position.epoch, entry["kind"]
+        if kind == "batch":
+            table = self._tables.get((epoch, entry["config_seq"])) or await self._table(
+                epoch, entry["config_seq"], reader
+            )
+            prefixes = table.prefixes(entry["group"], untrusted=untrusted, repeat=repeat)
+            own_us = _own_time_us(entry)
+            return line.readings(prefixes, entry, epoch, wall_us if own_us is None else own_us)
+        if kind == "config":
+            before = self._config
+            return line.limits(await self._table(epoch, entry["seq"], reader), before, epoch, entry["seq"], wall_us)
+        if (config_seq := _names(entry)) is not None:
+            self._config = await self._known(epoch, config_seq, reader)
+        extra = line.tags_for(untrusted=untrusted, repeat=repeat)
+        return line.event(entry, self._site, epoch, wall_us, extra=extra)
+
+    async def _table(self, epoch: str, config_seq: int, reader: Reader) -> line.Table:
+        """The compiled configuration. Raises KeyError when the record does not have it."""
+        table = self._tables.get((epoch, config_seq))
+        if table is None:
+            table = line.Table(await reader.config(epoch, config_seq))
+            while len(self._tables) >= _MAX_TABLES:
+                del self._tables[next(iter(self._tables))]
+            self._tables[epoch, config_seq] = table
+        self._config = table
+        return table
+
+    async def _known(self, epoch: str, config_seq: int, reader: Reader) -> line.Table | None:
+        """The same for what is only looked at in passing: None when it is missing."""
+        try:
+            return await self._table(epoch, config_seq, reader)
+        except (KeyError, ValueError):
+            return None
+
+
+def _names(entry: Mapping[str, Any]) -> int | None:
+    """The configuration that an entry says is in force."""
+    match entry["kind"]:
+        case "batch":
+            return int(entry["config_seq"])
+        case "config":
+            return int(entry["seq"])
+        case "snapshot":
+            config = entry.get("config")
+            return int(config["config_seq"]) if config else None
+    return None
+
+
+def _own_time_us(entry: Mapping[str, Any]) -> int | None:
+    """A message's own zoned time, unless it lies ahead of ours.
+
+    Own times are coarse, often whole seconds, so several messages may carry the same: where it has no microseconds,
+    ``seq`` mod 1000 µs keep them apart, below the device's own resolution and the same at every redelivery.
+    """
+    message = entry.get("message")
+    own_us = message.get("time_us") if message else None
+    if own_us is None or _FUTURE in (entry.get("quality") or ()):
+        return None
+    return int(own_us) + (entry["seq"] % 1000 if own_us % 1000 == 0 else 0)
+
+
+def _identity(entry: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What two entries share when their lines would have the same series and time."""
+    match entry["kind"]:
+        case "batch":
+            own_us = _own_time_us(entry)
+            return entry["group"], entry["wall_us"] if own_us is None else own_us
+        case "violation":
+            steps = (entry.get("rule"), entry.get("point"), entry.get("step"), entry.get("severity"))
+            return "violation", entry["wall_us"], *steps
+        case "event":
+            return "event", entry["wall_us"], entry.get("event")
+        case kind:
+            return kind, entry["wall_us"], entry.get("state")
