@@ -1,0 +1,100 @@
+"""A serial port taken for ourselves alone, and waits finer than the event loop's millisecond; knows no protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import fcntl
+import os
+import struct
+import termios
+
+import serial
+
+from edge_gateway.errors import LinkDown
+
+
+def open_port(port: str, *, baud: int, parity: str, stopbits: int) -> serial.Serial:
+    """Open ``port`` raw, 8 bits, non-blocking and exclusively: a lock on the file and TIOCEXCL.
+
+    Raises LinkDown: no such device, no permission, or held by another program.
+    """
+    try:
+        opened = serial.Serial(port, baud, parity=parity, stopbits=stopbits, timeout=0, write_timeout=0, exclusive=True)
+    except (OSError, ValueError) as error:  # SerialException is an OSError; ValueError: a baud rate it cannot do
+        raise LinkDown(f"{port}: {_why(error)}", hint=_hint(error)) from error
+    try:
+        fcntl.ioctl(opened.fileno(), termios.TIOCEXCL)
+        opened.reset_input_buffer()
+    except (OSError, termios.error) as error:
+        opened.close()
+        raise LinkDown(f"{port}: {error}") from error
+    try:
+        opened.set_low_latency_mode(True)  # USB adaptors otherwise sit on an answer for up to 16 ms
+    except (OSError, ValueError, NotImplementedError):
+        pass  # a port without that knob
+    return opened
+
+
+def _why(error: Exception) -> str:
+    number = getattr(error, "errno", None)
+    if number is None and "lock" in str(error):
+        return "held by another program"
+    return os.strerror(number) if isinstance(number, int) else str(error)
+
+
+def _hint(error: Exception) -> str:
+    match getattr(error, "errno", None):
+        case 2:
+            return "is the adaptor plugged in? Use a stable name such as /dev/serial/by-id/…"
+        case 13:
+            return "the user must belong to the group dialout"
+        case 16:
+            return "stop the other program, or ask the running gateway: `edge-gateway read`"
+    return "stop the other program, or ask the running gateway: `edge-gateway read`" if "lock" in str(error) else ""
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_CLOCK_MONOTONIC = 1
+_FLAGS = os.O_NONBLOCK | os.O_CLOEXEC
+_SPEC = struct.Struct("qqqq")  # struct itimerspec: interval and value, seconds and nanoseconds
+
+
+class FineTimer:
+    """Waits to about 0.1 ms through a timerfd: the loop's own timers are rounded up to whole milliseconds."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._fd = _libc.timerfd_create(_CLOCK_MONOTONIC, _FLAGS)
+        if self._fd < 0:
+            raise OSError(ctypes.get_errno(), "timerfd_create")
+        self._waiting: asyncio.Future[None] | None = None
+        loop.add_reader(self._fd, self._fired)
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep; one sleeper at a time."""
+        if seconds <= 0:
+            return
+        nanoseconds = max(1, round(seconds * 1e9))
+        spec = _SPEC.pack(0, 0, nanoseconds // 10**9, nanoseconds % 10**9)
+        if _libc.timerfd_settime(self._fd, 0, spec, None) != 0:
+            raise OSError(ctypes.get_errno(), "timerfd_settime")
+        self._waiting = self._loop.create_future()
+        await self._waiting
+
+    def _fired(self) -> None:
+        try:
+            os.read(self._fd, 8)
+        except BlockingIOError:
+            return
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    def close(self) -> None:
+        """Give the descriptor back. Harmless when done before."""
+        if self._fd >= 0:
+            self._loop.remove_reader(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
