@@ -1,0 +1,318 @@
+"""The journal's writer without a thread: commits in groups, and what happens when the disk refuses; knows no event loop.
+
+One thread calls it (``writer.py``), or a test drives it step by step over a simulated disk. After an error of the
+disk nothing is acknowledged until the database was opened anew and read back; the same fsync is never tried twice.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import apsw
+
+from edge_gateway.errors import JournalDamaged, JournalError, JournalFull
+from edge_gateway.journal.base import Recovery
+from edge_gateway.journal.files import Files
+from edge_gateway.journal.opening import Opened, Opening
+from edge_gateway.journal.retention import JournalSettings, SkippedRange
+from edge_gateway.journal.room import is_full
+from edge_gateway.journal.segments import Segment
+from edge_gateway.journal.state import State
+from edge_gateway.journal.work import Append, Drop, Move, Refuse, SealJob, Work
+
+#: What a row costs beside its entry, roughly.
+_ROW_BYTES = 32
+_EVER = 2**62
+
+
+def new_epoch_id() -> str:
+    """16 random hex digits."""
+    return secrets.token_hex(8)
+
+
+class Core:
+    """The one writer's steps over a ``State``. None is safe for two threads."""
+
+    def __init__(
+        self,
+        files: Files,
+        state_dir: Path,
+        settings: JournalSettings,
+        *,
+        wall_us: Callable[[], int],
+        new_id: Callable[[], str] = new_epoch_id,
+    ) -> None:
+        self.state = State(files, state_dir, settings, wall_us)
+        self.damaged = ""  # why an earlier epoch was moved aside or closed
+        self.troubled = ""  # why the disk is not trusted just now
+        self.commits = 0
+        self._new_id = new_id
+        self._opening = Opening(
+            files=files, state_dir=state_dir, new_id=new_id, wall_us=wall_us,
+            segment_entries=settings.segment_entries, member_entries=self.state.member_entries,
+        )  # fmt: skip
+        self._stale = False  # rows beyond ``size`` may lie in the database: never acknowledged, so they go
+
+    def open(self) -> None:
+        """Open, check, repair. Raises JournalTooNew, JournalError."""
+        folder = self.state.state_dir
+        try:
+            opened = self._open_with_room()
+            self.state.take(opened)
+            self.state.tidy()
+        except (apsw.Error, OSError) as error:
+            raise JournalError(f"the state folder {folder} cannot be used: {error}", hint="look at the disk") from error
+        self.damaged = opened.damaged
+        with suppress(OSError):  # the ballast is a precaution: a journal on a full disk opens too
+            self.state.room.look()
+
+    def _open_with_room(self) -> Opened:
+        while True:
+            try:
+                self.state.files.make_folder(self.state.state_dir)
+                self.state.texts.open()
+                return self._opening.open()
+            except (apsw.Error, OSError) as error:
+                if not is_full(error) or not self.state.room.shed():
+                    raise
+
+    def close(self) -> None:
+        """Close the database; SQLite folds its log in."""
+        with suppress(apsw.Error):
+            self.state.tail.close()
+
+    def recover(self) -> Recovery:
+        """The newest snapshot that reads, and the entries after it."""
+        return self.state.recover(self.damaged)
+
+    def previous(self) -> dict[str, object] | None:
+        """What the snapshot at seq 0 says of the epoch before; None for a gateway's first epoch."""
+        epochs = self.state.held.epochs
+        if len(epochs) < 2:
+            return None
+        before = epochs[-2]
+        return {"epoch": before.epoch, "size": before.size, "root": before.root, "reason": epochs[-1].reason}
+
+    # --- commit ---------------------------------------------------------------------------------------------
+
+    def commit(self, works: Sequence[Work]) -> list[JournalError | None]:
+        """One transaction for all works; for each, None once it is durable, or why it is not (then nothing of it is)."""
+        refused: dict[int, JournalError] = {}
+        pending = list(range(len(works)))
+        failures = 0
+        while pending:
+            try:
+                self._revive()
+                pending = self._admit(works, pending, refused)
+                if pending:
+                    self._write([works[at] for at in pending])
+                break
+            except JournalError as damage:
+                refused |= dict.fromkeys(pending, damage)
+                break
+            except (apsw.Error, OSError) as error:
+                if is_full(error):
+                    pending = self._after_full(works, pending, refused)
+                    continue
+                failures += 1
+                self.troubled = str(error)
+                if failures == 2:
+                    refused |= dict.fromkeys(pending, _failed(error))
+                    break
+        return [refused.get(at) for at in range(len(works))]
+
+    def _admit(self, works: Sequence[Work], pending: list[int], refused: dict[int, JournalError]) -> list[int]:
+        """Those that may be written now: appends without a hole before them, and with room."""
+        more = sum(_bytes(work) for at in pending if isinstance(work := works[at], Append))
+        ordinary, reserve = self.state.make_room(more) if more else (True, True)
+        admitted: list[int] = []
+        expected = self.state.size
+        for at in pending:
+            work = works[at]
+            if isinstance(work, Append):
+                if work.first != expected:
+                    refused[at] = JournalFull(f"entries from {work.first} on follow others that were refused")
+                    continue
+                if not (reserve if work.reserve else ordinary):
+                    refused[at] = JournalFull(
+                        "the journal has no room left for this",
+                        hint="let the hub be reached, make room on the disk, or raise journal.max_bytes",
+                    )
+                    continue
+                expected += len(work.entries)
+            elif isinstance(work, Move) and work.to.epoch not in self.state.order:
+                refused[at] = JournalError(f"the journal holds no epoch {work.to.epoch}")
+                continue
+            admitted.append(at)
+        return admitted
+
+    def _write(self, works: Sequence[Work]) -> None:
+        state = self.state
+        state.texts.put(text for work in works if isinstance(work, Append) for text in work.texts)
+        with state.tail.transaction():
+            if self._stale:
+                state.tail.delete_entries(state.size, _EVER)
+            for work in works:
+                self._put(work)
+        self._stale = False
+        self.commits += 1
+        for work in works:
+            if isinstance(work, Append):
+                state.size += len(work.entries)
+            elif isinstance(work, Move):
+                self._remember(work)
+
+    def _put(self, work: Work) -> None:
+        tail = self.state.tail
+        match work:
+            case Append():
+                tail.add_entries(work.first, work.entries)
+            case Move():
+                tail.put_cursor(work.sink, work.to)
+                for epoch, size in self._lowered(work).items():
+                    if size is None:
+                        tail.delete_receipt(work.sink, epoch)
+                    else:
+                        tail.put_receipt(work.sink, epoch, size, None)
+                if work.receipt is not None:
+                    tail.put_receipt(work.sink, work.to.epoch, work.to.seq, work.receipt)
+            case Refuse():
+                now_us = self.state.wall_us()
+                rows = [(work.sink, work.epoch, seq, line, why, now_us) for seq, line, why in work.items]
+                tail.quarantine(rows, work.sink, self.state.settings.quarantine_entries)
+            case Drop():
+                work.dropped = tail.drop_quarantined(work.ids)
+
+    def _lowered(self, move: Move) -> dict[str, int | None]:
+        """Receipts that a cursor's way back takes away: what the hub no longer holds must not be freed."""
+        order = self.state.order
+        lowered: dict[str, int | None] = {}
+        for (sink, epoch), size in self.state.held.receipts.items():
+            if sink == move.sink and order[epoch] > order[move.to.epoch]:
+                lowered[epoch] = None
+            elif sink == move.sink and epoch == move.to.epoch and size > move.to.seq:
+                lowered[epoch] = move.to.seq
+        return lowered
+
+    def _remember(self, move: Move) -> None:
+        held = self.state.held
+        for epoch, size in self._lowered(move).items():
+            if size is None:
+                del held.receipts[move.sink, epoch]
+            else:
+                held.receipts[move.sink, epoch] = size
+        held.cursors[move.sink] = move.to
+        if move.receipt is not None:
+            held.receipts[move.sink, move.to.epoch] = move.to.seq
+
+    # --- trouble --------------------------------------------------------------------------------------------
+
+    def _revive(self) -> None:
+        """After an error of the disk: open anew and read back what counts. Raises JournalDamaged when it is not there."""
+        if not self.troubled:
+            return
+        state = self.state
+        with suppress(apsw.Error):
+            state.tail.close()
+        acknowledged, epoch = state.size, state.epoch.epoch
+        opened = self._opening.open()
+        state.take(opened)
+        lost = opened.damaged or (f"entries from {state.size} on are gone" if state.size < acknowledged else "")
+        if lost:
+            self.damaged = lost
+            if not opened.damaged:
+                state.new_epoch(self._new_id(), "damage")
+            self.troubled = ""
+            raise JournalDamaged(f"epoch {epoch} is damaged: {lost}", hint=f"going on in epoch {state.epoch.epoch}")
+        self._stale = state.size > acknowledged
+        state.size = acknowledged
+        self.troubled = ""
+
+    def _after_full(self, works: Sequence[Work], pending: list[int], refused: dict[int, JournalError]) -> list[int]:
+        """The disk is full: ordinary batches wait; the rest gets the ballast's room, a step at a time."""
+        room = self.state.room
+        room.disk_full = True
+        ordinary = any(isinstance(work := works[at], Append) and not work.reserve for at in pending)
+        if not ordinary and room.shed():
+            return pending
+        full = JournalFull("the disk is full", hint="make room on the disk of the state folder")
+        gone = [at for at in pending if isinstance(works[at], Append) or not ordinary]
+        refused |= dict.fromkeys(gone, full)
+        return [at for at in pending if at not in gone]
+
+    def _step(self, step: Callable[[], None]) -> None:
+        """Run a step that may use the reserve. Raises JournalFull, JournalDamaged."""
+        while True:
+            try:
+                self._revive()
+                step()
+                return
+            except (apsw.Error, OSError) as error:
+                if not is_full(error):
+                    self.troubled = str(error)
+                    raise _failed(error) from error
+                if not self.state.room.shed():
+                    raise JournalFull("the disk is full", hint="make room on the disk of the state folder") from error
+
+    # --- what else the writer is asked --------------------------------------------------------------------------
+
+    def seal_due(self) -> SealJob | None:
+        """The oldest complete segment in the tail, if the disk can be trusted just now."""
+        return None if self.troubled else self.state.seal_due()
+
+    def sealed(self, segment: Segment) -> None:
+        """A segment's file is durable: its entries leave the tail. Raises JournalFull, JournalDamaged."""
+        state = self.state
+
+        def step() -> None:
+            if (segment.epoch, segment.first) == (state.epoch.epoch, state.tail_first):
+                state.sealed(segment)
+
+        self._step(step)
+
+    def seal_failed(self, error: Exception, *, full: bool) -> None:
+        """A segment's file could not be written: make room, or trust the disk no more until it was read back."""
+        if full:
+            self.state.room.shed()
+        else:
+            self.troubled = str(error)
+
+    def seal(self) -> bool:
+        """Seal one segment here and now; False if none is due."""
+        job = self.seal_due()
+        if job is not None:
+            self._step(lambda: self.state.seal(job))
+        return job is not None
+
+    def new_epoch(self, reason: str) -> None:
+        """Close this epoch for good and open another. Raises JournalFull, JournalDamaged."""
+        name = self._new_id()
+        self._step(lambda: self.state.new_epoch(name, reason))
+
+    def free(self, ranges: Sequence[SkippedRange]) -> None:
+        """Let cursors pass declared ranges and free what they held. Raises JournalFull, JournalDamaged."""
+        self._step(lambda: self.state.free(ranges))
+
+    def look_for_room(self) -> bool:
+        """Whether ordinary batches have room (again)."""
+        if self.troubled:
+            return False
+        ordinary = False
+
+        def step() -> None:
+            nonlocal ordinary
+            ordinary, _ = self.state.make_room(0)
+
+        self._step(step)
+        return ordinary
+
+
+def _failed(error: Exception) -> JournalDamaged:
+    return JournalDamaged(f"the disk fails: {error}", hint="nothing of this was acknowledged; replace the disk")
+
+
+def _bytes(append: Append) -> int:
+    return sum(map(len, append.entries)) + _ROW_BYTES * len(append.entries) + sum(map(len, append.texts))

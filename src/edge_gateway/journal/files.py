@@ -1,0 +1,187 @@
+"""The file seam: the few durable steps that segments, texts and ballast need of a disk; knows nothing of entries.
+
+All file work of the journal but SQLite's own goes through ``Files``, so that a test can put one simulated disk
+under both (``vfs`` names the SQLite VFS that belongs to it).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+from edge_gateway.errors import JournalBusy
+
+#: Ending of a file that is not finished: such files are removed at the next start.
+TEMPORARY = ".tmp"
+
+
+class Closeable(Protocol):
+    """Something held until it is closed."""
+
+    def close(self) -> None: ...
+
+
+class Files(Protocol):
+    """What the journal asks of a file system. All methods raise OSError as the system does."""
+
+    #: SQLite VFS that reaches the same disk; None is the default one.
+    vfs: str | None
+
+    def lock(self, path: Path) -> Closeable:
+        """Hold ``path`` exclusively until closed or the process ends. Raises JournalBusy if another process does."""
+        ...
+
+    def make_folder(self, path: Path) -> None:
+        """Create a folder (its parent exists) and make its name durable; nothing happens if it is there."""
+        ...
+
+    def names(self, folder: Path) -> list[str]:
+        """Names in a folder, sorted; [] if it is not there."""
+        ...
+
+    def exists(self, path: Path) -> bool: ...
+
+    def size(self, path: Path) -> int:
+        """Size in bytes; 0 if it is not there."""
+        ...
+
+    def read(self, path: Path, offset: int = 0, size: int = -1) -> bytes:
+        """Up to ``size`` bytes from ``offset`` on (to the end if negative)."""
+        ...
+
+    def write_synced(self, path: Path, chunks: Iterable[bytes]) -> int:
+        """Write a new file (or over an old one) and fsync it through the same descriptor; returns its size."""
+        ...
+
+    def sync(self, path: Path) -> None:
+        """fsync a file that is already there."""
+        ...
+
+    def rename(self, old: Path, new: Path) -> None: ...
+
+    def unlink(self, path: Path) -> None:
+        """Remove a name; nothing happens if it is not there."""
+        ...
+
+    def sync_folder(self, folder: Path) -> None:
+        """Make a folder's names durable."""
+        ...
+
+    def allocate(self, path: Path, size: int) -> None:
+        """Make a file of exactly ``size`` bytes whose blocks are really taken; 0 removes it."""
+        ...
+
+    def free_bytes(self, folder: Path) -> int:
+        """Room that this process may still use on that file system."""
+        ...
+
+
+def write_durably(files: Files, path: Path, chunks: Iterable[bytes]) -> int:
+    """Temporary name, write, fsync, rename, fsync the folder: after return the file is whole, also after a power cut.
+
+    After an error nothing is retried on the same file: what an fsync failed for may be gone from the disk while
+    the cache still shows it. The caller starts again with a new file.
+    """
+    temporary = path.with_name(path.name + TEMPORARY)
+    try:
+        size = files.write_synced(temporary, chunks)
+        files.rename(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            files.unlink(temporary)
+        raise
+    files.sync_folder(path.parent)
+    return size
+
+
+class DiskFiles:
+    """The real disk."""
+
+    vfs: str | None = None
+
+    def lock(self, path: Path) -> Closeable:
+        """``flock``: the kernel lets go of it when the process ends, however it ends."""
+        handle = path.open("a+b")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.seek(0)
+            holder = handle.read(32).decode("ascii", "replace").strip()
+            handle.close()
+            raise JournalBusy(
+                f"the state folder {path.parent} is in use" + (f" by process {holder}" if holder else ""),
+                hint="stop the other gateway, or choose another state folder",
+            ) from None
+        handle.truncate(0)
+        handle.write(b"%d\n" % os.getpid())
+        handle.flush()
+        return handle
+
+    def make_folder(self, path: Path) -> None:
+        if not path.is_dir():
+            path.mkdir(mode=0o750, exist_ok=True)
+            self.sync_folder(path.parent)
+
+    def names(self, folder: Path) -> list[str]:
+        try:
+            return sorted(path.name for path in folder.iterdir())
+        except FileNotFoundError:
+            return []
+
+    def exists(self, path: Path) -> bool:
+        return path.exists()
+
+    def size(self, path: Path) -> int:
+        try:
+            return path.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def read(self, path: Path, offset: int = 0, size: int = -1) -> bytes:
+        with path.open("rb") as handle:
+            handle.seek(offset)
+            return handle.read(size)
+
+    def write_synced(self, path: Path, chunks: Iterable[bytes]) -> int:
+        with path.open("wb") as handle:
+            size = 0
+            for chunk in chunks:
+                size += handle.write(chunk)
+            handle.flush()
+            os.fsync(handle.fileno())
+        return size
+
+    def sync(self, path: Path) -> None:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def rename(self, old: Path, new: Path) -> None:
+        old.replace(new)
+
+    def unlink(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+
+    def sync_folder(self, folder: Path) -> None:
+        self.sync(folder)
+
+    def allocate(self, path: Path, size: int) -> None:
+        if not size:
+            self.unlink(path)
+            return
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            os.truncate(descriptor, min(size, os.fstat(descriptor).st_size))
+            os.posix_fallocate(descriptor, 0, size)
+        finally:
+            os.close(descriptor)
+
+    def free_bytes(self, folder: Path) -> int:
+        stat = os.statvfs(folder)
+        return stat.f_bavail * stat.f_frsize

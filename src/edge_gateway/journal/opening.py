@@ -1,0 +1,295 @@
+"""Opening a state folder: check everything, move what is damaged aside, save what still reads; serves nobody.
+
+After damage the database is rebuilt: sealed segments are found by their footers, the sound beginning of the tail
+is sealed as the old epoch's last segment, cursors and quarantine come along where their rows still check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import apsw
+
+from edge_gateway.errors import JournalDamaged, JournalError
+from edge_gateway.journal.base import Position, Quarantined
+from edge_gateway.journal.files import TEMPORARY, Files
+from edge_gateway.journal.segments import ENDING, Segment, SegmentFile, write_segment
+from edge_gateway.journal.tail import Epoch, Held, Tail, entry_crc
+from edge_gateway.record.merkle import Frontier, node_hash
+
+DATABASE = "journal.sqlite"
+_COMPANIONS = ("-wal", "-shm")
+#: Databases that were moved aside and are kept for a look by a person.
+KEEP_ASIDE = 3
+#: Errors that say "these bytes are not a database".
+_DAMAGE = (JournalDamaged, apsw.CorruptError, apsw.NotADBError, apsw.SQLError, apsw.FormatError)
+
+
+@dataclass(slots=True, kw_only=True)
+class Opened:
+    """A database that was checked. ``tail_first`` … ``size - 1`` are the open entries; ``damaged`` says what was not."""
+
+    tail: Tail
+    held: Held
+    tail_first: int
+    size: int
+    damaged: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Opening:
+    """What opening needs: where, the epoch id to give birth with, the wall time, and the segment's measures."""
+
+    files: Files
+    state_dir: Path
+    new_id: Callable[[], str]
+    wall_us: Callable[[], int]
+    segment_entries: int
+    member_entries: int
+
+    def open(self) -> Opened:
+        """Raises JournalTooNew; JournalError when the folder cannot be used; apsw.Error and OSError for I/O."""
+        for folder in (self.state_dir, self.state_dir / "segments"):
+            self.files.make_folder(folder)
+        database = self.state_dir / DATABASE
+        self._finish_moving(database)
+        tail = self._connect(database)
+        try:
+            if not tail.prepare():
+                return self._begin(tail)
+            return self._check(tail)
+        except _DAMAGE as wrong:
+            with suppress(apsw.Error):
+                tail.close()
+            why = str(wrong)
+        except BaseException:
+            with suppress(apsw.Error):
+                tail.close()
+            raise
+        self._move_aside(database)
+        tail = self._connect(database)
+        tail.prepare()
+        return self._rebuild(tail, why)
+
+    def _connect(self, database: Path) -> Tail:
+        try:
+            return Tail(database, vfs=self.files.vfs)
+        except apsw.CantOpenError as wrong:
+            raise JournalError(
+                f"cannot open {database}: {wrong}", hint="check the folder's owner and rights"
+            ) from wrong
+
+    def _begin(self, tail: Tail) -> Opened:
+        """A new database: of a new gateway, or after its predecessor was moved aside or lost."""
+        if self._aside() or any(self.files.names(self.state_dir / "segments")):
+            return self._rebuild(tail, "the journal's database was moved aside or is missing")
+        epoch = Epoch(number=1, epoch=self.new_id(), first=0, reason="new", closed=False, wall_us=self.wall_us())
+        with tail.transaction():
+            tail.create()
+            tail.put_epoch(epoch)
+        return Opened(tail=tail, held=Held(epochs=[epoch]), tail_first=0, size=0)
+
+    def _check(self, tail: Tail) -> Opened:
+        """Everything that was written must be as it was written."""
+        tail.check()
+        held = tail.held()
+        if not held.epochs or any(epoch.closed != (epoch is not held.epochs[-1]) for epoch in held.epochs):
+            raise JournalDamaged("the journal's epochs are not as this program leaves them")
+        name = held.epochs[-1].epoch
+        end = max((segment.end for segment in held.segments if segment.epoch == name), default=0)
+        first, size, _ = tail.span() or (end, end, 0)
+        if first != end:
+            raise JournalDamaged(f"the journal's database begins at entry {first}, its segments end at {end}")
+        if sum(1 for _ in tail.entries(first, size)) != size - first:
+            raise JournalDamaged("the journal's database lacks an entry")
+        try:
+            tail.checkpoint()
+        except apsw.BusyError:  # someone reads just now; the log itself is enough
+            log = self.state_dir / (DATABASE + "-wal")
+            if self.files.exists(log):
+                self.files.sync(log)
+        return Opened(tail=tail, held=held, tail_first=first, size=size)
+
+    # --- damage -----------------------------------------------------------------------------------------------
+
+    def _aside(self) -> list[str]:
+        return [n for n in self.files.names(self.state_dir) if n.startswith("damaged-") and n.endswith(".sqlite")]
+
+    def _move_aside(self, database: Path) -> None:
+        """The database first: without its log it would look sound and be older; the other way round it is seen."""
+        name = f"damaged-{self.wall_us():016d}.sqlite"
+        self.files.rename(database, self.state_dir / name)
+        self.files.sync_folder(self.state_dir)
+        self._move_companions(name)
+        for old in self._aside()[:-KEEP_ASIDE]:
+            for ending in ("", *_COMPANIONS):
+                self.files.unlink(self.state_dir / (old + ending))
+
+    def _move_companions(self, name: str) -> None:
+        for ending in _COMPANIONS:
+            if self.files.exists(self.state_dir / (DATABASE + ending)):
+                self.files.rename(self.state_dir / (DATABASE + ending), self.state_dir / (name + ending))
+        self.files.sync_folder(self.state_dir)
+
+    def _finish_moving(self, database: Path) -> None:
+        """A power cut may have come between the database and its log."""
+        aside = self._aside()
+        if aside and not self.files.exists(database):
+            self._move_companions(aside[-1])
+
+    def _rebuild(self, tail: Tail, why: str) -> Opened:
+        saved = Saved.from_database(self.state_dir / aside[-1]) if (aside := self._aside()) else Saved()
+        self._find_segments(saved)
+        self._seal_saved(saved)
+        number = saved.epochs[-1].number + 1 if saved.epochs else 1
+        born = Epoch(
+            number=number, epoch=self.new_id(), first=0, reason="damage", closed=False, wall_us=self.wall_us()
+        )  # fmt: skip
+        saved.epochs.append(born)
+        held = saved.held()
+        with tail.transaction():
+            tail.create()
+            for epoch in held.epochs:
+                tail.put_epoch(epoch)
+            for segment in held.segments:
+                tail.put_segment(segment)
+            for sink, cursor in held.cursors.items():
+                tail.put_cursor(sink, cursor)
+            for (sink, name), size in held.receipts.items():
+                tail.put_receipt(sink, name, size, None)
+            for sink in {item.sink for item in saved.quarantine}:
+                rows = [
+                    (q.sink, q.epoch, q.seq, q.line, q.reason, q.wall_us) for q in saved.quarantine if q.sink == sink
+                ]
+                tail.quarantine(rows, sink, len(rows))
+            tail.count("damaged", 1)
+        return Opened(tail=tail, held=tail.held(), tail_first=0, size=0, damaged=why)
+
+    def _find_segments(self, saved: Saved) -> None:
+        """Sealed files speak for themselves."""
+        for name in self.files.names(self.state_dir / "segments"):
+            for file in self.files.names(self.state_dir / "segments" / name):
+                first = file.removesuffix(ENDING)
+                if file.endswith(TEMPORARY) or not first.isdigit() or (name, int(first)) in saved.segments:
+                    continue
+                with suppress(JournalDamaged):  # a damaged file is found again when it is read
+                    saved.segments[name, int(first)] = SegmentFile(self.files, self.state_dir, name, int(first)).segment
+        known = {epoch.epoch for epoch in saved.epochs}
+        found: dict[str, int] = {}
+        for segment in saved.segments.values():
+            if segment.epoch not in known:
+                found[segment.epoch] = min(segment.wall_us[0], found.get(segment.epoch, segment.wall_us[0]))
+        for wall_us, name in sorted((wall_us, name) for name, wall_us in found.items()):
+            number = saved.epochs[-1].number + 1 if saved.epochs else 1
+            saved.epochs.append(
+                Epoch(number=number, epoch=name, first=0, reason="new", closed=False, wall_us=wall_us)
+            )  # fmt: skip
+
+    def _seal_saved(self, saved: Saved) -> None:
+        """Close every epoch; the newest with the sound beginning of its tail."""
+        for epoch in saved.epochs:
+            if epoch.closed:
+                continue
+            mine = sorted((s for s in saved.segments.values() if s.epoch == epoch.epoch), key=lambda s: s.first)
+            end = mine[-1].end if mine else 0
+            entries = saved.tail_from(end) if epoch is saved.epochs[-1] else []
+            for at in range(0, len(entries), self.segment_entries):
+                part = entries[at : at + self.segment_entries]
+                segment = write_segment(self.files, self.state_dir, epoch.epoch, end + at, part, self.member_entries)
+                saved.segments[segment.epoch, segment.first] = segment
+                mine.append(segment)
+            epoch.closed, epoch.size = True, end + len(entries)
+            epoch.first = next((s.first for s in mine if not s.freed), epoch.size)
+            epoch.root = epoch_root(mine, self.segment_entries)
+
+
+@dataclass(slots=True)
+class Saved:
+    """What could be read from a damaged database and from segment files."""
+
+    epochs: list[Epoch]
+    segments: dict[tuple[str, int], Segment]
+    cursors: dict[str, Position]
+    receipts: dict[tuple[str, str], int]
+    quarantine: list[Quarantined]
+    tail: list[tuple[int, bytes]]
+
+    def __init__(self) -> None:
+        self.epochs, self.segments, self.cursors, self.receipts, self.quarantine, self.tail = [], {}, {}, {}, [], []
+
+    @classmethod
+    def from_database(cls, path: Path) -> Saved:
+        """Row by row, as far as rows check; nothing of a file that does not open."""
+        saved = cls()
+        try:
+            database = Tail(path, read_only=True)
+        except apsw.Error:
+            return saved
+        try:
+            with suppress(*_DAMAGE, apsw.Error, ValueError):
+                held = database.held()
+                saved.epochs, saved.cursors, saved.receipts = held.epochs, held.cursors, held.receipts
+                saved.segments = {(s.epoch, s.first): s for s in held.segments}
+            with suppress(apsw.Error):
+                for seq, crc, entry in database.connection.execute("SELECT seq, crc, entry FROM tail ORDER BY seq"):
+                    if crc != entry_crc(seq, entry):
+                        break
+                    saved.tail.append((seq, entry))
+            with suppress(apsw.Error):
+                saved.quarantine = database.quarantined()
+        finally:
+            with suppress(apsw.Error):
+                database.close()
+        return saved
+
+    def tail_from(self, first: int) -> list[bytes]:
+        """Entries without a hole from ``first`` on."""
+        entries: list[bytes] = []
+        for seq, entry in self.tail:
+            if seq == first + len(entries):
+                entries.append(entry)
+            elif seq > first:
+                break
+        return entries
+
+    def held(self) -> Held:
+        order = {epoch.epoch: epoch for epoch in self.epochs}
+        segments = sorted(
+            (s for s in self.segments.values() if s.epoch in order), key=lambda s: (order[s.epoch].number, s.first)
+        )
+        cursors = {
+            sink: cursor
+            for sink, cursor in self.cursors.items()
+            if cursor.epoch in order and cursor.seq <= (order[cursor.epoch].size or 0)
+        }
+        receipts = {key: size for key, size in self.receipts.items() if key[1] in order}
+        return Held(epochs=self.epochs, segments=segments, cursors=cursors, receipts=receipts)
+
+
+def epoch_root(segments: Iterable[Segment], segment_entries: int) -> str | None:
+    """Tree root (hex) of a closed epoch from its segments, in order. None if a segment's root is unknown.
+
+    Whole segments are nodes of the tree; a short one closes the epoch, so its root is the tree's right edge.
+    """
+    frontier = Frontier()
+    short: Segment | None = None
+    for segment in segments:
+        if segment.first != frontier.size or short is not None:
+            return None
+        if segment.count == segment_entries:
+            frontier.append_subtree(bytes.fromhex(segment.root), segment.count)
+        else:
+            short = segment
+    if short is not None:
+        return joined(frontier, bytes.fromhex(short.root)).hex()
+    return frontier.root().hex()
+
+
+def joined(frontier: Frontier, right: bytes) -> bytes:
+    """Root of a tree whose complete subtrees are ``frontier`` and whose last, smaller subtree has root ``right``."""
+    for left in reversed(frontier.edge):
+        right = node_hash(left, right)
+    return right

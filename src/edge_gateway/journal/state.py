@@ -1,0 +1,256 @@
+"""What an open journal holds in memory, and the steps that keep it small: sealing, freeing, a new epoch, recovery.
+
+Decides nothing about commits (``core.py``) and knows no thread. Each step is durable when it returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from edge_gateway.errors import JournalDamaged
+from edge_gateway.journal.base import Position, Recovery
+from edge_gateway.journal.files import TEMPORARY, Files
+from edge_gateway.journal.opening import DATABASE, Opened, epoch_root
+from edge_gateway.journal.retention import JournalSettings, Plan, SkippedRange, plan
+from edge_gateway.journal.room import Room
+from edge_gateway.journal.segments import MEMBER_ENTRIES, Segment, SegmentFile, segment_path, texts_named, write_segment
+from edge_gateway.journal.tail import Epoch, Held, Tail
+from edge_gateway.journal.texts import Texts
+from edge_gateway.journal.work import SealJob
+from edge_gateway.record.entry import decode
+
+
+class State:
+    """One open journal. None of it is safe for two threads."""
+
+    tail: Tail
+    held: Held
+    tail_first: int  # the first entry that is in no sealed segment
+    size: int  # acknowledged entries of the open epoch
+    kept: list[Segment]  # sealed segments whose files are here, oldest first
+
+    def __init__(self, files: Files, state_dir: Path, settings: JournalSettings, wall_us: Callable[[], int]) -> None:
+        self.files = files
+        self.state_dir = state_dir
+        self.room = Room(files, state_dir, settings)
+        self.texts = Texts(files, state_dir)
+        self.wall_us = wall_us
+        self.member_entries = min(MEMBER_ENTRIES, max(1, settings.segment_entries // 4))
+        self.skipped_due: tuple[SkippedRange, ...] = ()
+        self.seals = 0
+        self.used = 0  # bytes, at the last look
+
+    @property
+    def settings(self) -> JournalSettings:
+        return self.room.settings
+
+    @property
+    def epoch(self) -> Epoch:
+        """The epoch that is being written."""
+        return self.held.epochs[-1]
+
+    def take(self, opened: Opened) -> None:
+        """Begin with what opening found."""
+        self.tail, self.held = opened.tail, opened.held
+        self.tail_first, self.size = opened.tail_first, opened.size
+        self.kept = [segment for segment in opened.held.segments if not segment.freed]
+        self.segments_bytes = sum(segment.size_bytes for segment in self.kept)
+        self.order = {epoch.epoch: epoch.number for epoch in opened.held.epochs}
+
+    def tidy(self) -> None:
+        """Remove unfinished files, and those that were freed but not yet unlinked."""
+        folder = self.state_dir / "segments"
+        freed = {segment_path(self.state_dir, s.epoch, s.first) for s in self.held.segments if s.freed}
+        for name in self.files.names(folder):
+            for file in self.files.names(folder / name):
+                if file.endswith(TEMPORARY) or folder / name / file in freed:
+                    self.files.unlink(folder / name / file)
+        self.collect_texts()
+
+    # --- room -----------------------------------------------------------------------------------------------
+
+    def used_bytes(self) -> int:
+        """Bytes of database, log, segments and texts."""
+        log = self.files.size(self.state_dir / (DATABASE + "-wal"))
+        return self.tail.size_bytes() + log + self.segments_bytes + self.texts.size_bytes
+
+    def make_room(self, more: int) -> tuple[bool, bool]:
+        """Free what may be freed; whether ``more`` bytes have room for ordinary batches, and for the reserve's users."""
+        used = self.used_bytes()
+        self.skipped_due = ()
+        if used + more > self.room.soft_bytes:
+            self.free_covered(used + more - self.room.soft_bytes)
+            used = self.used_bytes()
+        self.used = used
+        self.room.quota_full = used + more > self.room.ordinary_bytes
+        if self.room.disk_full and not self.room.look() and self.plan(self.settings.reserve_bytes).free:
+            self.room.shed()  # the tables need a little room to say what is freed
+            self.free_covered(self.settings.reserve_bytes)
+            self.room.look()
+        return not self.room.full, used + more <= self.settings.max_bytes
+
+    def plan(self, need_bytes: int) -> Plan:
+        """What could be freed for ``need_bytes``."""
+        hub = self.settings.hub_name
+        holds = None if hub is None else {e: size for (sink, e), size in self.held.receipts.items() if sink == hub}
+        cursors = {sink: self.held.cursors.get(sink) for sink in self.settings.sinks if sink != hub}
+        return plan(self.kept, need_bytes, hub_holds=holds, cursors=cursors, order=self.order)
+
+    def free_covered(self, need_bytes: int) -> None:
+        """Free the oldest segments that nobody needs any more; note what must be declared before more may go."""
+        wanted = self.plan(need_bytes)
+        self.skipped_due = wanted.skipped
+        if wanted.free:
+            self._free(wanted.free, {})
+
+    def free(self, ranges: Sequence[SkippedRange]) -> None:
+        """Let cursors pass ranges that are declared in the journal, and free the segments that nobody needs then."""
+        moves: dict[str, Position] = {}
+        for part in ranges:
+            cursor = self.held.cursors.get(part.sink)
+            if cursor is None or (self.order[cursor.epoch], cursor.seq) < (self.order[part.epoch], part.end):
+                moves[part.sink] = Position(part.epoch, part.end)
+        passed = [s for s in self.kept if any(p.epoch == s.epoch and p.first < s.end <= p.end for p in ranges)]
+        cursors: dict[str, Position | None] = {
+            sink: moves.get(sink, self.held.cursors.get(sink))
+            for sink in self.settings.sinks
+            if sink != self.settings.hub_name
+        }
+        hub = self.settings.hub_name
+        holds = None if hub is None else {e: size for (sink, e), size in self.held.receipts.items() if sink == hub}
+        least = sum(s.size_bytes for s in self.kept[: self.kept.index(passed[-1]) + 1]) if passed else 0
+        wanted = plan(self.kept, least, hub_holds=holds, cursors=cursors, order=self.order)
+        self._free(wanted.free, moves)
+        self.skipped_due = ()
+
+    def _free(self, segments: Sequence[Segment], moves: dict[str, Position]) -> None:
+        """The tables first, then the files: a name that comes back after a power cut is removed at the next start."""
+        gone = [replace(segment, freed=True) for segment in segments]
+        firsts: dict[str, int] = {}
+        for segment in gone:
+            firsts[segment.epoch] = segment.end
+        epochs = [replace(epoch, first=firsts.get(epoch.epoch, epoch.first)) for epoch in self.held.epochs]
+        with self.tail.transaction():
+            for segment in gone:
+                self.tail.put_segment(segment)
+            for epoch in epochs:
+                if epoch.epoch in firsts:
+                    self.tail.put_epoch(epoch)
+            for sink, to in moves.items():
+                self.tail.put_cursor(sink, to)
+        self.held.epochs = epochs
+        self.held.cursors.update(moves)
+        changed = {(segment.epoch, segment.first): segment for segment in gone}
+        self.held.segments = [changed.get((s.epoch, s.first), s) for s in self.held.segments]
+        self.kept = [segment for segment in self.kept if (segment.epoch, segment.first) not in changed]
+        for segment in gone:
+            self.segments_bytes -= segment.size_bytes
+            self.files.unlink(segment_path(self.state_dir, segment.epoch, segment.first))
+        if any(segment.texts for segment in gone):
+            self.collect_texts()
+
+    def collect_texts(self) -> None:
+        """Remove texts that no kept segment and no open entry names."""
+        if not self.texts.names():
+            return
+        named = {text for segment in self.kept for text in segment.texts}
+        for entry in self.tail.entries(self.tail_first, self.size):
+            if b'"kind":"batch"' not in entry[:64] and b'"kind":"tick"' not in entry[:64]:
+                named |= texts_named(decode(entry))
+        self.texts.keep_only(named)
+
+    # --- sealing --------------------------------------------------------------------------------------------
+
+    def seal_due(self) -> SealJob | None:
+        """The oldest complete segment in the tail."""
+        end = self.tail_first + self.settings.segment_entries
+        return SealJob(epoch=self.epoch.epoch, first=self.tail_first, end=end) if self.size >= end else None
+
+    def write_seal(self, job: SealJob, entries: Iterable[bytes]) -> Segment:
+        """Write the job's file. Touches no state: another thread may do it with entries of its own reading."""
+        return write_segment(self.files, self.state_dir, job.epoch, job.first, entries, self.member_entries)
+
+    def sealed(self, segment: Segment) -> None:
+        """The file is durable: its entries leave the tail."""
+        with self.tail.transaction():
+            self.tail.put_segment(segment)
+            self.tail.delete_entries(segment.first, segment.end)
+        self._remember(segment)
+        self.tail_first = segment.end
+
+    def _remember(self, segment: Segment) -> None:
+        self.held.segments = [*self.held.segments, segment]
+        self.kept = [*self.kept, segment]
+        self.segments_bytes += segment.size_bytes
+        self.seals += 1
+
+    def seal(self, job: SealJob) -> None:
+        """Both steps at once."""
+        self.sealed(self.write_seal(job, self.tail.entries(job.first, job.end)))
+
+    def new_epoch(self, name: str, reason: str) -> None:
+        """Close the open epoch (its rest becomes a short segment) and give birth to ``name``."""
+        while (job := self.seal_due()) is not None:
+            self.seal(job)
+        closing = self.epoch
+        rest: Segment | None = None
+        if self.size > self.tail_first:
+            job = SealJob(epoch=closing.epoch, first=self.tail_first, end=self.size)
+            rest = self.write_seal(job, self.tail.entries(job.first, job.end))
+        mine = [s for s in self.held.segments if s.epoch == closing.epoch] + ([rest] if rest else [])
+        root = epoch_root(mine, self.settings.segment_entries)
+        closed = replace(closing, closed=True, size=self.size, root=root)
+        born = Epoch(
+            number=closing.number + 1, epoch=name, first=0, reason=reason, closed=False, wall_us=self.wall_us()
+        )  # fmt: skip
+        with self.tail.transaction():
+            if rest is not None:
+                self.tail.put_segment(rest)
+            self.tail.delete_entries(0, 2**62)
+            self.tail.put_epoch(closed)
+            self.tail.put_epoch(born)
+        if rest is not None:
+            self._remember(rest)
+        self.held.epochs = [*self.held.epochs[:-1], closed, born]
+        self.order = {epoch.epoch: epoch.number for epoch in self.held.epochs}
+        self.tail_first = self.size = 0
+
+    # --- recovery -------------------------------------------------------------------------------------------
+
+    def recover(self, damaged: str) -> Recovery:
+        """The newest snapshot that reads, and the entries after it."""
+        every = self.settings.segment_entries
+        if self.size > self.tail_first:
+            first = (self.size - 1) // every * every
+            if first >= self.tail_first:
+                found = self._recovery(list(self.tail.entries(first, self.size)), damaged)
+                if found is not None:
+                    return found
+        for segment in reversed(self.kept):
+            try:
+                file = SegmentFile(self.files, self.state_dir, segment.epoch, segment.first, segment.count)
+                found = self._recovery(list(file.entries()), damaged)
+            except (FileNotFoundError, JournalDamaged) as wrong:
+                damaged = damaged or str(wrong)
+                continue
+            if found is not None:
+                return found
+            damaged = damaged or f"segment {segment.epoch}/{segment.first} opens with no snapshot that reads"
+        return Recovery(snapshot=None, entries=[], damaged=damaged)
+
+    def _recovery(self, entries: list[bytes], damaged: str) -> Recovery | None:
+        snapshot: dict[str, Any] = decode(entries[0])
+        if snapshot["kind"] != "snapshot":
+            return None
+        if "state_text" in snapshot:
+            with suppress(KeyError, JournalDamaged):
+                snapshot["state"] = orjson.loads(self.texts.get(snapshot["state_text"]))
+            if "state" not in snapshot:
+                return None
+        return Recovery(snapshot=snapshot, entries=entries[1:], damaged=damaged)

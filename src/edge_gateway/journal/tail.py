@@ -1,0 +1,337 @@
+"""The tail: open entries and side tables in one SQLite file, through apsw; decides nothing.
+
+``journal.sqlite``: WAL, ``synchronous=FULL``. Tables (format in ``PRAGMA user_version``):
+
+* ``tail(seq, crc, entry)``: entries of the open epoch that are in no sealed segment yet; ``crc`` is the CRC-32 of
+  ``<seq>:<entry>``
+* ``epochs``: one row each, in order of birth; ``size`` and ``root`` once closed
+* ``segments``: every sealed segment, also those that retention freed (their roots stay)
+* ``cursors``, ``receipts``: how far sinks are served, and the hub's own words
+* ``quarantine``, ``counters``
+
+Rows that others rely on carry a CRC-32 over their values: a flipped bit on the disk is found, not believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import apsw
+import orjson
+
+from edge_gateway.errors import JournalDamaged, JournalError, JournalTooNew
+from edge_gateway.journal.base import Position, Quarantined
+from edge_gateway.journal.segments import Segment
+
+#: Version of the state folder's layout that this release writes.
+LAYOUT = 1
+PAGE_BYTES = 4096
+AUTOCHECKPOINT_PAGES = 512
+_SCHEMA = """
+CREATE TABLE epochs(number INTEGER PRIMARY KEY, epoch TEXT NOT NULL UNIQUE, first INTEGER NOT NULL, reason TEXT NOT NULL,
+    closed INTEGER NOT NULL, wall_us INTEGER NOT NULL, size INTEGER, root TEXT, crc INTEGER NOT NULL) STRICT;
+CREATE TABLE tail(seq INTEGER PRIMARY KEY, crc INTEGER NOT NULL, entry BLOB NOT NULL) STRICT;
+CREATE TABLE segments(epoch TEXT NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL, root TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL, wall_least_us INTEGER NOT NULL, wall_greatest_us INTEGER NOT NULL, texts TEXT NOT NULL,
+    freed INTEGER NOT NULL, crc INTEGER NOT NULL, PRIMARY KEY(epoch, first)) STRICT, WITHOUT ROWID;
+CREATE TABLE cursors(sink TEXT PRIMARY KEY, epoch TEXT NOT NULL, seq INTEGER NOT NULL, crc INTEGER NOT NULL) STRICT;
+CREATE TABLE receipts(sink TEXT NOT NULL, epoch TEXT NOT NULL, size INTEGER NOT NULL, receipt TEXT NOT NULL,
+    crc INTEGER NOT NULL, PRIMARY KEY(sink, epoch)) STRICT;
+CREATE TABLE quarantine(id INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL,
+    line TEXT NOT NULL, reason TEXT NOT NULL, wall_us INTEGER NOT NULL) STRICT;
+CREATE INDEX quarantine_sink ON quarantine(sink, id);
+CREATE TABLE counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+"""
+
+
+_SEGMENTS = """
+SELECT s.epoch, s.first, s.count, s.root, s.size_bytes, s.wall_least_us, s.wall_greatest_us, s.texts, s.freed, s.crc
+FROM segments s JOIN epochs e ON e.epoch = s.epoch {where} ORDER BY e.number, s.first
+"""
+
+
+def has_wal_reset_bug(version: int) -> bool:
+    """SQLite 3.7.0 to 3.51.2 may corrupt a WAL that two connections use (https://sqlite.org/wal.html#walresetbug).
+
+    ``version`` as sqlite3_libversion_number; 3.50.7 and 3.44.6 carry the mend.
+    """
+    mended = version >= 3_051_003 or 3_050_007 <= version < 3_051_000 or 3_044_006 <= version < 3_045_000
+    return version >= 3_007_000 and not mended
+
+
+def _library_version() -> int:
+    major, minor, patch = (int(part) for part in apsw.sqlite_lib_version().split(".")[:3])
+    return major * 1_000_000 + minor * 1_000 + patch
+
+
+def entry_crc(seq: int, entry: bytes) -> int:
+    """CRC-32 of ``<seq>:<entry>``."""
+    return crc32(entry, crc32(b"%d:" % seq))
+
+
+def row_crc(*values: Any) -> int:
+    """CRC-32 of a row's values as compact JSON."""
+    return crc32(orjson.dumps(values))
+
+
+@dataclass(slots=True, kw_only=True)
+class Epoch:
+    """One epoch's row."""
+
+    number: int
+    epoch: str
+    first: int
+    reason: str
+    closed: bool
+    wall_us: int
+    size: int | None = None  # once closed
+    root: str | None = None  # once closed, if it could be computed
+
+    def values(self) -> tuple[Any, ...]:
+        return (self.number, self.epoch, self.first, self.reason, int(self.closed), self.wall_us, self.size, self.root)
+
+
+@dataclass(slots=True, kw_only=True)
+class Held:
+    """All that the database knows, but the entries."""
+
+    epochs: list[Epoch] = field(default_factory=list)
+    segments: list[Segment] = field(default_factory=list)
+    cursors: dict[str, Position] = field(default_factory=dict)
+    receipts: dict[tuple[str, str], int] = field(default_factory=dict)
+    counters: dict[str, int] = field(default_factory=dict)
+
+
+class Tail:
+    """One connection to the database. Raises apsw's errors as they come; JournalDamaged for rows that fail their check."""
+
+    def __init__(self, path: Path, *, vfs: str | None = None, read_only: bool = False, immutable: bool = False) -> None:
+        flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        name = str(path)
+        if immutable:
+            name, flags = f"{path.absolute().as_uri()}?immutable=1", flags | apsw.SQLITE_OPEN_URI
+        self.connection = apsw.Connection(name, flags=flags, vfs=vfs)
+        self.connection.set_busy_timeout(5000)
+        self._exclusive = vfs is not None
+
+    def prepare(self) -> bool:
+        """Set the writing connection up; False if the file is new and waits for ``create``.
+
+        Raises JournalTooNew, JournalDamaged, or JournalError for a library that may corrupt it.
+        """
+        if has_wal_reset_bug(_library_version()):
+            raise JournalError(
+                f"SQLite {apsw.sqlite_lib_version()} may corrupt a write-ahead log",
+                hint="install an apsw release that bundles SQLite 3.51.3 or later",
+            )
+        if self._exclusive:  # a VFS without shared memory
+            self._run("PRAGMA locking_mode=EXCLUSIVE")
+        self._run(f"PRAGMA page_size={PAGE_BYTES}")
+        if self._one("PRAGMA journal_mode=WAL") != "wal":
+            raise JournalError("the state folder's file system cannot keep a write-ahead log", hint="use a local disk")
+        self._run("PRAGMA synchronous=FULL")
+        self._run(f"PRAGMA wal_autocheckpoint={AUTOCHECKPOINT_PAGES}")
+        self._run(f"PRAGMA journal_size_limit={4 * 1024 * 1024}")
+        self._run("PRAGMA temp_store=MEMORY")
+        layout = self.layout()
+        if layout == 0 and not self._one("SELECT count(*) FROM sqlite_schema"):
+            return False
+        if layout > LAYOUT:
+            raise JournalTooNew(
+                f"the state folder was written by a newer release (layout {layout}, this release knows {LAYOUT})",
+                hint="run that release again, or choose another state folder",
+            )
+        if layout != LAYOUT:
+            raise JournalDamaged("the journal's database has no valid layout number")
+        return True
+
+    def layout(self) -> int:
+        return int(self._one("PRAGMA user_version"))
+
+    def create(self) -> None:
+        """Make the tables, inside the caller's transaction."""
+        for statement in _SCHEMA.split(";"):
+            if statement.strip():
+                self._run(statement)
+        self._run(f"PRAGMA user_version={LAYOUT}")
+
+    def check(self) -> None:
+        """Raises JournalDamaged if SQLite finds its own structure wrong."""
+        found = self._one("PRAGMA quick_check(1)")
+        if found != "ok":
+            raise JournalDamaged(f"the journal's database is damaged: {found}")
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, durable after."""
+        self._run("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._run("COMMIT")
+        except BaseException:
+            with suppress(apsw.Error):
+                if not self.connection.get_autocommit():
+                    self._run("ROLLBACK")
+            raise
+
+    def _run(self, sql: str, values: Sequence[Any] = ()) -> None:
+        self.connection.execute(sql, values).fetchall()
+
+    def _one(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        row = self.connection.execute(sql, values).fetchone()
+        return row[0] if row else None
+
+    # --- what is there ------------------------------------------------------------------------------------
+
+    def held(self) -> Held:
+        """Everything but entries. Raises JournalDamaged for a row that fails its check."""
+        held = Held()
+        for *values, crc in self.connection.execute(
+            "SELECT number, epoch, first, reason, closed, wall_us, size, root, crc FROM epochs ORDER BY number"
+        ):
+            _checked("epochs", values, crc)
+            number, epoch, first, reason, closed, wall_us, size, root = values
+            held.epochs.append(
+                Epoch(
+                    number=number, epoch=epoch, first=first, reason=reason, closed=bool(closed), wall_us=wall_us,
+                    size=size, root=root,
+                )
+            )  # fmt: skip
+        held.segments = list(self.segments())
+        for *values, crc in self.connection.execute("SELECT sink, epoch, seq, crc FROM cursors"):
+            _checked("cursors", values, crc)
+            held.cursors[values[0]] = Position(values[1], values[2])
+        for *values, crc in self.connection.execute("SELECT sink, epoch, size, receipt, crc FROM receipts"):
+            _checked("receipts", values, crc)
+            held.receipts[values[0], values[1]] = values[2]
+        held.counters = dict(self.connection.execute("SELECT name, value FROM counters"))
+        return held
+
+    def segments(self, where: str = "", values: Sequence[Any] = ()) -> Iterator[Segment]:
+        """Sealed segments in the order of their epochs. Raises JournalDamaged."""
+        for *row, crc in self.connection.execute(_SEGMENTS.replace("{where}", where), values):
+            _checked("segments", row, crc)
+            epoch, first, count, root, size_bytes, least, greatest, texts, freed = row
+            yield Segment(
+                epoch=epoch, first=first, count=count, root=root, size_bytes=size_bytes, wall_us=(least, greatest),
+                texts=tuple(orjson.loads(texts)), freed=bool(freed),
+            )  # fmt: skip
+
+    def segment_with(self, epoch: str, seq: int) -> Segment | None:
+        """The sealed segment that holds an entry."""
+        where = "WHERE s.epoch = ? AND s.first <= ? AND s.first + s.count > ?"
+        return next(self.segments(where, (epoch, seq, seq)), None)
+
+    def span(self) -> tuple[int, int, int] | None:
+        """First seq, one past the last, and bytes of the open entries; None if there are none."""
+        first, last, size = self.connection.execute(
+            "SELECT min(seq), max(seq), total(length(entry)) FROM tail"
+        ).fetchone()  # type: ignore[misc]
+        return None if first is None else (first, last + 1, int(size))
+
+    def entries(self, first: int, end: int) -> Iterator[bytes]:
+        """Open entries ``first`` … ``end - 1``, each checked. Raises JournalDamaged for a hole or a failed check."""
+        expected = first
+        for seq, crc, entry in self.connection.execute(
+            "SELECT seq, crc, entry FROM tail WHERE seq >= ? AND seq < ? ORDER BY seq", (first, end)
+        ):
+            if seq != expected or crc != entry_crc(seq, entry):
+                raise JournalDamaged(f"entry {expected} in the journal's database fails its check")
+            expected += 1
+            yield entry
+
+    def size_bytes(self) -> int:
+        """Bytes of the database that are in use (free pages inside it are ours to fill)."""
+        pages, free = self._one("PRAGMA page_count"), self._one("PRAGMA freelist_count")
+        return int(pages - free) * PAGE_BYTES
+
+    # --- what changes; all inside a transaction ----------------------------------------------------------------
+
+    def add_entries(self, first: int, entries: Sequence[bytes]) -> None:
+        self.connection.executemany(
+            "INSERT INTO tail(seq, crc, entry) VALUES(?, ?, ?)",
+            [(seq, entry_crc(seq, entry), entry) for seq, entry in enumerate(entries, first)],
+        )
+
+    def delete_entries(self, first: int, end: int) -> None:
+        self._run("DELETE FROM tail WHERE seq >= ? AND seq < ?", (first, end))
+
+    def put_epoch(self, epoch: Epoch) -> None:
+        values = epoch.values()
+        self._run(f"REPLACE INTO epochs VALUES({_marks(9)})", (*values, row_crc(*values)))
+
+    def put_segment(self, segment: Segment) -> None:
+        values = (
+            segment.epoch, segment.first, segment.count, segment.root, segment.size_bytes, *segment.wall_us,
+            orjson.dumps(segment.texts).decode(), int(segment.freed),
+        )  # fmt: skip
+        self._run(f"REPLACE INTO segments VALUES({_marks(10)})", (*values, row_crc(*values)))
+
+    def put_cursor(self, sink: str, to: Position) -> None:
+        values = (sink, to.epoch, to.seq)
+        self._run(f"REPLACE INTO cursors VALUES({_marks(4)})", (*values, row_crc(*values)))
+
+    def put_receipt(self, sink: str, epoch: str, size: int, receipt: dict[str, Any] | None) -> None:
+        values = (sink, epoch, size, orjson.dumps(receipt).decode())
+        self._run(f"REPLACE INTO receipts VALUES({_marks(5)})", (*values, row_crc(*values)))
+
+    def delete_receipt(self, sink: str, epoch: str) -> None:
+        self._run("DELETE FROM receipts WHERE sink = ? AND epoch = ?", (sink, epoch))
+
+    def count(self, name: str, more: int) -> None:
+        self._run(
+            "INSERT INTO counters VALUES(?1, ?2) ON CONFLICT(name) DO UPDATE SET value = value + ?2", (name, more)
+        )
+
+    # --- quarantine -------------------------------------------------------------------------------------------
+
+    def quarantine(self, rows: Iterable[tuple[str, str, int, str, str, int]], sink: str, keep: int) -> int:
+        """Add ``(sink, epoch, seq, line, reason, wall_us)``; the sink's oldest beyond ``keep`` go. Returns how many went."""
+        self.connection.executemany(
+            "INSERT INTO quarantine(sink, epoch, seq, line, reason, wall_us) VALUES(?, ?, ?, ?, ?, ?)", rows
+        )
+        excess = int(self._one("SELECT count(*) FROM quarantine WHERE sink = ?", (sink,))) - keep
+        if excess > 0:
+            self._run(
+                "DELETE FROM quarantine WHERE id IN (SELECT id FROM quarantine WHERE sink = ? ORDER BY id LIMIT ?)",
+                (sink, excess),
+            )
+            self.count(f"quarantine_dropped.{sink}", excess)
+        return max(0, excess)
+
+    def quarantined(self, sink: str | None = None) -> list[Quarantined]:
+        return [
+            Quarantined(id=id_, sink=name, epoch=epoch, seq=seq, line=line, reason=reason, wall_us=wall_us)
+            for id_, name, epoch, seq, line, reason, wall_us in self.connection.execute(
+                "SELECT id, sink, epoch, seq, line, reason, wall_us FROM quarantine WHERE ?1 IS NULL OR sink = ?1 ORDER BY id",
+                (sink,),
+            )
+        ]
+
+    def drop_quarantined(self, ids: Sequence[int]) -> int:
+        before = self.connection.total_changes()
+        self.connection.executemany("DELETE FROM quarantine WHERE id = ?", [(id_,) for id_ in ids])
+        return int(self.connection.total_changes() - before)
+
+    # --- the file ---------------------------------------------------------------------------------------------
+
+    def checkpoint(self) -> None:
+        """Bring everything into the main file and empty the log: what was read after a kill is durable then."""
+        self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+def _marks(count: int) -> str:
+    return ", ".join("?" * count)
+
+
+def _checked(table: str, values: Sequence[Any], crc: int) -> None:
+    if row_crc(*values) != crc:
+        raise JournalDamaged(f"a row of table {table} in the journal's database fails its check")

@@ -1,0 +1,69 @@
+"""What the event loop may know of the writer's state, copied after each group of work; decides nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from edge_gateway.journal.base import EpochInfo, Position
+from edge_gateway.journal.core import Core
+from edge_gateway.journal.reading import infos
+from edge_gateway.journal.retention import JournalSettings, SkippedRange
+from edge_gateway.journal.segments import Segment
+
+#: From how many of the newest segments the pace is taken.
+RECENT_SEGMENTS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What the loop knows of the writer's state: a copy, made after each group of work."""
+
+    epoch: str
+    size: int
+    epochs: tuple[EpochInfo, ...]
+    sizes: dict[str, int]
+    cursors: dict[str, Position]
+    kept: list[Segment]
+    segments: list[Segment]
+    skipped_due: tuple[SkippedRange, ...]
+    previous: dict[str, Any] | None
+    full: bool
+    used_bytes: int
+    damaged: str
+    troubled: str
+    commits: int
+
+
+def look(core: Core) -> View:
+    state = core.state
+    """Copy it, on the writer's thread."""
+    return View(
+        epoch=state.epoch.epoch, size=state.size, epochs=tuple(infos(state.held.epochs, state.size)),
+        sizes={e.epoch: state.size if e.size is None else e.size for e in state.held.epochs},
+        cursors=dict(state.held.cursors), kept=state.kept, segments=state.held.segments,
+        skipped_due=state.skipped_due, previous=core.previous(), full=state.room.full,
+        used_bytes=state.used, damaged=core.damaged, troubled=core.troubled, commits=core.commits,
+    )  # fmt: skip
+
+
+def status(view: View, settings: JournalSettings, appended_bytes: int, open_us: int) -> dict[str, Any]:
+    """The writer's part of ``Store.status``; ``appended_bytes`` came in ``open_us`` since the start."""
+    per_day = _bytes_per_day(view, appended_bytes, open_us)
+    room = max(0, settings.max_bytes - settings.reserve_bytes - view.used_bytes)
+    return {
+        "epoch": view.epoch, "epochs": len(view.epochs), "segments": len(view.kept),
+        "freed_segments": len(view.segments) - len(view.kept), "size_bytes": view.used_bytes,
+        "max_bytes": settings.max_bytes, "reserve_bytes": settings.reserve_bytes, "bytes_per_day": per_day,
+        "autonomy_hours": round(room / per_day * 24, 1) if per_day else None, "full": view.full,
+        "damaged": view.damaged, "troubled": view.troubled, "commits": view.commits,
+    }  # fmt: skip
+
+
+def _bytes_per_day(view: View, appended_bytes: int, open_us: int) -> int | None:
+    """From the newest segments; before there are two, from what was appended, packed four to one."""
+    recent = view.kept[-RECENT_SEGMENTS:]
+    span_us = recent[-1].wall_us[1] - recent[0].wall_us[0] if len(recent) > 1 else 0
+    if span_us > 0:
+        return round(sum(segment.size_bytes for segment in recent) * 86_400e6 / span_us)
+    return round(appended_bytes / 4 * 86_400e6 / open_us) if open_us > 60e6 and appended_bytes else None

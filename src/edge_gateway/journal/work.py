@@ -1,0 +1,57 @@
+"""What is asked of the journal's writer, one class each; does nothing by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edge_gateway.journal.base import Position
+
+
+@dataclass(slots=True, kw_only=True)
+class Append:
+    """Entries from ``first`` on, and the texts they name."""
+
+    first: int
+    entries: Sequence[bytes]
+    texts: Sequence[bytes] = ()
+    reserve: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Move:
+    """How far a sink is served; with the hub's own word if it gave one."""
+
+    sink: str
+    to: Position
+    receipt: dict[str, Any] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Refuse:
+    """Items that a sink refused: ``(seq, line, reason)``."""
+
+    sink: str
+    epoch: str
+    items: Sequence[tuple[int, str, str]]
+
+
+@dataclass(slots=True, kw_only=True)
+class Drop:
+    """Quarantined items that a person gave up; ``dropped`` is filled in."""
+
+    ids: Sequence[int]
+    dropped: int = 0
+
+
+Work = Append | Move | Refuse | Drop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealJob:
+    """A segment that is complete and lies in the tail."""
+
+    epoch: str
+    first: int
+    end: int
