@@ -17,7 +17,7 @@ from edge_gateway.sinks.influxdb_sink import InfluxSink
 from tests.servers.influxd import Influxd
 from tests.servers.prism import Prism
 from tests.servers.victoriametrics import VictoriaMetrics
-from tests.sinks.influx_record import SITE, Record, StillClock
+from tests.sinks.influx_record import SITE, START_US, Record, StillClock
 from tests.sinks.raw_http import RawHttp, Request, answer
 from tests.sinks.test_influxdb_v1 import Picky, drain, plant, stored
 
@@ -87,7 +87,7 @@ async def test_bytes_are_line_protocol_to_a_parser_and_to_influxd(influxd: Influ
 
 
 async def test_victoriametrics_takes_v2_too(victoriametrics: VictoriaMetrics, token_file: Path) -> None:
-    record = Record(epoch=uuid4().hex[:16])
+    record = Record(epoch=uuid4().hex[:16], wall_us=START_US + 86_400_000_000)  # a day that no other test uses
     truth = plant(record, 5, 2, seed=uuid4().int)
     it = sink(victoriametrics.url, token_file)
     await drain(it, record)

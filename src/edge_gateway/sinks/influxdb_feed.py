@@ -48,15 +48,17 @@ class Feed:
         self._tables: dict[tuple[str, int], line.Table] = {}
         self._recent: deque[tuple[Any, ...]] = deque(maxlen=LOOK_BACK)
         self._config: line.Table | None = None  # in force before the next entry, as far as the look back tells
-        self._next: Position | None = None
+        self._newest_us = 0  # no entry in ``_recent`` has a later time
+        self._next: tuple[str, int] | None = None
 
     async def go_to(self, position: Position, reader: Reader) -> None:
         """The next entry asked for is this one."""
-        if self._next == position:
+        if self._next == (position.epoch, position.seq):
             return
         self._recent.clear()
+        self._newest_us = 0
         self._config = None
-        self._next = position
+        self._next = position.epoch, position.seq
         first = next((info.first for info in reader.epochs() if info.epoch == position.epoch), position.seq)
         start = max(first, position.seq - LOOK_BACK)
         if start >= position.seq:
@@ -69,47 +71,68 @@ class Feed:
             return
         for data in before[: position.seq - start]:
             entry = decode(data)
-            self._recent.append(_identity(entry))
+            self._repeat(_identity(entry))
             if (config_seq := _names(entry)) is not None:
                 self._config = await self._known(position.epoch, config_seq, reader)
 
-    async def lines(self, data: bytes, position: Position, reader: Reader) -> list[str]:
-        """The lines of the entry at ``position``, in order. Raises Undecodable, or Held (then ask again later)."""
+    async def lines(self, data: bytes, epoch: str, seq: int, reader: Reader) -> list[str]:
+        """The lines of the entry at (epoch, seq), in order. Raises Undecodable, or Held (then ask again later)."""
         try:
             entry = decode(data)
-            lines = await self._lines(entry, position, reader)
+            if entry["kind"] == "batch" and entry["trusted"]:
+                lines = self._batch(entry, epoch, entry["wall_us"])
+                if lines is None:
+                    await self._table(epoch, entry["config_seq"], reader)
+                    lines = self._batch(entry, epoch, entry["wall_us"]) or []
+            else:
+                lines = await self._lines(entry, Position(epoch, seq), reader)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            self._next = Position(position.epoch, position.seq + 1)
+            self._next = epoch, seq + 1
             raise Undecodable(f"cannot be decoded: {error}") from error
-        self._next = Position(position.epoch, position.seq + 1)
+        self._next = epoch, seq + 1
         return lines
 
+    def _batch(
+        self, entry: Mapping[str, Any], epoch: str, wall_us: int, *, untrusted: bool = False
+    ) -> list[str] | None:
+        """A batch's lines; None when its configuration must be fetched first. The hot path: nothing is awaited here."""
+        table = self._tables.get((epoch, entry["config_seq"]))
+        if table is None:
+            return None
+        own_us = _own_time_us(entry) if "message" in entry else None
+        repeat = self._repeat((entry["group"], entry["wall_us"] if own_us is None else own_us))
+        prefixes = table.prefixes(entry["group"], untrusted=untrusted, repeat=repeat)
+        return line.readings(prefixes, entry, epoch, wall_us if own_us is None else own_us)
+
     async def _lines(self, entry: Mapping[str, Any], position: Position, reader: Reader) -> list[str]:
-        if entry["trusted"]:
-            wall_us, untrusted = entry["wall_us"], False
-        else:
-            when = await self._time.when(entry, position, reader)
-            if when.held:
-                raise Held(when.held)
-            wall_us, untrusted = when.wall_us, when.untrusted
-        identity = _identity(entry)
-        repeat = self._recent.count(identity)
-        self._recent.append(identity)
+        when = await self._time.when(entry, position, reader)
+        if when.held:
+            raise Held(when.held)
         epoch, kind = position.epoch, entry["kind"]
         if kind == "batch":
-            table = self._tables.get((epoch, entry["config_seq"])) or await self._table(
-                epoch, entry["config_seq"], reader
-            )
-            prefixes = table.prefixes(entry["group"], untrusted=untrusted, repeat=repeat)
-            own_us = _own_time_us(entry)
-            return line.readings(prefixes, entry, epoch, wall_us if own_us is None else own_us)
+            await self._table(epoch, entry["config_seq"], reader)
+            return self._batch(entry, epoch, when.wall_us, untrusted=when.untrusted) or []
+        repeat = self._repeat(_identity(entry))
         if kind == "config":
             before = self._config
-            return line.limits(await self._table(epoch, entry["seq"], reader), before, epoch, entry["seq"], wall_us)
+            return line.limits(
+                await self._table(epoch, entry["seq"], reader), before, epoch, entry["seq"], when.wall_us
+            )
         if (config_seq := _names(entry)) is not None:
             self._config = await self._known(epoch, config_seq, reader)
-        extra = line.tags_for(untrusted=untrusted, repeat=repeat)
-        return line.event(entry, self._site, epoch, wall_us, extra=extra)
+        extra = line.tags_for(untrusted=when.untrusted, repeat=repeat)
+        return line.event(entry, self._site, epoch, when.wall_us, extra=extra)
+
+    def _repeat(self, identity: tuple[Any, ...]) -> int:
+        """How many of the last LOOK_BACK entries would have had this one's series and time; remembers it."""
+        time_us: int = identity[1]
+        if time_us > self._newest_us:  # the usual case: nothing can be equal
+            self._newest_us = time_us
+            repeat = 0
+        else:
+            repeat = self._recent.count(identity)
+        self._recent.append(identity)
+        return repeat
 
     async def _table(self, epoch: str, config_seq: int, reader: Reader) -> line.Table:
         """The compiled configuration. Raises KeyError when the record does not have it."""

@@ -165,28 +165,27 @@ class InfluxSink:
             await self._feed.go_to(position, reader)
         job = _Job(position, [], [])
         for number in range(at, len(run.entries)):
-            where = Position(run.epoch, run.first + number)
+            seq = run.first + number
             try:
-                lines = await self._lines(run.entries[number], where, reader)
+                if self._spare is None:
+                    lines = await self._feed.lines(run.entries[number], run.epoch, seq, reader)
+                else:
+                    (_, lines), self._spare = self._spare, None
             except Undecodable as error:
                 shown = run.entries[number][:_MAX_LINE_SHOWN].decode(errors="replace")
-                job.rejected.append(Rejected(seq=where.seq, line=shown, reason=error.why))
+                job.rejected.append(Rejected(seq=seq, line=shown, reason=error.why))
                 lines = []
             except Held:
                 if not job.ends:
                     raise
                 break
             if job.ends and len(job.texts) + len(lines) > MAX_LINES:
-                self._spare = (where, lines)
+                self._spare = Position(run.epoch, seq), lines
                 break
             job.texts += lines
             job.ends.append(len(job.texts))
         self._job = job
         return job
-
-    async def _lines(self, data: bytes, where: Position, reader: Reader) -> list[str]:
-        spare, self._spare = self._spare, None
-        return spare[1] if spare is not None else await self._feed.lines(data, where, reader)
 
     # --- jobs to requests ---------------------------------------------------------------------------------------
 
