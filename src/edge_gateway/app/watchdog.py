@@ -31,10 +31,8 @@ class Watchdog:
             await asyncio.sleep(self._every_s)
             found = await self.trouble()
             if not found:
-                status = self._site.journal.status()
-                notify(
-                    f"WATCHDOG=1\nSTATUS=entry {self._site.journal.committed_seq}, {status['bytes_per_day'] / 1e6:.0f} MB/day"
-                )
+                per_day = self._site.journal.status().get("bytes_per_day") or 0.0
+                notify(f"WATCHDOG=1\nSTATUS=entry {self._site.journal.committed_seq}, {per_day / 1e6:.0f} MB/day")
             elif found != wrong:
                 log.error("watchdog not fed: %s", found)
             wrong = found

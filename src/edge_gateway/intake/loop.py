@@ -18,7 +18,7 @@ from edge_gateway.intake.inbox import Command, Inbox
 from edge_gateway.intake.pace import Pace
 from edge_gateway.intake.ruletime import RuleTime
 from edge_gateway.intake.state import Setup, State
-from edge_gateway.journal.base import Journal
+from edge_gateway.journal.base import Journal, Lagging
 from edge_gateway.reading import Batch, GapClosed, GapOpened, Item, Note
 from edge_gateway.record import entry
 from edge_gateway.rules.base import Step
@@ -79,6 +79,7 @@ class Intake:
             await self._tick()
             if (due_us := self._pace.due_us()) is not None and due_us <= self._real_us():
                 await self._commit()
+            await self._pass_laggards()
             if self.inbox.paused:
                 self._try_resume()
 
@@ -261,6 +262,20 @@ class Intake:
                 return
             except JournalFull:
                 await asyncio.sleep(FULL_RETRY_S)
+
+    async def _pass_laggards(self) -> None:
+        """Room is short and a sink lags: what it will never be served becomes an entry, then is freed."""
+        ranges: Sequence[Lagging] = self._journal.skipped_due()
+        if not ranges:
+            return
+        for lag in ranges:
+            body = {"sink": lag.sink, "epoch": lag.epoch, "first": lag.first, "count": lag.count, "reason": lag.reason}
+            await self.add("skipped", body | {"roots": list(lag.roots)})
+            self._tell(
+                events.SinkSkipped(sink=lag.sink, epoch=lag.epoch, first=lag.first, count=lag.count, reason=lag.reason)
+            )
+        await self._commit()
+        await self._journal.free(ranges)
 
     def _set_full(self, full: bool, why: str = "") -> None:
         if full != self.inbox.paused:

@@ -86,6 +86,23 @@ class Reader(Protocol):
     async def segments(self) -> list[SegmentInfo]: ...
 
 
+class Lagging(Protocol):
+    """Entries first … first+count-1 that ``sink`` will never be served: room is short, and it lags."""
+
+    @property
+    def sink(self) -> str: ...
+    @property
+    def epoch(self) -> str: ...
+    @property
+    def first(self) -> int: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def roots(self) -> tuple[str, ...]: ...
+
+
 class Journal(Reader, Protocol):
     """The one writer's side. All methods are for the event loop; one thread of its own does the disk work."""
 
@@ -137,6 +154,14 @@ class Journal(Reader, Protocol):
 
         With ``receipt`` (the hub's own word) it is durable on return, and retention may free what it covers.
         """
+        ...
+
+    def skipped_due(self) -> Sequence[Any]:
+        """Ranges (``Lagging``) to journal as ``skipped`` entries, from the reserve, before ``free``."""
+        ...
+
+    async def free(self, ranges: Sequence[Any]) -> None:
+        """After their entries are durable: those sinks' cursors pass the ranges; what nobody needs is unlinked."""
         ...
 
     async def quarantine_add(self, sink: str, epoch: str, items: Sequence[tuple[int, str, str]]) -> None:

@@ -101,7 +101,7 @@ class Site:
         journal, rows = self.journal.status(), self.points()
         values = {
             "journal_bytes": float(journal["size_bytes"]),
-            "journal_bytes_per_day": float(journal["bytes_per_day"]),
+            "journal_bytes_per_day": float(journal.get("bytes_per_day") or 0.0),
             "journal_autonomy_hours": float(journal.get("autonomy_hours") or 0.0),
             "violations_open": float(len(self.intake.state.violations.open())),
             "points_without_data": float(sum(row["state"] == "no-data" for row in rows)),
