@@ -75,8 +75,8 @@ class BoundRule:
     @property
     def basis(self) -> str:
         """The article that the limit comes from, in one line; what is not known of it is said so."""
-        clause = f"clause {self.clause}" if self.clause != "unknown" else "clause not verified"
-        return f"{self.standard} ({self.basis_edition}), {clause}"
+        clause = {"unknown": ", clause not verified", "none": ""}.get(self.clause, f", clause {self.clause}")
+        return f"{self.standard} ({self.basis_edition}){clause}"
 
     def as_config(self) -> dict[str, Any]:
         """JSON-able, for the resolved configuration; what is empty is left out."""
