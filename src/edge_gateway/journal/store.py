@@ -247,6 +247,8 @@ class Store:
         end = self._committed if own else self._view.sizes[start.epoch]
         if start.seq >= end:
             return []
+        if own and start.seq < self._view.epochs[-1].first:
+            raise KeyError(f"{start.epoch}/{start.seq}")  # freed, though it may still be in memory
         if own and start.seq >= self._ring.first:
             return self._ring.read(start.seq, max_entries, max_bytes)
         return await self._read(lambda r: r.read(start, max_entries=max_entries, max_bytes=max_bytes, end=end))
