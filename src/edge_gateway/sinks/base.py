@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from edge_gateway.errors import SinkError
 from edge_gateway.journal.base import EpochInfo, Quarantined, Reader
 
 
@@ -83,12 +84,29 @@ class Retrying(Protocol):
         ...
 
 
+class Conflict(SinkError):
+    """The hub holds other bytes at ``seq`` of ``epoch`` (leaf hash ``hash``, hex) and closed that epoch.
+
+    Keep everything, alarm, go on in a new epoch.
+    """
+
+    def __init__(self, why: str, *, epoch: str, seq: int, hash: str) -> None:  # noqa: A002 -- the protocol's word
+        super().__init__(why, hint="the record forked: an older state was restored, or two gateways use one id")
+        self.epoch = epoch
+        self.seq = seq
+        self.hash = hash
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """What the hub says it durably holds of one epoch: entries 0 … size-1 but for declared ``skipped`` ranges."""
+    """What the hub says it durably holds of one epoch: entries 0 … size-1 but for declared ``skipped`` ranges.
+
+    ``closed``: it found other bytes in it (a conflict) and takes no more of this epoch.
+    """
 
     epoch: str
     size: int
+    closed: bool = False
 
 
 class HubLink(Sink, Protocol):

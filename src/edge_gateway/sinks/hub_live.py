@@ -1,0 +1,197 @@
+"""The live lane: copies of the newest entries ahead of a backlog, in a session of its own; it moves no cursor."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+import orjson
+
+from edge_gateway.backoff import Backoff
+from edge_gateway.errors import JournalDamaged, NotAuthorised, SinkError
+from edge_gateway.journal.base import Position, Reader
+from edge_gateway.record.entry import MAX_ENTRY_BYTES
+from edge_gateway.sinks.hub_queue import Copy, LiveQueue
+from edge_gateway.sinks.hub_session import Carrier, Lane
+from edge_gateway.sinks.hub_texts import send_texts
+from edge_gateway.wire import hub as wire
+from edge_gateway.wire.hub import WireError
+
+#: The ordered lane's chance to bring an entry first: in step, the live lane has nothing to send (seconds).
+HEAD_START_S = 0.25
+#: At most one message of batches in this time; a violation does not wait for it (seconds).
+EVERY_S = 1.0
+MAX_COPIES = 300
+MAX_BYTES = 512 * 1024
+
+
+class LiveLane:
+    """``offer`` what is committed, ``run`` to send. ``sizes``: what the hub holds in order, by epoch, as receipts said."""
+
+    def __init__(self, carrier: Carrier, sizes: Mapping[str, int]) -> None:
+        self._lane = Lane(carrier)
+        self._sizes = sizes
+        self._queue = LiveQueue()
+        self._configured: set[tuple[str, int]] = set()  # what this session was told
+        self._news = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self._looked_back = False
+        self._offered: dict[str, int] = {}  # epoch -> first seq that was offered
+        self._sent = 0
+        self._trouble = ""
+
+    def offer(self, epoch: str, first: int, entries: Sequence[bytes]) -> None:
+        """Newly committed entries."""
+        self._offered.setdefault(epoch, first)
+        if self._queue.offer(epoch, first, entries):
+            self._urgent.set()
+        self._news.set()
+
+    def wake(self) -> None:
+        """The hub answers again: do not wait out a pause."""
+        self._urgent.set()
+        self._news.set()
+
+    def status(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "waiting": len(self._queue),
+            "displaced": self._queue.displaced,
+            "violations_not_queued": self._queue.not_queued,
+            "sent": self._sent,
+            "trouble": self._trouble,
+        }
+
+    async def run(self, reader: Reader) -> None:
+        """Send until cancelled."""
+        backoff = Backoff(first_s=0.5, most_s=30.0)
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            self._urgent.clear()
+            await asyncio.sleep(HEAD_START_S)
+            self._queue.drop_served(self._served)
+            if not len(self._queue):
+                continue
+            try:
+                await self._send_all(reader)
+                self._trouble = ""
+                backoff.reset()
+                await self._pause(EVERY_S)
+            except SinkError as error:
+                self._trouble = str(error)
+                await self._pause(60.0 if isinstance(error, NotAuthorised) else backoff.next_s())
+            if len(self._queue):
+                self._news.set()
+
+    async def _pause(self, wait_s: float) -> None:
+        """Rest, but not while a violation waits that came meanwhile."""
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._urgent.wait()
+        except TimeoutError:
+            return
+
+    def _served(self, epoch: str, seq: int) -> bool:
+        return seq < self._sizes.get(epoch, 0)
+
+    async def _send_all(self, reader: Reader) -> None:
+        """Everything that waits now, in messages of one epoch each. Raises SinkError; what was not sent waits again."""
+        if not self._lane.open:
+            await self._begin(reader)
+        copies = self._queue.take(MAX_COPIES, MAX_BYTES)
+        try:
+            copies = [await self._filled(copy, reader) for copy in copies]
+            # The newest epoch first: what is open there is what matters now.
+            for epoch, group in reversed([(e, list(g)) for e, g in groupby(copies, key=lambda copy: copy.epoch)]):
+                await self._send(epoch, sorted(group, key=lambda copy: copy.seq), reader)
+                copies = [copy for copy in copies if copy.epoch != epoch]
+        except SinkError:
+            self._queue.put_back([_emptied(copy) for copy in copies])
+            raise
+
+    async def _begin(self, reader: Reader) -> None:
+        epochs = reader.epochs()[-wire.MAX_HELLO_EPOCHS :]
+        hello = await self._lane.hello([(info.epoch, info.size) for info in epochs])
+        self._configured.clear()
+        if not self._looked_back:
+            self._looked_back = True
+            await self._look_back(reader, hello["sizes"])
+
+    async def _look_back(self, reader: Reader, sizes: Mapping[str, Any]) -> None:
+        """Once after a start: violations of the backlog that this process never saw committed."""
+        for info in reader.epochs():
+            at = max(info.first, int(sizes.get(info.epoch, 0)))
+            end = self._offered.get(info.epoch, info.size)
+            while at < end:
+                try:
+                    entries = await reader.read(Position(info.epoch, at), max_entries=1000, max_bytes=1 << 20)
+                except (KeyError, JournalDamaged):
+                    break  # the ordered lane meets it too, and tells
+                for seq, entry in enumerate(entries, at):
+                    if b'"kind":"violation"' in entry and seq < end:
+                        self._queue.add_violation(info.epoch, seq)
+                if not entries:
+                    break
+                at += len(entries)
+
+    async def _filled(self, copy: Copy, reader: Reader) -> Copy:
+        """A violation's bytes out of the journal; it is dropped if they are gone, for then the hub has passed them."""
+        if copy.entry:
+            return copy
+        try:
+            found = await reader.read(Position(copy.epoch, copy.seq), max_entries=1, max_bytes=MAX_ENTRY_BYTES)
+        except (KeyError, JournalDamaged):
+            found = []
+        return Copy(copy.epoch, copy.seq, found[0] if found else b"")
+
+    async def _send(self, epoch: str, copies: Sequence[Copy], reader: Reader) -> None:
+        entries = {copy.seq: copy.entry for copy in copies if copy.entry}
+        if not entries:
+            return
+        wanted = {int(orjson.loads(entry).get("config_seq", -1)) for entry in entries.values()} - {-1}
+        entries |= await self._configs(epoch, wanted, reader)
+        answer = await self._ask(epoch, dict(sorted(entries.items())))
+        if "need_config" in answer:
+            asked = [int(seq) for seq in answer["need_config"] if isinstance(seq, int)]
+            self._configured -= {(epoch, seq) for seq in asked}
+            if configs := await self._configs(epoch, set(asked), reader):
+                answer = await self._ask(epoch, dict(sorted(configs.items())))
+        await send_texts(self._lane, answer, reader)
+        self._sent += len(copies)
+
+    async def _ask(self, epoch: str, entries: Mapping[int, bytes]) -> dict[str, Any]:
+        try:
+            header = {"kind": "live", "epoch": epoch, "seqs": list(entries)}
+            return await self._lane.ask(header, wire.lines(list(entries.values())))
+        except WireError:  # does not compress: one by one, each is within the bounds
+            answer: dict[str, Any] = {}
+            for seq, entry in entries.items():
+                answer = await self._lane.ask({"kind": "live", "epoch": epoch, "seqs": [seq]}, wire.lines([entry]))
+            return answer
+
+    async def _configs(self, epoch: str, wanted: set[int], reader: Reader) -> dict[int, bytes]:
+        """Configuration entries that this session was not told yet; where one is freed, the snapshot that names it."""
+        found: dict[int, bytes] = {}
+        for config_seq in sorted(wanted):
+            if (epoch, config_seq) in self._configured:
+                continue
+            first = next((info.first for info in reader.epochs() if info.epoch == epoch), None)
+            if first is None:
+                continue
+            at = max(config_seq, first)
+            try:
+                entries = await reader.read(Position(epoch, at), max_entries=1, max_bytes=MAX_ENTRY_BYTES)
+            except (KeyError, JournalDamaged):
+                continue
+            if entries:
+                found[at] = entries[0]
+                self._configured.add((epoch, config_seq))
+        return found
+
+
+def _emptied(copy: Copy) -> Copy:
+    """A violation waits as a place again."""
+    return Copy(copy.epoch, copy.seq, b"") if b'"kind":"violation"' in copy.entry else copy
