@@ -65,7 +65,7 @@ class CaseFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    case: tuple[Case, ...] = Field(min_length=1)
+    case: tuple[Case, ...]
 
 
 @dataclass(frozen=True, slots=True)

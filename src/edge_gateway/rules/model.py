@@ -108,8 +108,8 @@ class _Rule(_Model):
     basis: Basis
     title_zh: str = Field(min_length=1)
     title_en: str = Field(min_length=1)
-    do_zh: tuple[str, ...] = Field(min_length=1)
-    do_en: tuple[str, ...] = Field(min_length=1)
+    do_zh: tuple[str, ...]
+    do_en: tuple[str, ...]
 
     @model_validator(mode="after")
     def _delays(self) -> _Rule:
@@ -119,8 +119,8 @@ class _Rule(_Model):
             raise ValueError(
                 f"violation_after_s {self.violation_after_s:g} is before notice_after_s {self.notice_after_s:g}"
             )
-        if len(self.do_zh) != len(self.do_en):
-            raise ValueError("do_zh and do_en must be the same steps")
+        if not self.do_zh or len(self.do_zh) != len(self.do_en):
+            raise ValueError("do_zh and do_en must be the same steps, at least one")
         return self
 
 
@@ -228,10 +228,12 @@ class RulePack(_Model):
     name_en: str = Field(min_length=1)
     note_zh: str = ""
     note_en: str = ""
-    rule: tuple[Rule, ...] = Field(min_length=1)
+    rule: tuple[Rule, ...]
 
     @model_validator(mode="after")
     def _unique(self) -> RulePack:
+        if not self.rule:
+            raise ValueError("a pack needs at least one [[rule]]")
         ids = [rule.id for rule in self.rule]
         for id_ in ids:
             if ids.count(id_) > 1:

@@ -1,0 +1,155 @@
+"""Binding: which points a rule watches, what a permit changes, and what is not monitored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from edge_gateway.errors import ConfigError
+from edge_gateway.record.entry import canonical
+from edge_gateway.rules.base import BoundRule
+from edge_gateway.rules.bind import Binding, PointFacts, ZoneFacts, bind
+from edge_gateway.rules.load import load_pack
+
+RULES = Path(__file__).resolve().parents[2] / "rules"
+PACKS = [load_pack(name, [RULES]) for name in ("cold-chain", "cleaning-water", "wastewater")]
+ZONES = {
+    "cold1": ZoneFacts(stage="storage", kind="frozen-store"),
+    "hall": ZoneFacts(stage="washing", kind="cleaning-line"),
+    "outlet1": ZoneFacts(stage="wastewater", kind="outlet"),
+    "chill": ZoneFacts(stage="intake", kind="pre-cooling"),
+    "ready": ZoneFacts(stage="dispatch", kind="pre-cooling"),
+}
+
+
+def point(name: str, zone: str, quantity: str, unit: str, interval_s: int = 10) -> PointFacts:
+    return PointFacts(id=name, zone=zone, quantity=quantity, unit=unit, interval_us=interval_s * 1_000_000)
+
+
+POINTS = [
+    point("cold1-air", "cold1", "temperature", "Cel"),
+    point("cold1-rh", "cold1", "humidity", "%"),
+    point("hall-cl", "hall", "free-chlorine", "mg/L"),
+    point("out-ph", "outlet1", "ph", "[pH]"),
+    point("out-flow", "outlet1", "flow", "m3/h"),
+    point("chill-core", "chill", "temperature", "Cel"),
+    point("ready-core", "ready", "temperature", "Cel"),
+]
+PERMIT: dict[str, dict[str, Any]] = {
+    "main": {
+        "zone": "outlet1",
+        "permit": "9165X",
+        "permit_date": "2025-06-01",
+        "ph_low": 6.0,
+        "ph_high": 9.0,
+        "cod_mg_l": None,
+    }
+}
+
+
+def bound(binding: Binding, rule: str, name: str) -> BoundRule:
+    return next(r for r in binding.rules if (r.id, r.point) == (rule, name))
+
+
+def test_rules_find_their_points_by_zone_stage_and_quantity() -> None:
+    binding = bind(PACKS, POINTS, ZONES, {})
+    pairs = {(rule.id, rule.point) for rule in binding.rules if rule.kind == "limit"}
+    assert pairs == {
+        ("frozen-store-air", "cold1-air"),
+        ("washing-water-chlorine", "hall-cl"),
+        ("outlet-ph", "out-ph"),
+        ("offal-core", "ready-core"),
+    }
+
+
+def test_a_rule_without_a_point_is_not_monitored() -> None:
+    missing = {each.rule: each.why for each in bind(PACKS, POINTS, ZONES, {}).not_monitored}
+    assert missing["chilled-store-air"] == "no point is in such a place"
+    assert missing["outlet-cod"] == "no point is in such a place"
+    everything = {rule.id for pack in PACKS for rule in pack.pack.rule}
+    assert {each.rule for each in bind(PACKS, [], {}, {}).not_monitored} == everything
+
+
+def test_a_point_without_a_zone_is_watched_by_no_rule_that_asks_for_one() -> None:
+    assert bind(PACKS, [PointFacts(id="x", quantity="temperature", unit="Cel")], ZONES, {}).rules == []
+
+
+def test_without_a_permit_the_packs_limit_holds_with_its_own_basis() -> None:
+    rule = bound(bind(PACKS, POINTS, ZONES, {}), "outlet-ph", "out-ph")
+    assert (rule.low, rule.high, rule.verified) == ("6", "8.5", "secondary")
+    assert rule.limit == "≥ 6, ≤ 8.5 [pH]"
+    assert rule.basis == "GB 13457-92 (1992), clause not verified"
+
+
+def test_a_permit_takes_the_place_of_the_limit_and_stays_unverified() -> None:
+    rule = bound(bind(PACKS, POINTS, ZONES, PERMIT), "outlet-ph", "out-ph")
+    assert (rule.low, rule.high, rule.clear_low, rule.clear_high) == ("6", "9", "6.1", "8.9")
+    assert (rule.verified, rule.outlet, rule.effective_from) == ("no", "main", "2025-06-01")
+    assert rule.basis == "排污许可证 discharge permit (2025-06-01), clause 9165X"
+
+
+def test_a_limit_that_only_a_permit_has_is_not_monitored_without_it() -> None:
+    without = {each.rule: (each.why, each.place) for each in bind(PACKS, POINTS, ZONES, PERMIT).not_monitored}
+    assert without["outlet-flow"] == (
+        "there is no limit: the outlet's permit names none, and no standard we know does",
+        "out-flow",
+    )
+    permit = {"main": PERMIT["main"] | {"flow_m3_h": 12.5}}
+    assert bound(bind(PACKS, POINTS, ZONES, permit), "outlet-flow", "out-flow").limit == "≤ 12.5 m3/h"
+
+
+def test_another_unit_is_not_monitored_and_says_so() -> None:
+    points = [point("out-flow", "outlet1", "flow", "L/s")]
+    permit = {"main": PERMIT["main"] | {"flow_m3_h": 12.5}}
+    why = {each.rule: each.why for each in bind(PACKS, points, ZONES, permit).not_monitored}
+    assert why["outlet-flow"] == "its limit is in m3/h, the point is in L/s"
+
+
+def test_silence_without_an_expected_interval_is_not_monitored_and_says_what_to_do() -> None:
+    points = [point("cold1-air", "cold1", "temperature", "Cel", interval_s=0)]
+    binding = bind(PACKS, points, ZONES, {})
+    why = {each.rule: each.why for each in binding.not_monitored}
+    assert "expect_every_s" in why["cold-chain-silence"]
+    assert bound(binding, "frozen-store-air", "cold1-air").fresh_us == 900_000_000
+
+
+def test_silence_is_three_intervals_and_at_least_a_minute() -> None:
+    binding = bind(PACKS, POINTS, ZONES, {})
+    assert bound(binding, "cold-chain-silence", "cold1-air").after_us == 60_000_000
+    slow = bind(PACKS, [point("cold1-air", "cold1", "temperature", "Cel", interval_s=600)], ZONES, {})
+    assert bound(slow, "cold-chain-silence", "cold1-air").after_us == 1_800_000_000
+    assert bound(slow, "cold-chain-silence", "cold1-air").limit == "≤ 1800 s"
+    assert bound(slow, "frozen-store-air", "cold1-air").fresh_us == 1_800_000_000
+
+
+def test_a_permit_that_permits_nothing_is_refused_with_its_key() -> None:
+    permit = {"main": PERMIT["main"] | {"ph_low": 9.5}}
+    with pytest.raises(ConfigError, match="low 9.5 is not below high 9") as caught:
+        bind(PACKS, POINTS, ZONES, permit)
+    assert caught.value.key == "outlets.main.ph_low"
+
+
+def test_two_packs_with_one_rule_id_are_refused_with_file_and_line(tmp_path: Path) -> None:
+    text = (RULES / "cold-chain.toml").read_text().replace('id = "cold-chain"', 'id = "mine"', 1)
+    (tmp_path / "mine.toml").write_text(text)
+    with pytest.raises(ConfigError, match="has a rule 'frozen-store-air' already") as caught:
+        bind([PACKS[0], load_pack("mine", [tmp_path])], POINTS, ZONES, {})
+    assert caught.value.file == str(tmp_path / "mine.toml")
+    assert text.splitlines()[caught.value.line - 1] == 'id = "frozen-store-air"'
+
+
+def test_bound_rules_survive_the_resolved_configuration() -> None:
+    binding = bind(PACKS, POINTS, ZONES, PERMIT)
+    for rule in binding.rules:
+        body = orjson.loads(canonical(rule.as_config()))
+        assert BoundRule.from_config(body) == rule
+        assert body["basis"]
+        assert body["verified"] in ("secondary", "no")
+    assert sorted(binding.not_monitored)[0].rule
+
+
+def test_the_same_input_gives_the_same_order() -> None:
+    assert bind(PACKS, POINTS, ZONES, PERMIT) == bind(PACKS, POINTS, ZONES, PERMIT)
