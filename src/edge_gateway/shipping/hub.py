@@ -73,7 +73,12 @@ class HubDelivery(Delivery):
         return await self._position(held)
 
     async def _compare(self, info: EpochInfo, held: Held) -> None:
-        if held.size > info.size:
+        if held.closed:
+            why = f"the hub holds other bytes in epoch {info.epoch} and closed it: an older state was restored, or an id is used twice"
+            self._tell(events.Alarmed(code="conflict", why=why))
+            if not info.closed:
+                await self._reopen("roll-back")
+        elif held.size > info.size:
             why = f"the hub holds {held.size} entries of epoch {info.epoch}, we hold {info.size}: an older state was restored"
             self._tell(events.Alarmed(code="roll-back", why=why))
             if not info.closed:
@@ -101,6 +106,8 @@ class HubDelivery(Delivery):
         """The oldest entry that the hub does not hold, less one: a record that forked below it shows as a conflict."""
         epochs = self._journal.epochs()
         for info in epochs:
+            if info.epoch in held and held[info.epoch].closed:
+                continue  # a conflict: it takes no more of this epoch
             size = max(held[info.epoch].size if info.epoch in held else 0, info.first)
             if size < info.size or info is epochs[-1]:
                 return Position(info.epoch, max(info.first, min(size, info.size) - 1))
