@@ -25,6 +25,8 @@ MAX_HEADER_BYTES = 256 * 1024
 MAX_ENVELOPE_BYTES = 512
 MAX_HELLO_EPOCHS = 256
 MAX_NEED_TEXT = 16
+#: Entries of an epoch are numbered below this (at 1,000 a second: 35 years).
+MAX_SEQ = 2**40
 #: Seconds a gateway waits for an answer before it begins a new session, and the hub for a request's body.
 ANSWER_TIMEOUT_S = 30.0
 #: How fast compression tries: level 1 halves the gateway's cost of level 6 for a fifth more bytes.
@@ -210,8 +212,8 @@ def _check_hello(head: Mapping[str, Any]) -> None:
 
 def _check_entries(head: Mapping[str, Any]) -> None:
     _matches(head, "epoch", _EPOCH, "16 hex digits")
-    if _number(head, "first") + _number(head, "count", 1) > MAX_INTEGER:
-        raise WireError("bad-header", "'first' + 'count' exceeds 2^53 - 1")
+    if _number(head, "first") + _number(head, "count", 1) > MAX_SEQ:
+        raise WireError("bad-header", "'first' + 'count' exceeds 2^40")
 
 
 def _check_live(head: Mapping[str, Any]) -> None:
@@ -219,8 +221,8 @@ def _check_live(head: Mapping[str, Any]) -> None:
     seqs = head.get("seqs")
     if not isinstance(seqs, list) or not seqs or not all(_whole(seq) for seq in seqs):
         raise WireError("bad-header", "'seqs' is no list of whole numbers")
-    if any(b <= a for a, b in pairwise(seqs)):
-        raise WireError("bad-header", "'seqs' does not increase")
+    if seqs[-1] >= MAX_SEQ or any(b <= a for a, b in pairwise(seqs)):
+        raise WireError("bad-header", "'seqs' does not increase, or exceeds 2^40")
 
 
 def _check_skipped(head: Mapping[str, Any]) -> None:
