@@ -112,7 +112,8 @@ async def test_a_batch_is_durable_before_anybody_is_told(tmp_path: Path) -> None
     (journaled,) = [e for e in entries if e["kind"] == "batch"]
     assert journaled["values"] == [-19.0, 60.0]
     assert journaled["config_seq"] == next(e["seq"] for e in entries if e["kind"] == "config")
-    assert seen and seen[0] > journaled["seq"]
+    assert seen
+    assert seen[0] > journaled["seq"]
 
 
 async def test_a_violation_is_in_the_same_commit_and_survives_a_restart(tmp_path: Path) -> None:
@@ -207,7 +208,8 @@ async def test_gaps_are_entries_with_their_reason(tmp_path: Path) -> None:
         await run.intake.inbox.put(GapClosed(id="g/1", until_slot_us=20_000_007, slots=2))
         await flushed(run)
         gaps = [e for e in await run.all_entries() if e["kind"] == "gap"]
-    assert gaps[0]["reason"] == "unreachable" and gaps[0]["detail"] == "refused"
+    assert gaps[0]["reason"] == "unreachable"
+    assert gaps[0]["detail"] == "refused"
     assert gaps[1] | {"slots": 2, "until_slot_us": 20_000_007} == gaps[1]
 
 
@@ -222,7 +224,8 @@ async def test_a_new_epoch_names_the_one_before(tmp_path: Path) -> None:
         await run.intake.inbox.put(batch(clock, -20.0))
         await flushed(run)
         first = (await run.all_entries(run.journal.epoch))[0]
-    assert first["kind"] == "snapshot" and first["seq"] == 0
+    assert first["kind"] == "snapshot"
+    assert first["seq"] == 0
     assert first["previous"]["epoch"] == old
     assert first["previous"]["size"] == size
     assert first["previous"]["reason"] == "roll-back"
