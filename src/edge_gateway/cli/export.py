@@ -1,0 +1,118 @@
+"""``export``: readings out of the journal, as CSV for office programs or JSON lines; reads only, also beside a running gateway."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import click
+
+from edge_gateway.cli.main import NO, OK, Context
+from edge_gateway.history.export import Count, Format, day_us, export, moment_us
+from edge_gateway.history.record import Lookback, newest_config
+from edge_gateway.journal.reading import Reading
+
+_ALL = (-(2**62), 2**62)
+
+
+@click.command("export")
+@click.option(
+    "--from", "from_", metavar="MOMENT", help="first moment: 2026-03-05, 2026-03-05T14:00 (local), or 24h ago"
+)
+@click.option("--to", metavar="MOMENT", help="the moment before which it ends")
+@click.option("--day", metavar="DATE", help="one local day instead of --from and --to")
+@click.option("--point", "points", multiple=True, help="this point only; may be repeated")
+@click.option("--format", "how", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)
+@click.option("--timezone", help="of local times; by default the site's")
+@click.option("--bom/--no-bom", default=True, help="CSV begins with a BOM, so that Excel reads it as UTF-8")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="write to this new file")
+@click.pass_obj
+def command(ctx: Context, /, how: str, points: tuple[str, ...], out: Path | None, **asked: Any) -> int:
+    """Export readings from the journal. The journal is not changed, and the gateway may be running.
+
+    \b
+    edge-gateway export --day 2026-03-05 > 2026-03-05.csv
+    edge-gateway export --from 24h --point cold1-air --format jsonl
+    """
+    reading = Reading(ctx.state_dir)
+    try:
+        zone = _zone(asked["timezone"] or _site_zone(reading))
+        low_us, high_us = _period(asked["from_"], asked["to"], asked["day"], zone)
+        lookback, count = Lookback(reading), Count()
+        rows = lookback.rows(low_us, high_us, frozenset(points) or None)
+        empty = ctx.say("no readings in this period", "此时段没有读数")
+        with _target(out) as file:
+            for chunk in export(rows, zone, cast("Format", how), count, empty=empty, bom=asked["bom"]):
+                file.write(chunk)
+    finally:
+        reading.close()
+    return _conclude(ctx, lookback, count, points)
+
+
+def _conclude(ctx: Context, lookback: Lookback, count: Count, points: tuple[str, ...]) -> int:
+    say = ctx.say
+    click.echo(say(f"{count.rows} readings", f"共 {count.rows} 条读数"), err=True)
+    if count.untrusted:
+        text = f"{count.untrusted} of them have a time that nobody vouches for (clock = untrusted)"
+        click.echo(say(text, f"其中 {count.untrusted} 条的时间未经校准（clock = untrusted）"), err=True)
+    unknown = sorted(set(points) - lookback.points_seen)
+    if unknown:
+        known = ", ".join(sorted(lookback.points_seen)) or "-"
+        click.echo(say(f"no such point in the record: {', '.join(unknown)}; there are: {known}",
+                       f"日志中没有测点：{', '.join(unknown)}；现有：{known}"), err=True)  # fmt: skip
+    for where in lookback.damaged:
+        click.echo(say(f"could not be read: {where}", f"无法读取：{where}"), err=True)
+    if lookback.undecodable:
+        text = f"{lookback.undecodable} batches could not be decoded"
+        click.echo(say(text, f"{lookback.undecodable} 个批次无法解码"), err=True)
+    return NO if unknown or lookback.damaged or lookback.undecodable else OK
+
+
+def _period(from_: str | None, to: str | None, day: str | None, zone: ZoneInfo) -> tuple[int, int]:
+    if day and (from_ or to):
+        raise click.UsageError("give --day, or --from and --to")
+    try:
+        if day:
+            return day_us(day, zone)
+        now_us = time.time_ns() // 1000
+        low_us = moment_us(from_, zone, now_us) if from_ else _ALL[0]
+        high_us = moment_us(to, zone, now_us) if to else _ALL[1]
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    if low_us >= high_us:
+        raise click.UsageError("--from must be before --to")
+    return low_us, high_us
+
+
+def _site_zone(reading: Reading) -> str:
+    """The site's time zone by the newest configuration in the record; UTC if there is none yet."""
+    config = newest_config(reading)
+    return str(config["site"].get("timezone") or "UTC") if config else "UTC"
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise click.UsageError(f"'{name}' is no time zone; use a name such as Asia/Shanghai") from error
+
+
+@contextmanager
+def _target(out: Path | None) -> Iterator[BinaryIO]:
+    if out is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    try:
+        file = out.open("xb")
+    except OSError as error:
+        raise click.UsageError(
+            f"cannot write {out}: {error.strerror}; a file that exists is never overwritten"
+        ) from error
+    with file:
+        yield file
