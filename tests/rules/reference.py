@@ -1,0 +1,166 @@
+"""A second, independent engine: docs/reference/rules.md written down as plainly as possible, over the whole history.
+
+It keeps no timers: at each event it looks back at the readings since the excursion began. Slow, and hard to get
+wrong in the same way as the real one. An event is (time, what): a number, None (unknown), "skip" or "tick".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from edge_gateway.rules.base import BoundRule
+
+Event = tuple[int, Any]
+GRACE_AFTER_US = 10_000_000
+
+
+@dataclass(frozen=True)
+class Told:
+    """A step as the reference sees it: everything that *same outcome* means."""
+
+    at: int
+    step: str
+    first: int
+    peak: float | None
+    beyond: int
+
+
+def reference(rule: BoundRule, events: list[Event]) -> list[Told]:
+    """All steps of one rule at one point."""
+    events = [event for event in events if event[1] != "skip"]
+    if rule.kind == "stale":
+        return _stale(rule, events)
+    if rule.kind == "rate":
+        return _limit(rule, _rates(rule, events), None, float(rule.per_s or 0), None, float(rule.per_s or 0))
+    low, high = (None if n is None else float(n) for n in (rule.low, rule.high))
+    clear_low, clear_high = (None if n is None else float(n) for n in (rule.clear_low, rule.clear_high))
+    return _limit(
+        rule, events, low, high, low if clear_low is None else clear_low, high if clear_high is None else clear_high
+    )
+
+
+def _over(value: float, low: float | None, high: float | None) -> float:
+    """How far beyond the limit; 0 within."""
+    if high is not None and value > high:
+        return value - high
+    return low - value if low is not None and value < low else 0.0
+
+
+def _limit(rule: BoundRule, events: list[Event], low: Any, high: Any, clear_low: Any, clear_high: Any) -> list[Told]:  # noqa: C901 -- one page, in the order of the page it was written from
+    told: list[Told] = []
+    trail: list[Event] = []  # readings of this excursion
+    said: list[str] = []  # what was told of it
+    for at, what in events:
+        known = what is not None and what != "tick"
+        if not trail and (not known or not _over(what, low, high)):
+            continue
+        if what != "tick":
+            trail.append((at, what))
+        first, (last_at, last) = trail[0][0], trail[-1]
+        fired, noticed = "violated" in said, bool(said)
+        step = ""
+        ended = False
+        if what is None:
+            since = next(t for i, (t, _) in enumerate(trail) if all(v is None for _, v in trail[i:]))
+            if noticed and at - since >= rule.unknown_after_us and said[-1] != "unknown":
+                step = "unknown"
+        elif last is None or (what == "tick" and (not _over(last, low, high) or at - last_at > rule.fresh_us)):
+            continue
+        elif _over(last, low, high):
+            if not fired and rule.violation_after_us is not None and at - first >= rule.violation_after_us:
+                step = "violated"
+            elif not noticed and at - first >= rule.notice_after_us:
+                step = "notice"
+        elif not _over(last, clear_low, clear_high):
+            values = [(t, v) for t, v in trail if v is not None]
+            run = next(
+                t for i, (t, _) in enumerate(values) if not any(_over(v, clear_low, clear_high) for _, v in values[i:])
+            )
+            ended = not fired or at - run >= rule.clear_after_us
+            step = ("recovered" if fired else "cancelled" if noticed else "") if ended else ""
+        if not step and not ended and known and said and said[-1] == "unknown":
+            step = "active"
+        if step:
+            said.append(step)
+            told.append(Told(at, step, first, _peak(trail, low, high), _beyond(trail, at, rule.fresh_us, low, high)))
+        if ended:
+            trail, said = [], []
+    return told
+
+
+def _peak(trail: list[Event], low: Any, high: Any) -> float:
+    beyond = [v for _, v in trail if v is not None and _over(v, low, high)]
+    return float(max(beyond, key=lambda v: _over(v, low, high)))  # the first of equal ones
+
+
+def _beyond(trail: list[Event], now: int, fresh: int, low: Any, high: Any) -> int:
+    ends = [*(t for t, _ in trail[1:]), now]
+    return sum(
+        min(end - t, fresh) for (t, v), end in zip(trail, ends, strict=True) if v is not None and _over(v, low, high)
+    )
+
+
+def _rates(rule: BoundRule, events: list[Event]) -> list[Event]:
+    """Readings as changes per second against the last one judged; those too near are no readings."""
+    out: list[Event] = []
+    anchor: Event | None = None
+    for at, what in events:
+        if what is None or what == "tick":
+            out.append((at, what))
+        elif anchor is None:
+            anchor = (at, what)
+        elif at > anchor[0] and at - anchor[0] >= rule.window_us:
+            out.append((at, abs(what - anchor[1]) * 1_000_000 / (at - anchor[0])))
+            anchor = (at, what)
+    return out
+
+
+def _stale(rule: BoundRule, events: list[Event]) -> list[Told]:  # noqa: C901 -- the same
+    told: list[Told] = []
+    if not events:
+        return told
+    heard = [events[0][0]]  # silence counts from the first event where nothing was heard
+    grace: dict[int, int] = {}
+    said = ""
+    began = silent_to = 0
+    for at, what in events:
+        if what is not None and what != "tick":
+            if said and at - began < rule.after_us:
+                raise AssertionError("told of a silence that was none")
+            if said == "notice":
+                told.append(Told(at, "cancelled", began, (at - began) / 1e6, at - began - rule.after_us))
+                said = ""
+            elif said == "violated":
+                silent_to = silent_to or at
+                after = [t for t in heard if t >= silent_to] + [at]
+                run = next(
+                    t for i, t in enumerate(after) if all(b - a <= rule.after_us for a, b in pairwise(after[i:]))
+                )
+                if at - run >= rule.clear_after_us:
+                    holes = sum(b - a - rule.after_us for a, b in pairwise(after) if b - a > rule.after_us)
+                    told.append(
+                        Told(
+                            at, "recovered", began, (silent_to - began) / 1e6, silent_to - began - rule.after_us + holes
+                        )
+                    )
+                    said = ""
+            heard.append(at)
+        elif what == "tick":
+            last, since = heard[-1], heard[-1] + rule.after_us
+            if said == "" and at >= since + rule.notice_after_us:
+                if at - since - rule.notice_after_us > GRACE_AFTER_US and last not in grace:
+                    grace[last] = at + rule.after_us
+                if grace.get(last, 0) <= at:
+                    began, silent_to = last, 0
+                    said = (
+                        "violated"
+                        if rule.violation_after_us is not None and at >= since + rule.violation_after_us
+                        else "notice"
+                    )
+                    told.append(Told(at, said, began, (at - began) / 1e6, at - since))
+            elif said == "notice" and rule.violation_after_us is not None and at >= since + rule.violation_after_us:
+                said = "violated"
+                told.append(Told(at, said, began, (at - began) / 1e6, at - since))
+    return told

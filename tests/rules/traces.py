@@ -1,0 +1,163 @@
+"""Random courses of readings around limits and delays, fed to the engine as the gateway does; seeded."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge_gateway.rules.base import BoundRule, Step
+from edge_gateway.rules.engine import Engine
+
+from .reference import Event, Told, reference
+
+S = 1_000_000
+GROUPS = (("a", "b"), ("c",))
+NUMBERS = (5.0, 8.9, 9.0, 9.5, 10.0, 10.1, 12.0, 30.0, 0.0, 0.5, -0.1, -4.0)
+
+
+@dataclass
+class Call:
+    """One call of the engine, as the journal would hold it."""
+
+    at: int
+    points: tuple[str, ...] = ()
+    values: list[Any] = field(default_factory=list)
+    quality: list[str] | None = None
+
+    def make(self, engine: Engine) -> list[Step]:
+        if self.points:
+            return engine.judge(self.at, self.at, self.points, self.values, self.quality)
+        return engine.tick(self.at, self.at)
+
+
+def rules(rng: random.Random) -> list[BoundRule]:
+    """One to three rules a point, of every kind, with numbers that meet each other."""
+    made = []
+    for point in ("a", "b", "c"):
+        for name, kind in rng.sample(
+            [("l1", "limit"), ("l2", "limit"), ("r", "rate"), ("s", "stale")], rng.randint(1, 3)
+        ):
+            notice = rng.choice([0, 0, 10, 20])
+            numbers: dict[str, Any] = {
+                "notice_after_us": notice * S,
+                "violation_after_us": rng.choice([None, notice * S, (notice + 20) * S, (notice + 60) * S]),
+                "clear_after_us": rng.choice([0, 0, 15, 30]) * S,
+                "unknown_after_us": rng.choice([0, 0, 20]) * S,
+                "fresh_us": rng.choice([15, 30, 90]) * S,
+            }
+            if kind == "limit":
+                numbers |= rng.choice(
+                    [{"high": "10", "clear_high": "9"}, {"high": "10"}, {"low": "0", "clear_low": "0.5"},
+                     {"low": "0", "high": "10", "clear_low": "0.5", "clear_high": "9"}]
+                )  # fmt: skip
+            elif kind == "rate":
+                numbers |= {"per_s": rng.choice(["0.1", "0.4"]), "window_us": rng.choice([0, 15]) * S}
+            else:
+                numbers |= {"after_us": rng.choice([15, 30]) * S}
+            made.append(
+                BoundRule(id=name, pack="t", pack_version="1.0.0", edition="2026-11", kind=kind, point=point, **numbers)
+            )
+    return made
+
+
+def reading(rng: random.Random, calm: float, bad: float) -> tuple[Any, str]:
+    if rng.random() < bad:
+        return rng.choice(
+            [(None, "bad:no-answer"), (float("nan"), "good"), (7.0, "bad:range"), (7.0, "uncertain:queued")]
+        )
+    return (calm if rng.random() < 0.7 else rng.choice(NUMBERS)), rng.choice(
+        ["good", "good", "good", "uncertain:other"]
+    )
+
+
+def course(rng: random.Random, engine: Engine, length: int = 40) -> tuple[list[Call], list[Step]]:
+    """Readings, passing time, power cuts: the engine is ticked when it asks for it, sometimes late, sometimes never."""
+    calls: list[Call] = []
+    steps: list[Step] = []
+    now = rng.randint(0, 5) * S
+    calm, bad = rng.choice(NUMBERS), rng.choice([0.0, 0.1, 0.5])
+
+    def make(call: Call) -> None:
+        calls.append(call)
+        steps.extend(call.make(engine))
+
+    for _ in range(length):
+        if rng.random() < 0.15:
+            calm = rng.choice(NUMBERS)
+        if rng.random() < 0.1:
+            bad = rng.choice([0.0, 0.1, 0.9])
+        until = now + rng.choice([1, 5, 10, 10, 10, 20, 45, 120]) * S
+        watched = rng.random() < 0.9  # else the power is off until then
+        while watched and (due := engine.due_us()) is not None and max(due, now) < until:
+            now = min(max(due, now) + rng.choice([0, 0, 0, 3, 12]) * S, until)
+            make(Call(now))
+        now = until
+        if rng.random() < 0.1:
+            make(Call(now))
+        if rng.random() < 0.9:
+            points = rng.choice(GROUPS)
+            pairs = [reading(rng, calm, bad) for _ in points]
+            quality = [word for _, word in pairs]
+            plain = all(word == "good" for word in quality) and rng.random() < 0.8
+            make(Call(now, points, [value for value, _ in pairs], None if plain else quality))
+    return calls, steps
+
+
+def events(calls: list[Call], point: str) -> list[Event]:
+    """What one point saw of the calls; a batch of another group is a moment in which nothing was said."""
+    seen: list[Event] = []
+    for call in calls:
+        if not call.points:
+            seen.append((call.at, "tick"))
+        elif point not in call.points:
+            seen.append((call.at, "skip"))
+        else:
+            column = call.points.index(point)
+            value, word = call.values[column], "good" if call.quality is None else call.quality[column]
+            if word in ("uncertain:queued", "uncertain:future"):
+                seen.append((call.at, "skip"))
+            elif value is None or value != value or word.startswith("bad"):
+                seen.append((call.at, None))
+            else:
+                seen.append((call.at, value))
+    return seen
+
+
+def told(steps: list[Step], rule: BoundRule) -> list[Told]:
+    """The engine's steps of one rule, as the reference writes them."""
+    return [
+        Told(s.rule_us, s.step, s.first.rule_us, s.peak, s.beyond_us)
+        for s in steps
+        if (s.rule, s.point) == (rule.id, rule.point)
+    ]
+
+
+def expected(rule: BoundRule, calls: list[Call]) -> list[Told]:
+    """The reference's steps. Silence counts from the first call of all, whatever it was about."""
+    seen = events(calls, rule.point)
+    if rule.kind == "stale" and calls:
+        seen = [(calls[0].at, None), *seen]
+    return reference(rule, seen)
+
+
+def differences(seed: int, build: Callable[[list[BoundRule]], Engine] = Engine) -> list[str]:
+    """What the engine and the reference disagree on, for one seed."""
+    rng = random.Random(seed)
+    made = rules(rng)
+    calls, steps = course(rng, build(made))
+    found = []
+    for rule in made:
+        ours, theirs = told(steps, rule), expected(rule, calls)
+        if ours != theirs:
+            found.append(f"seed {seed}: {rule.kind} {rule.id}/{rule.point}:\n  engine    {ours}\n  reference {theirs}")
+    return found
+
+
+def through_json(engine: Engine, made: list[BoundRule]) -> Engine:
+    """A restart: the state as bytes, and a new engine."""
+    fresh = Engine(made)
+    fresh.restore(json.loads(json.dumps(engine.snapshot())))
+    return fresh
