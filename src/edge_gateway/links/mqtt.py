@@ -30,6 +30,7 @@ What holds:
 from __future__ import annotations
 
 import asyncio
+import itertools
 import struct
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -71,7 +72,10 @@ class WindowFull(GatewayError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One message as it came. ``connection`` says over which connection: packet ids mean nothing beyond it."""
+    """One message as it came. ``connection`` says over which connection: packet ids mean nothing beyond it.
+
+    Connections are numbered over all links of the process.
+    """
 
     topic: str
     payload: bytes
@@ -84,6 +88,8 @@ class Delivery:
 
 class Mqtt:
     """See the module's docstring. One instance is one client id at one broker."""
+
+    _numbers = itertools.count(1)
 
     def __init__(
         self,
@@ -125,7 +131,7 @@ class Mqtt:
 
     @property
     def connection(self) -> int:
-        """The number of the present (or last) connection, counted from 1."""
+        """The number of the present (or last) connection; 0 before the first."""
         return self._connection
 
     @property
@@ -295,7 +301,7 @@ class Mqtt:
         if sock is None:
             raise LinkDown("the socket closed while connecting")
         self._client = client
-        self._connection += 1
+        self._connection = next(self._numbers)
         self._fd = sock.fileno()
         if self._unpaused.is_set():
             asyncio.get_running_loop().add_reader(self._fd, self._wake.set)

@@ -1,0 +1,510 @@
+"""Messages of a broker as batches, acknowledged after their commit; knows no journal and no rule.
+
+One task (``_work``) takes what arrives in order, and hands over batches, gaps and notes; the link only appends to a bounded
+queue. When intake takes no more, reading stops and the broker holds back: nothing is dropped here.
+
+**Queued or live.** A message that waited at the broker while we were away has, without a zoned time of its own, no known time:
+``uncertain:queued``. The broker does not mark such messages, and its SUBACK or PINGRESP overtake them (they wait for its send
+window). So after a reconnect with a session present we publish a marker with a fresh nonce to a topic of our own, at QoS 1: it
+goes through the same session's queue, behind everything that waits there. What arrives before it may have waited; what
+arrives after it did not. A message that comes live before the marker is called queued too: milliseconds, on the safe side. A full
+queue drops the marker, so it is sent again until one arrives. Where the broker's rights forbid the marker, a quiet spell of
+``QUIET_S`` with everything acknowledged ends the doubt: a broker with messages for us and room in its window sends them. A new session
+has no queue: live at once. When we held the broker back for long (journal full), its queue grew meanwhile: the same again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edge_gateway.clock import Clock
+from edge_gateway.errors import ConfigError, GatewayError, LinkDown
+from edge_gateway.links.mqtt import Delivery, Mqtt, MqttSettings, Refused, WindowFull
+from edge_gateway.profiles.model import PayloadProfile
+from edge_gateway.profiles.payload import PayloadReader, Unparsed
+from edge_gateway.profiles.spec import DeviceSpec
+from edge_gateway.reading import (
+    GOOD,
+    UNCERTAIN_FUTURE,
+    UNCERTAIN_QUEUED,
+    Batch,
+    Group,
+    Item,
+    Message,
+    Note,
+)
+from edge_gateway.sources.base import Inbox
+from edge_gateway.sources.mqtt_ledger import SESSION_BEGAN, Ledger, Ticket
+from edge_gateway.sources.mqtt_silence import Silence
+from edge_gateway.sources.mqtt_unparsed import Unreadable
+
+#: A payload larger than this is refused: acknowledged, counted, its beginning kept.
+MAX_PAYLOAD_BYTES = 256 * 1024
+#: A message's own time further ahead of ours than this is doubted (µs).
+FUTURE_US = 60_000_000
+#: Messages, and bytes of them, that may wait here before reading stops; it goes on at a quarter.
+MAX_WAITING = 256
+MAX_WAITING_BYTES = 4 * 1024 * 1024
+#: How often the marker is sent until one arrives (real seconds).
+MARKER_EVERY_S = 2.0
+#: Without a marker: quiet for so long, with nothing unacknowledged, means that nothing waits (real seconds).
+QUIET_S = 30.0
+#: A message unacknowledged for longer than this held the broker back: its queue may have grown (real seconds).
+HELD_BACK_S = 10.0
+#: Reading stopped for longer than this: the same (real seconds).
+PAUSED_S = 1.0
+#: v3.1.1 brokers tell nobody how large their send window is; mosquitto's is 20.
+_KEEP_V3 = 1000
+
+
+@dataclass(slots=True, eq=False)
+class _Device:
+    """A device, its reader, its slots (None without ``expect_every_s``), and what is known of it."""
+
+    spec: DeviceSpec
+    reader: PayloadReader
+    silence: Silence | None
+    availability_topic: str = ""
+    availability: str = ""
+    heard_us: int | None = None
+    messages: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """A message between the link and ``_work``; ``live`` as it was when the message arrived."""
+
+    delivery: Delivery
+    size_bytes: int
+    mono_us: int
+    wall_us: int
+    arrived_s: float
+    live: bool
+    ticket: Ticket[Delivery] | None
+
+
+class MqttSource:
+    """One broker. See the module's docstring."""
+
+    def __init__(
+        self,
+        bus_id: str,
+        settings: MqttSettings,
+        devices: Sequence[DeviceSpec],
+        clock: Clock,
+        *,
+        recovered: Mapping[tuple[str, int], str],
+    ) -> None:
+        self._id = bus_id
+        self._clock = clock
+        self._speed = float(getattr(clock, "speed", 1.0))
+        self._devices = self._planned(devices, {})
+        keep = settings.receive_maximum if settings.protocol == "5" else _KEEP_V3
+        self._ledger: Ledger[Delivery] = Ledger(recovered, keep)
+        self._link = Mqtt(settings, on_message=self._hear, greet=self._greet, on_down=self._down)
+        self._marker_topic = f"edge-gateway/marker/{settings.client_id}"
+        self._unreadable = Unreadable(bus_id)
+        self._waiting: deque[_Waiting] = deque()
+        self._waiting_bytes = 0
+        self._leaving: list[Item] = []
+        self._wake = asyncio.Event()
+        self._inbox: Inbox | None = None
+        self._handing_over = False
+        self._live = False
+        self._greeted = False
+        self._nonce = b""
+        self._marker_due_s = 0.0
+        self._heard_s = 0.0
+        self._paused_s = 0.0
+        self._trouble = ""
+        self._counts = dict.fromkeys(
+            ("journaled", "repeated", "retained", "queued", "unparsed", "oversized", "strays", "markers_refused"), 0
+        )
+
+    # --- what the gateway asks ----------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        """The bus's identifier."""
+        return self._id
+
+    def groups(self) -> Sequence[Group]:
+        """One group a device."""
+        return [device.reader.group for device in self._devices.values()]
+
+    def health(self) -> Mapping[str, Any]:
+        """JSON-able: the link, counters, devices, and the newest messages that could not be read."""
+        now_us = self._clock.mono_us()
+        return {
+            "kind": "mqtt",
+            **self._link.status(),
+            "live": self._live,
+            "trouble": self._trouble,
+            "unacknowledged": len(self._ledger),
+            "waiting": len(self._waiting),
+            **self._counts,
+            "devices": {device.spec.id: _state(device, now_us) for device in self._devices.values()},
+            "unreadable": self._unreadable.kept(),
+        }
+
+    def unaccounted_us(self, mono_us: int) -> int:
+        """How far the most overdue slot stands open; intake's own waiting is not counted as ours."""
+        if self._handing_over:
+            return 0
+        silences = [device.silence for device in self._devices.values() if device.silence is not None]
+        return max((mono_us - silence.due_us for silence in silences), default=0)
+
+    async def update(self, devices: Sequence[DeviceSpec]) -> None:
+        """Take over another list; an unchanged device keeps its slots. Raises ConfigError before anything changed."""
+        before, self._devices = self._devices, self._planned(devices, self._devices)
+        for topic, device in before.items():
+            if device.silence is not None and topic not in self._devices:
+                self._leaving += device.silence.ended(self._clock.mono_us())
+        self._wake.set()
+        if self._greeted:
+            try:
+                await self._link.unsubscribe([topic for topic in before if topic not in self._devices])
+                await self._link.subscribe([topic for topic in self._topics() if topic not in before])
+            except (LinkDown, Refused) as trouble:
+                self._trouble = str(trouble)  # the next greeting subscribes to all
+
+    # --- running ------------------------------------------------------------------------------------------------
+
+    async def run(self, inbox: Inbox) -> None:
+        """Hear and hand over until cancelled."""
+        self._inbox = inbox
+        for device in self._devices.values():
+            device.silence = self._slots(device.reader.group)  # slots count from now, not from when we were built
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._link.run(), name=f"mqtt link {self._id}")
+            tasks.create_task(self._work(inbox), name=f"mqtt work {self._id}")
+
+    async def _work(self, inbox: Inbox) -> None:
+        while True:
+            self._wake.clear()
+            while self._leaving:
+                await self._put(inbox, self._leaving.pop(0))
+            while self._waiting and not inbox.full():
+                waiting = self._waiting.popleft()
+                self._waiting_bytes -= len(waiting.delivery.payload)
+                await self._take(inbox, waiting)
+                self._read_on()
+            if not self._waiting or inbox.full():
+                await self._account(inbox)
+            self._look_for_the_marker()
+            await self._rest(0.1 if self._waiting else 1.0)
+
+    async def _rest(self, most_s: float) -> None:
+        """Until something arrives, a slot is due, or ``most_s`` (real seconds) passed."""
+        due_us = min((d.silence.due_us for d in self._devices.values() if d.silence is not None), default=None)
+        if due_us is not None:
+            most_s = min(most_s, max(0.005, (due_us - self._clock.mono_us()) / 1e6 / self._speed))
+        try:
+            async with asyncio.timeout(most_s):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def _put(self, inbox: Inbox, item: Item) -> None:
+        self._handing_over = True
+        try:
+            await inbox.put(item)
+        finally:
+            self._handing_over = False
+
+    async def _account(self, inbox: Inbox) -> None:
+        """Slots that passed in silence become gaps, with the reason of this moment."""
+        now_us = self._clock.mono_us()
+        for device in list(self._devices.values()):
+            if device.silence is not None:
+                for item in device.silence.passed(now_us, self._reason(inbox), self._detail(device)):
+                    await self._put(inbox, item)
+
+    def _reason(self, inbox: Inbox) -> str:
+        if inbox.full():
+            return "journal-full"
+        return "silent" if self._link.connected else "unreachable"
+
+    def _detail(self, device: _Device) -> str:
+        if not self._link.connected:
+            return str(self._link.status()["last_error"])[:200]
+        return f"availability: {device.availability}" if device.availability else ""
+
+    # --- one message --------------------------------------------------------------------------------------------
+
+    def _hear(self, delivery: Delivery) -> None:
+        """On the loop, from the link: note the time, keep the order, hold the broker back when it is too much."""
+        size = len(delivery.payload)
+        mono_us = self._clock.mono_us()
+        now_s = asyncio.get_running_loop().time()
+        if delivery.topic == self._marker_topic and delivery.payload == self._nonce:
+            self._live = True
+        elif self._live and self._held_back(mono_us):
+            self._doubt()
+        if size > MAX_PAYLOAD_BYTES:  # memory: only its beginning is kept
+            delivery = _shortened(delivery)
+        ticket = self._ledger.arrived(delivery, mono_us) if delivery.qos else None
+        self._heard_s = now_s
+        self._waiting.append(_Waiting(delivery, size, mono_us, self._clock.wall_us(), now_s, self._live, ticket))
+        self._waiting_bytes += len(delivery.payload)
+        if len(self._waiting) >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES:
+            self._link.pause()
+            self._paused_s = self._paused_s or now_s
+        self._wake.set()
+
+    def _read_on(self) -> None:
+        if not self._paused_s or len(self._waiting) > MAX_WAITING // 4 or self._waiting_bytes > MAX_WAITING_BYTES // 4:
+            return
+        if asyncio.get_running_loop().time() - self._paused_s > PAUSED_S and self._live:
+            self._doubt()  # what was published meanwhile waited in the broker or on the way
+        self._paused_s = 0.0
+        self._link.resume()
+
+    async def _take(self, inbox: Inbox, waiting: _Waiting) -> None:
+        delivery, ticket = waiting.delivery, waiting.ticket
+        digest = hashlib.sha256(delivery.payload).hexdigest()
+        device = self._devices.get(delivery.topic)
+        if (
+            delivery.duplicate
+            and ticket is not None
+            and self._ledger.repeats(ticket, delivery.topic, delivery.packet_id, digest)
+        ):
+            self._counts["repeated"] += 1
+        elif device is None:
+            self._not_a_device(delivery)
+            self._settle(waiting)
+        elif delivery.retain:
+            self._counts["retained"] += 1
+            self._settle(waiting)
+        else:
+            await self._read(inbox, waiting, device, digest)
+        self._acknowledge()
+
+    async def _read(self, inbox: Inbox, waiting: _Waiting, device: _Device, digest: str) -> None:
+        delivery = waiting.delivery
+        if waiting.size_bytes > MAX_PAYLOAD_BYTES:
+            self._counts["oversized"] += 1
+            await self._unparsed(inbox, waiting, f"{waiting.size_bytes} bytes, more than {MAX_PAYLOAD_BYTES}")
+            return
+        try:
+            columns = device.reader.read(delivery.payload)
+        except Unparsed as unparsed:
+            self._counts["unparsed"] += 1
+            await self._unparsed(inbox, waiting, str(unparsed))
+            return
+        quality = self._doubted(columns.quality, columns.time_us, waiting, len(columns.values))
+        group = device.reader.group
+        if device.silence is not None:
+            for item in device.silence.heard(waiting.mono_us, self._reason(inbox)):
+                await self._put(inbox, item)
+        device.heard_us = waiting.mono_us
+        device.messages += 1
+        message = Message(
+            topic=delivery.topic,
+            payload=delivery.payload,
+            packet_id=delivery.packet_id,
+            duplicate=delivery.duplicate,
+            time_us=columns.time_us,
+        )
+        batch = Batch(
+            group=group,
+            mono_us=waiting.mono_us,
+            wall_us=waiting.wall_us,
+            values=columns.values,
+            quality=quality,
+            slot_us=waiting.mono_us if group.interval_us else None,
+            message=message,
+            committed=self._on_commit(waiting, digest),
+        )
+        self._counts["journaled"] += 1
+        await self._put(inbox, batch)
+
+    def _doubted(
+        self, quality: list[str] | None, time_us: int | None, waiting: _Waiting, width: int
+    ) -> list[str] | None:
+        """Good readings become uncertain where their time is in doubt; what is bad stays bad."""
+        if time_us is None:
+            doubt = "" if waiting.live and not waiting.delivery.duplicate else UNCERTAIN_QUEUED
+            self._counts["queued"] += bool(doubt)
+        else:
+            # With a clock that nobody vouches for (1970 after a cold start) every message would come from the future.
+            ahead = time_us - waiting.wall_us > FUTURE_US and self._clock.trusted()
+            doubt = UNCERTAIN_FUTURE if ahead else ""
+        if not doubt:
+            return quality
+        return [doubt if mark == GOOD else mark for mark in quality or [GOOD] * width]
+
+    def _on_commit(self, waiting: _Waiting, digest: str) -> Callable[[], None] | None:
+        if waiting.ticket is None:
+            return None
+        delivery = waiting.delivery
+        record = self._ledger.hand_over(waiting.ticket, delivery.topic, delivery.packet_id, digest)
+
+        def committed() -> None:
+            self._ledger.committed(record)
+            self._acknowledge()
+
+        return committed
+
+    async def _unparsed(self, inbox: Inbox, waiting: _Waiting, why: str) -> None:
+        """Keep it, tell it at a bounded rate; with an entry about it the acknowledgement waits for that one's commit."""
+        delivery = waiting.delivery
+        item = self._unreadable.add(
+            delivery.topic, delivery.payload, why, wall_us=waiting.wall_us, size_bytes=waiting.size_bytes
+        )
+        note = self._unreadable.note(item, waiting.arrived_s)
+        if note is None:
+            self._settle(waiting)
+            return
+
+        def committed() -> None:
+            self._settle(waiting)
+            self._acknowledge()
+
+        note.committed = committed
+        await self._put(inbox, note)
+
+    def _not_a_device(self, delivery: Delivery) -> None:
+        if delivery.topic == self._marker_topic:
+            return
+        for device in self._devices.values():
+            if delivery.topic == device.availability_topic:
+                device.availability = _availability(delivery.payload)
+                return
+        self._counts["strays"] += 1
+
+    def _settle(self, waiting: _Waiting) -> None:
+        if waiting.ticket is not None:
+            self._ledger.not_journaled(waiting.ticket, waiting.delivery.packet_id)
+
+    def _acknowledge(self) -> None:
+        for delivery in self._ledger.due():
+            self._link.ack(delivery)
+
+    # --- the session --------------------------------------------------------------------------------------------
+
+    async def _greet(self, session_present: bool) -> None:
+        """After CONNACK. A new session is journaled before its first subscription: see the ledger."""
+        topics = self._topics()
+        if session_present:
+            self._doubt()
+        else:
+            self._ledger.forget()
+            await self._tell_new_session(topics)
+            self._live = True  # nothing comes before we subscribe, and what comes after it was not queued
+        await self._link.subscribe([self._marker_topic, *topics])
+        self._trouble = ""
+        self._greeted = True
+        self._heard_s = asyncio.get_running_loop().time()
+        self._wake.set()
+
+    async def _tell_new_session(self, topics: Sequence[str]) -> None:
+        if self._inbox is None:
+            raise GatewayError("the link runs without its source")
+        durable = asyncio.Event()
+        detail: dict[str, object] = {"bus": self._id, "topics": list(topics)}
+        await self._inbox.put(Note(event=SESSION_BEGAN, detail=detail, committed=durable.set))
+        await durable.wait()
+
+    def _down(self, _why: str) -> None:
+        self._live = self._greeted = False
+        self._nonce = b""
+        self._ledger.disconnected()
+        self._wake.set()
+
+    def _doubt(self) -> None:
+        """What comes from here on may have waited, until a new marker has come through."""
+        self._live = False
+        self._nonce = secrets.token_hex(8).encode()
+        self._marker_due_s = 0.0
+        self._wake.set()
+
+    def _held_back(self, mono_us: int) -> bool:
+        oldest_us = self._ledger.oldest_us()
+        return oldest_us is not None and (mono_us - oldest_us) / 1e6 / self._speed > HELD_BACK_S
+
+    def _look_for_the_marker(self) -> None:
+        now_s = asyncio.get_running_loop().time()
+        if self._live or not self._greeted or not self._nonce:
+            return
+        if not len(self._ledger) and not self._waiting and now_s - self._heard_s > QUIET_S:
+            self._live = True
+            return
+        if now_s >= self._marker_due_s:
+            self._marker_due_s = now_s + MARKER_EVERY_S
+            try:
+                self._link.publish(self._marker_topic, self._nonce).add_done_callback(self._marker_answered)
+            except (LinkDown, WindowFull) as trouble:
+                self._trouble = str(trouble)
+
+    def _marker_answered(self, answer: asyncio.Future[int]) -> None:
+        if not answer.cancelled() and isinstance(answer.exception(), Refused):
+            self._counts["markers_refused"] += 1
+            self._trouble = (
+                f"the broker lets us not write '{self._marker_topic}': after each reconnect readings stay "
+                f"uncertain:queued until it was quiet for {QUIET_S:.0f} s"
+            )
+
+    # --- devices ------------------------------------------------------------------------------------------------
+
+    def _topics(self) -> list[str]:
+        topics = list(self._devices)
+        return topics + [d.availability_topic for d in self._devices.values() if d.availability_topic]
+
+    def _planned(self, devices: Sequence[DeviceSpec], before: Mapping[str, _Device]) -> dict[str, _Device]:
+        planned: dict[str, _Device] = {}
+        for spec in devices:
+            key = f"devices.{spec.id}.topic"
+            if not spec.topic or any(character in spec.topic for character in "+#\0"):
+                raise ConfigError(f"'{spec.topic}' names no single topic", key=key, hint="a topic without + and #")
+            if (other := planned.get(spec.topic)) is not None:
+                hint = f"make them points of one device, as channels of '{other.spec.id}'"
+                raise ConfigError(f"'{spec.topic}' is the topic of '{other.spec.id}' already", key=key, hint=hint)
+            known = before.get(spec.topic)
+            if known is not None and known.spec == spec:
+                planned[spec.topic] = known
+                continue
+            reader = PayloadReader(spec)
+            suffix = spec.profile.payload.availability if isinstance(spec.profile, PayloadProfile) else ""
+            silence = self._slots(reader.group)
+            if silence is not None and known is not None and known.silence is not None:
+                silence.follow(known.silence)
+            planned[spec.topic] = _Device(spec, reader, silence, f"{spec.topic}{suffix}" if suffix else "")
+        return planned
+
+    def _slots(self, group: Group) -> Silence | None:
+        return Silence(group, self._clock.mono_us(), self._clock.boot) if group.interval_us else None
+
+
+def _shortened(delivery: Delivery) -> Delivery:
+    return Delivery(
+        topic=delivery.topic,
+        payload=delivery.payload[:4096],
+        qos=delivery.qos,
+        retain=delivery.retain,
+        duplicate=delivery.duplicate,
+        packet_id=delivery.packet_id,
+        connection=delivery.connection,
+    )
+
+
+def _availability(payload: bytes) -> str:
+    """Zigbee2MQTT says ``{"state":"online"}``, older ones ``online``."""
+    return next((word for word in ("offline", "online") if word.encode() in payload[:200]), "")
+
+
+def _state(device: _Device, now_us: int) -> dict[str, Any]:
+    silence = device.silence
+    return {
+        "topic": device.spec.topic,
+        "messages": device.messages,
+        "age_us": None if device.heard_us is None else now_us - device.heard_us,
+        "gap": silence.gap.reason if silence is not None and silence.gap is not None else "",
+        "availability": device.availability,
+    }
