@@ -57,7 +57,6 @@ class Telemetry:
         self._rejected = Counter("edge_gateway_sink_rejected", "Items a sink refused", ["sink"], registry=to)
         self._sink_up = Gauge("edge_gateway_sink_up", "1 while a sink takes entries", ["sink"], registry=to)
         self._steps = Counter("edge_gateway_violation_steps", "Steps of violations", ["step"], registry=to)
-        self._trusted = Gauge("edge_gateway_clock_trusted", "1 while wall time is vouched for", registry=to)
         self._full = Gauge("edge_gateway_journal_full", "1 while ordinary batches are held back", registry=to)
         self._reload = Gauge("edge_gateway_config_reload_success", "0 after a refused configuration", registry=to)
         self._alarms = Counter("edge_gateway_alarms", "Alarms that are no violation of a limit", ["code"], registry=to)
@@ -112,7 +111,6 @@ class Telemetry:
             case events.GapChanged():
                 log.info("gap %s %s %s", event.gap, "opened" if event.opened else "closed", event.reason)
             case events.ClockTrustChanged():
-                self._trusted.set(event.trusted)
                 log.warning("clock is %s", "trusted" if event.trusted else "no longer trusted")
             case events.ClockStepped():
                 log.warning("wall clock stepped by %.3f s", event.step_us / 1e6)

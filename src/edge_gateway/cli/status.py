@@ -99,7 +99,7 @@ def _talk(ctx: Context, status: dict[str, Any], rows: list[dict[str, Any]], ever
     hours = journal.get("autonomy_hours")
     click.echo(
         f"{ctx.say('journal', '日志')}  {ctx.say('epoch', '纪元')} {journal['epoch']}  {ctx.say('entries', '条目')} {journal['committed_seq']}  "
-        f"{journal['bytes_per_day'] / 1e6:.1f} MB/{ctx.say('day', '天')}"
+        f"{(journal.get('bytes_per_day') or 0) / 1e6:.1f} MB/{ctx.say('day', '天')}"
         + (f"  {ctx.say('room for', '可存')} {span(hours * 3600)}" if hours else "")
     )
     config = status["config"]

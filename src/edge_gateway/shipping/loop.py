@@ -28,6 +28,7 @@ class Shipping:
     ) -> None:
         self._journal = journal
         self._hubs = list(hubs)
+        self._stopping = asyncio.Event()
         self.deliveries: list[Delivery] = [
             Delivery(sink=sink, journal=journal, tell=tell, wall_us=wall_us) for sink in sinks
         ]
@@ -42,6 +43,7 @@ class Shipping:
             async with asyncio.TaskGroup() as lanes:
                 live = [lanes.create_task(hub.run_live(self._journal), name=f"live:{hub.name}") for hub in self._hubs]
                 async with asyncio.TaskGroup() as group:
+                    group.create_task(self._stopping.wait(), name="ship")  # also without any sink
                     for delivery in self.deliveries:
                         group.create_task(delivery.run(), name=f"ship:{delivery.sink.name}")
                 for task in live:
@@ -53,6 +55,7 @@ class Shipping:
 
     def stop(self) -> None:
         """No more will be committed: deliver the rest."""
+        self._stopping.set()
         for delivery in self.deliveries:
             delivery.stop()
 
