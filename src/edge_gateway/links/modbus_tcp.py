@@ -6,6 +6,7 @@ Source: "MODBUS Messaging on TCP/IP Implementation Guide" V1.0b, 3.1.3.
 from __future__ import annotations
 
 import asyncio
+import os
 import struct
 
 from edge_gateway.errors import BadFrame, LinkDown
@@ -44,8 +45,7 @@ class TcpLine:
                 )
         except (OSError, TimeoutError) as error:
             self.counters.open_failures += 1
-            why = "no answer to connecting" if isinstance(error, TimeoutError) else error.strerror or str(error)
-            raise LinkDown(f"{self._host}:{self._port}: {why}", hint="check address, cable and power") from error
+            raise LinkDown(f"{self._host}:{self._port}: {_why(error)}", hint="check address, cable and power") from error
         self.counters.opened += 1
 
     async def exchange(self, unit: int, pdu: bytes, timeout_s: float = 0.0) -> bytes:
@@ -67,6 +67,14 @@ class TcpLine:
         if self._connection is not None:
             self._connection.drop()
             self._connection = None
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer to connecting"
+    if error.errno is not None and error.errno > 0:  # name resolution has numbers of its own, below 0
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
 
 
 class _Connection(asyncio.Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import errno
 import fcntl
 import os
 import struct
@@ -36,22 +37,26 @@ def open_port(port: str, *, baud: int, parity: str, stopbits: int) -> serial.Ser
     return opened
 
 
+#: How the kernel and flock say that somebody else has the port.
+_HELD = frozenset({errno.EAGAIN, errno.EBUSY})
+
+
 def _why(error: Exception) -> str:
     number = getattr(error, "errno", None)
-    if number is None and "lock" in str(error):
+    if number in _HELD:
         return "held by another program"
     return os.strerror(number) if isinstance(number, int) else str(error)
 
 
 def _hint(error: Exception) -> str:
-    match getattr(error, "errno", None):
-        case 2:
-            return "is the adaptor plugged in? Use a stable name such as /dev/serial/by-id/…"
-        case 13:
-            return "the user must belong to the group dialout"
-        case 16:
-            return "stop the other program, or ask the running gateway: `edge-gateway read`"
-    return "stop the other program, or ask the running gateway: `edge-gateway read`" if "lock" in str(error) else ""
+    number = getattr(error, "errno", None)
+    if number == errno.ENOENT:
+        return "is the adaptor plugged in? Use a stable name such as /dev/serial/by-id/…"
+    if number == errno.EACCES:
+        return "the user must belong to the group dialout"
+    if number in _HELD:
+        return "stop the other program, or ask the running gateway: `edge-gateway read`"
+    return ""
 
 
 _libc = ctypes.CDLL(None, use_errno=True)
