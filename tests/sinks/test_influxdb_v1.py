@@ -22,7 +22,7 @@ from tests.servers.victoriametrics import VictoriaMetrics
 from tests.sinks.influx_record import EPOCH, SITE, START_US, Record, StillClock
 from tests.sinks.raw_http import RawHttp, Request, answer
 
-RULE = {"id": "frozen", "kind": "limit", "point": "p0", "high": -18.0, "pack": "cold-chain"}
+RULE = {"id": "frozen", "kind": "limit", "point": "p0", "high": "-18", "pack": "cold-chain", "pack_version": "1.0.0"}
 
 
 def sink(
@@ -96,7 +96,7 @@ async def test_everything_is_read_back_as_it_was_also_after_redelivery(influxd: 
     assert stored(influxd, database) == sorted(truth)
     assert {row["epoch"] for row in influxd.points(database, "reading")} == {EPOCH}
     (limit,) = influxd.points(database, "limit")
-    assert (limit["high"], limit["pack"], limit["in_force"]) == (-18.0, "cold-chain", True)
+    assert (limit["high"], limit["pack"], limit["in_force"]) == (-18.0, "cold-chain 1.0.0", True)
     assert it.status()["rejected_lines"] == 0
     assert influxd.query("SHOW FIELD KEYS FROM reading", database)["series"][0]["values"] == [
         ["epoch", "string"], ["quality", "string"], ["seq", "integer"], ["value", "float"],

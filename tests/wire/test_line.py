@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from line_protocol_parser import parse_line
 
+from edge_gateway.rules.base import BoundRule
 from edge_gateway.wire import line
 from tests.sinks.influx_record import EPOCH, resolved
 
@@ -83,22 +84,23 @@ def test_what_is_no_configuration_is_an_error(broken: dict[str, Any]) -> None:
 
 
 def test_limits_golden_and_the_ended_ones() -> None:
-    frozen = {
-        "id": "frozen",
-        "kind": "limit",
-        "point": "a",
-        "pack": "cold-chain",
-        "high": -18,
-        "verified": "no",
-        "on": True,
-    }
-    stale = {"id": "silent", "kind": "stale", "point": "a"}
-    now, before = table("a", rules=[frozen, stale]), table("a", rules=[frozen | {"id": "old"}])
-    named = "limit,point=a,rule=frozen,site=tlf-007"
+    frozen = BoundRule(
+        id="frozen", pack="cold-chain", pack_version="1.0.0", edition="", kind="limit", point="a", unit="Cel", high="-18",
+        clear_high="-18.5", violation_after_us=1_800_000_000, limit="≤ -18 Cel", severity="major", standard="GB X",
+        basis_edition="2024", clause="6.3",
+    ).as_config()  # fmt: skip
+    now, before = table("a", rules=[frozen]), table("a", rules=[frozen | {"id": "old"}, {"id": "bare", "point": "a"}])
     assert line.limits(now, before, EPOCH, 7, TIME_US) == [
-        f'{named} high=-18.0,kind="limit",pack="cold-chain",verified="no",in_force=true,epoch="{EPOCH}",seq=7i {TIME_US}',
+        (
+            "limit,point=a,rule=frozen,site=tlf-007 high=-18.0,clear_high=-18.5,after_s=0.0,notice_after_s=0.0,violation_after_s=1800.0,"
+            'clear_after_s=0.0,pack="cold-chain 1.0.0",kind="limit",unit="Cel",limit="≤ -18 Cel",severity="major",'
+            f'basis="GB X (2024), clause 6.3",verified="no",in_force=true,epoch="{EPOCH}",seq=7i {TIME_US}'
+        ),
         f'limit,point=a,rule=old,site=tlf-007 in_force=false,epoch="{EPOCH}",seq=7i {TIME_US}',
+        f'limit,point=a,rule=bare,site=tlf-007 in_force=false,epoch="{EPOCH}",seq=7i {TIME_US}',
     ]
+    for text in line.limits(before, None, EPOCH, 7, TIME_US):
+        assert parse_line(text)["fields"]["in_force"] is True
 
 
 def entry(kind: str, **body: Any) -> dict[str, Any]:

@@ -4,7 +4,8 @@ Measurements, all times in microseconds:
 
 - ``reading,point,quantity,site,zone value=<float>,quality="…",epoch="…",seq=…i`` (no ``value`` when bad; ``exact="…"``
   beside it for an integer that a double cannot hold)
-- ``limit,point,rule,site``: the numbers of a rule bound to a point as floats, with ``pack`` and ``in_force``
+- ``limit,point,rule,site``: a rule bound to a point: ``low`` and ``high`` as floats, ``pack``, ``in_force`` …, at each start and
+  change
 - ``event,kind,site,…``: steps of violations, gaps, corrections and whatever else happened
 - ``gateway,site``: what the record says of the gateway itself: clock trust, boot, open gaps and violations
 
@@ -80,7 +81,7 @@ class Table:
                 for group, body in resolved["groups"].items()
             }
             self.limits = _limits(self._site, resolved.get("rules") or ())
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(f"not a resolved configuration: {error!r}") from error
         self._prefixes: dict[tuple[str, bool, int], list[str]] = {}
 
@@ -135,27 +136,34 @@ def _value(value: Any) -> str:
     return f"value={float_field(value)},"
 
 
+#: Of a rule's numbers (decimal text), what a chart draws; and its times, given in seconds.
+_LIMIT_NUMBERS = ("low", "high", "clear_low", "clear_high", "per_s")
+_LIMIT_TIMES = ("after", "notice_after", "violation_after", "clear_after")
+_LIMIT_TEXTS = ("kind", "unit", "limit", "severity", "basis", "verified", "outlet")
+
+
 def _limits(site: str, rules: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Series → fields of each (rule, point) with a number in it: every number as a float, the rest as text."""
+    """Series → fields of each rule at its point."""
     found = {}
     for rule in rules:
-        numbers = {
-            name: float_field(value)
-            for name, value in sorted(rule.items())
-            if isinstance(value, int | float) and not isinstance(value, bool)
-        }
-        if not numbers:
-            continue
-        texts = {name: text_field(str(rule[name])) for name in ("kind", "pack", "verified") if rule.get(name)}
+        fields = [f"{name}={float_field(float(rule[name]))}" for name in _LIMIT_NUMBERS if rule.get(name) is not None]
+        fields += [
+            f"{name}_s={float_field(rule[f'{name}_us'] / 1e6)}"
+            for name in _LIMIT_TIMES
+            if rule.get(f"{name}_us") is not None
+        ]
+        pack = " ".join(str(rule[name]) for name in ("pack", "pack_version") if rule.get(name))
+        texts = {"pack": pack, **{name: str(rule.get(name) or "") for name in _LIMIT_TEXTS}}
+        fields += [f"{name}={text_field(text)}" for name, text in texts.items() if text]
         tags = {"site": site, "rule": str(rule["id"]), "point": str(rule.get("point") or "")}
-        found[key("limit", tags)] = ",".join(f"{name}={value}" for name, value in (numbers | texts).items())
+        found[key("limit", tags)] = ",".join(fields)
     return found
 
 
 def limits(now: Table, before: Table | None, epoch: str, seq: int, time_us: int) -> list[str]:
     """The limits in force from a ``config`` entry on, and those of ``before`` that ended with it."""
     tail = f'epoch="{epoch}",seq={seq}i {time_us}'
-    lines = [f"{name} {fields},in_force=true,{tail}" for name, fields in now.limits.items()]
+    lines = [f"{name} {fields + ',' if fields else ''}in_force=true,{tail}" for name, fields in now.limits.items()]
     ended = [name for name in (before.limits if before else ()) if name not in now.limits]
     return lines + [f"{name} in_force=false,{tail}" for name in ended]
 
