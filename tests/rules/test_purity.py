@@ -39,28 +39,25 @@ def violations(source: str) -> list[str]:
         for note in notes:
             if note is not None:
                 annotations |= set(ast.walk(note))
-    found = []
-    for node in ast.walk(tree):
-        if node in annotations:
-            continue
-        if isinstance(node, ast.BinOp | ast.AugAssign) and not isinstance(node.op, OPERATORS):
-            found.append(f"line {node.lineno}: {type(node.op).__name__}")
-        elif isinstance(node, ast.UnaryOp) and not isinstance(node.op, UNARY):
-            found.append(f"line {node.lineno}: {type(node.op).__name__}")
-        elif isinstance(node, ast.Name) and node.id in FORBIDDEN:
-            found.append(f"line {node.lineno}: {node.id}")
-        elif (
-            isinstance(node, ast.Attribute)
-            and isinstance(node.value, ast.Name)
-            and node.value.id == "math"
-            and node.attr != "fsum"
-        ):
-            found.append(f"line {node.lineno}: math.{node.attr}")
-        elif isinstance(node, ast.ImportFrom) and node.module == "math" and [a.name for a in node.names] != ["fsum"]:
-            found.append(f"line {node.lineno}: from math")
-        elif isinstance(node, ast.Import) and any(a.name in FORBIDDEN for a in node.names):
-            found.append(f"line {node.lineno}: import")
-    return found
+    nodes = (node for node in ast.walk(tree) if node not in annotations)
+    return [f"line {getattr(node, 'lineno', 0)}: {fault}" for node in nodes if (fault := _fault(node))]
+
+
+def _fault(node: ast.AST) -> str:
+    match node:
+        case ast.BinOp(op=op) | ast.AugAssign(op=op) if not isinstance(op, OPERATORS):
+            return type(op).__name__
+        case ast.UnaryOp(op=op) if not isinstance(op, UNARY):
+            return type(op).__name__
+        case ast.Name(id=name) if name in FORBIDDEN:
+            return name
+        case ast.Attribute(value=ast.Name(id="math"), attr=name) if name != "fsum":
+            return f"math.{name}"
+        case ast.ImportFrom(module="math", names=names) if [alias.name for alias in names] != ["fsum"]:
+            return "from math"
+        case ast.Import(names=names) if any(alias.name in FORBIDDEN for alias in names):
+            return "import"
+    return ""
 
 
 @pytest.mark.parametrize("name", DECIDING)
