@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from edge_gateway.sources.modbus_unit import Poll, Unit
-
-if TYPE_CHECKING:
-    from edge_gateway.sources.modbus_source import ModbusSource
+from edge_gateway.sources.modbus_turn import Turns
+from edge_gateway.sources.modbus_unit import Bus, Poll, Unit
 
 
-def report(source: ModbusSource, mono_us: int) -> dict[str, Any]:
+def report(bus: Bus, turns: Turns, mono_us: int) -> dict[str, Any]:
     """``state``: ``up``, ``down`` (with ``said``) or ``idle`` (not opened yet); a device is ``answers``, ``silent`` or ``unknown``."""
-    turns = source.turns
     state = "up" if turns.line.is_open else "down" if turns.said else "idle"
     return {
-        "kind": source.kind,
+        "kind": bus.kind,
         "state": state,
         "said": turns.said,
         "counters": turns.line.counters.as_dict(),
-        "gaps": sum(poll.slots.gap is not None for poll in source.polls),
-        "devices": {device.id: _device(source, device.id, device.unit, mono_us) for device in source.devices},
+        "gaps": sum(poll.slots.gap is not None for poll in bus.polls),
+        "devices": {device.id: _device(bus, device.id, device.unit, mono_us) for device in bus.devices},
     }
 
 
-def _device(source: ModbusSource, device: str, address: int, mono_us: int) -> dict[str, Any]:
-    unit = source.units[address]
-    polls = [poll for poll in source.polls if poll.planned.group.device == device]
+def _device(bus: Bus, device: str, address: int, mono_us: int) -> dict[str, Any]:
+    unit = bus.units[address]
+    polls = [poll for poll in bus.polls if poll.planned.group.device == device]
     return {
         "unit": address,
         "state": _state(unit),

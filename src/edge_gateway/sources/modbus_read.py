@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edge_gateway.backoff import Backoff
 from edge_gateway.errors import GatewayError
@@ -14,20 +14,17 @@ from edge_gateway.profiles.plan import PlannedBlock, plan
 from edge_gateway.profiles.spec import DeviceSpec, PointSpec
 from edge_gateway.reading import GOOD
 from edge_gateway.sources.modbus_turn import Turns
-from edge_gateway.sources.modbus_unit import Unit
-
-if TYPE_CHECKING:
-    from edge_gateway.sources.modbus_source import ModbusSource
+from edge_gateway.sources.modbus_unit import Bus, Unit
 
 
-async def read(source: ModbusSource, turns: Turns, wanted: Mapping[str, Any]) -> dict[str, Any]:
+async def read(bus: Bus, turns: Turns, wanted: Mapping[str, Any]) -> dict[str, Any]:
     """``{"point": id}`` or ``{"unit", "function", "register", "count"}``, optionally with ``timeout_s``.
 
     Raises GatewayError: what was asked for makes no sense; SourceError: no (good) answer. The line's rest after
     failures is not waited for: a person asks now.
     """
     if point := wanted.get("point"):
-        return await _point(source, turns, str(point))
+        return await _point(bus, turns, str(point))
     try:
         address, function = int(wanted["unit"]), int(wanted["function"])
         start, count = int(wanted["register"]), int(wanted.get("count", 1))
@@ -39,7 +36,7 @@ async def read(source: ModbusSource, turns: Turns, wanted: Mapping[str, Any]) ->
             f"cannot be read: {error}", hint="give unit, function (1-4), register (from 0) and count"
         ) from error
     timeout_us = int(float(wanted.get("timeout_s", 0)) * 1e6)
-    unit = source.units.get(address) or Unit(address, Backoff())
+    unit = bus.units.get(address) or Unit(address, Backoff())
     answer, took_ms = await _ask(turns, unit, address, pdu, timeout_us)
     data = answer[2:]
     shown = {"unit": address, "function": function, "register": start, "count": count, "data": data.hex()}
@@ -50,14 +47,14 @@ async def read(source: ModbusSource, turns: Turns, wanted: Mapping[str, Any]) ->
     return shown | {"round_trip_ms": took_ms, "counters": turns.line.counters.as_dict()}
 
 
-async def _point(source: ModbusSource, turns: Turns, point: str) -> dict[str, Any]:
-    device, spec = _find(source, point)
+async def _point(bus: Bus, turns: Turns, point: str) -> dict[str, Any]:
+    device, spec = _find(bus, point)
     alone = DeviceSpec(
         id=device.id, profile=device.profile, points=(spec,), interval_us=device.interval_us or 1, unit=device.unit
     )
     (planned,) = plan(alone)
     block: PlannedBlock = planned.blocks[0]
-    unit = source.units[device.unit]
+    unit = bus.units[device.unit]
     pdu = request(block.function, block.start, block.count)
     answer, took_ms = await _ask(turns, unit, device.unit, pdu, planned.timeout_us, planned.rest_us)
     values, quality = decoder(block)(answer[2:])
@@ -81,12 +78,12 @@ async def _point(source: ModbusSource, turns: Turns, point: str) -> dict[str, An
     }
 
 
-def _find(source: ModbusSource, point: str) -> tuple[DeviceSpec, PointSpec]:
-    for device in source.devices:
+def _find(bus: Bus, point: str) -> tuple[DeviceSpec, PointSpec]:
+    for device in bus.devices:
         for spec in device.points:
             if spec.id == point:
                 return device, spec
-    raise GatewayError(f"no point '{point}' on bus '{source.id}'")
+    raise GatewayError(f"no point '{point}' on bus '{bus.id}'")
 
 
 async def _ask(

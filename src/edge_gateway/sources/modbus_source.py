@@ -16,7 +16,7 @@ from edge_gateway.sources import modbus_health, modbus_read
 from edge_gateway.sources.base import Inbox
 from edge_gateway.sources.modbus_slots import Slots
 from edge_gateway.sources.modbus_turn import Turn, Turns
-from edge_gateway.sources.modbus_unit import Poll, Unit
+from edge_gateway.sources.modbus_unit import Bus, Poll, Unit
 
 #: The longest sleep (real seconds): another list of devices is noticed after it.
 MOST_SLEEP_S = 1.0
@@ -35,43 +35,39 @@ class ModbusSource:
         backoff_s: tuple[float, float] = (1.0, 60.0),
         kind: str = "tcp",
     ) -> None:
-        self.kind = kind
-        self.devices: tuple[DeviceSpec, ...] = tuple(devices)
-        self.units: dict[int, Unit] = {}
-        self.polls: list[Poll] = []
+        self.bus = Bus(bus_id, kind, tuple(devices))
         self.turns = Turns(line, clock, Backoff(*backoff_s))
-        self._id = bus_id
         self._clock = clock
         self._backoff_s = backoff_s
         self._outbox: list[Item] = []
         self._running: Poll | None = None
         self._lock = asyncio.Lock()
         self._sleep_us = int(MOST_SLEEP_S * 1e6 * getattr(clock, "speed", 1.0))
-        for device in self.devices:
-            self.polls += self._polls_of(device, clock.mono_us())
+        for device in self.bus.devices:
+            self.bus.polls += self._polls_of(device, clock.mono_us())
 
     @property
     def id(self) -> str:
         """The bus' identifier."""
-        return self._id
+        return self.bus.id
 
     def groups(self) -> Sequence[Group]:
         """The poll groups as planned."""
-        return [poll.planned.group for poll in self.polls]
+        return [poll.planned.group for poll in self.bus.polls]
 
     def health(self) -> Mapping[str, Any]:
         """See ``modbus_health.report``."""
-        return modbus_health.report(self, self._clock.mono_us())
+        return modbus_health.report(self.bus, self.turns, self._clock.mono_us())
 
     def unaccounted_us(self, mono_us: int) -> int:
         """See ``sources.base.Source.unaccounted_us``."""
-        overdue = (mono_us - poll.slots.due_us - poll.planned.interval_us for poll in self.polls)
+        overdue = (mono_us - poll.slots.due_us - poll.planned.interval_us for poll in self.bus.polls)
         return max(overdue, default=0)
 
     async def read_now(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
         """Ask for a point, or for raw registers, between two turns. See ``modbus_read.read``."""
         async with self._lock:
-            return await modbus_read.read(self, self.turns, wanted)
+            return await modbus_read.read(self.bus, self.turns, wanted)
 
     def close(self) -> None:
         """Give the line back; ``run`` does so itself."""
@@ -80,10 +76,10 @@ class ModbusSource:
     # --- devices -------------------------------------------------------------------------------------------------
 
     def _polls_of(self, device: DeviceSpec, after_us: int) -> list[Poll]:
-        unit = self.units.get(device.unit)
+        unit = self.bus.units.get(device.unit)
         if unit is None:
-            unit = self.units[device.unit] = Unit(device.unit, Backoff(*self._backoff_s))
-        return [self._poll(planned, unit, after_us) for planned in plan(device, distinct=self.kind == "rtu")]
+            unit = self.bus.units[device.unit] = Unit(device.unit, Backoff(*self._backoff_s))
+        return [self._poll(planned, unit, after_us) for planned in plan(device, distinct=self.bus.kind == "rtu")]
 
     def _poll(self, planned: PlannedGroup, unit: Unit, after_us: int) -> Poll:
         return Poll(planned, unit, Slots.starting(planned.group, after_us), self._backoff_s)
@@ -93,22 +89,22 @@ class ModbusSource:
 
         Never waits for the inbox: it is called from inside intake. Raises ConfigError, and then changes nothing.
         """
-        old = {device.id: device for device in self.devices}
+        old = {device.id: device for device in self.bus.devices}
         after_us = self._clock.mono_us() + self._sleep_us  # the loop may be asleep for that long
         polls: list[Poll] = []
         for device in devices:
             if old.get(device.id) == device:
-                polls += [poll for poll in self.polls if poll.planned.group.device == device.id]
+                polls += [poll for poll in self.bus.polls if poll.planned.group.device == device.id]
             else:
                 polls += self._polls_of(device, after_us)
         kept = {id(poll) for poll in polls}
         begins = {poll.planned.group.id: poll.slots.due_us for poll in polls}
-        for poll in self.polls:
+        for poll in self.bus.polls:
             if id(poll) not in kept:
                 self._retire(poll, begins.get(poll.planned.group.id, 0))
-        self.polls, self.devices = polls, tuple(devices)
+        self.bus.polls, self.bus.devices = polls, tuple(devices)
         addresses = {poll.unit.address for poll in polls}
-        self.units = {address: unit for address, unit in self.units.items() if address in addresses}
+        self.bus.units = {address: unit for address, unit in self.bus.units.items() if address in addresses}
 
     def _retire(self, poll: Poll, begins_us: int) -> None:
         """Account for the last slots of a group that goes, or is planned anew from the slot ``begins_us`` on."""
@@ -135,7 +131,7 @@ class ModbusSource:
                 if poll is not None:
                     await self._turn(poll)
                 elif not self._outbox:
-                    next_us = min((poll.slots.due_us for poll in self.polls), default=mono_us + self._sleep_us)
+                    next_us = min((poll.slots.due_us for poll in self.bus.polls), default=mono_us + self._sleep_us)
                     await self._clock.sleep_until(min(next_us, mono_us + self._sleep_us))
         finally:
             self.turns.line.close()
@@ -147,7 +143,7 @@ class ModbusSource:
 
     def _hold(self, mono_us: int) -> None:
         """Intake cannot take more: what is due now is not read, and the record will say so."""
-        for poll in self.polls:
+        for poll in self.bus.polls:
             if poll.slots.due_us <= mono_us:
                 until_us = poll.slots.due_us + 1
                 self._outbox += poll.slots.skipped("journal-full", until_us, self._gap_id())
@@ -156,7 +152,7 @@ class ModbusSource:
         """Whose turn it is: the due group that waits longest, those of failing units last."""
         best: Poll | None = None
         rank = (True, 0)
-        for poll in self.polls:
+        for poll in self.bus.polls:
             slots = poll.slots
             if slots.due_us > mono_us:
                 continue

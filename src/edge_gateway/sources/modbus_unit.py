@@ -9,6 +9,7 @@ from edge_gateway.backoff import Backoff
 from edge_gateway.links.modbus import request
 from edge_gateway.profiles.decode import Columns, decoder
 from edge_gateway.profiles.plan import PlannedBlock, PlannedGroup, split
+from edge_gateway.profiles.spec import DeviceSpec
 from edge_gateway.sources.modbus_slots import Slots
 
 #: How often what was refused is tried again as planned.
@@ -94,3 +95,14 @@ class Poll:
         else:
             ask.refused = True
         return parts
+
+
+@dataclass(slots=True)
+class Bus:
+    """A line's devices as they are polled now; ``units`` by address."""
+
+    id: str
+    kind: str
+    devices: tuple[DeviceSpec, ...]
+    units: dict[int, Unit] = field(default_factory=dict)
+    polls: list[Poll] = field(default_factory=list)

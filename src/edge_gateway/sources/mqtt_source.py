@@ -2,32 +2,21 @@
 
 One task (``_work``) takes what arrives in order, and hands over batches, gaps and notes; the link only appends to a bounded
 queue. When intake takes no more, reading stops and the broker holds back: nothing is dropped here.
-
-**Queued or live.** A message that waited at the broker while we were away has, without a zoned time of its own, no known time:
-``uncertain:queued``. The broker does not mark such messages, and its SUBACK or PINGRESP overtake them (they wait for its send
-window). So after a reconnect with a session present we publish a marker with a fresh nonce to a topic of our own, at QoS 1: it
-goes through the same session's queue, behind everything that waits there. What arrives before it may have waited; what
-arrives after it did not. A message that comes live before the marker is called queued too: milliseconds, on the safe side. A full
-queue drops the marker, so it is sent again until one arrives. Where the broker's rights forbid the marker, a quiet spell of
-``QUIET_S`` with everything acknowledged ends the doubt: a broker with messages for us and room in its window sends them. A new session
-has no queue: live at once. When we held the broker back for long (journal full), its queue grew meanwhile: the same again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import secrets
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from edge_gateway.clock import Clock
-from edge_gateway.errors import ConfigError, GatewayError, LinkDown
+from edge_gateway.errors import GatewayError, LinkDown
 from edge_gateway.links.mqtt import Delivery, Mqtt, MqttSettings, Refused, WindowFull
-from edge_gateway.profiles.model import PayloadProfile
-from edge_gateway.profiles.payload import PayloadReader, Unparsed
+from edge_gateway.profiles.payload import Unparsed
 from edge_gateway.profiles.spec import DeviceSpec
 from edge_gateway.reading import (
     GOOD,
@@ -40,8 +29,9 @@ from edge_gateway.reading import (
     Note,
 )
 from edge_gateway.sources.base import Inbox
+from edge_gateway.sources.mqtt_devices import Device, availability, plan, slots, topics
+from edge_gateway.sources.mqtt_doubt import QUIET_S, Doubt
 from edge_gateway.sources.mqtt_ledger import SESSION_BEGAN, Ledger, Ticket
-from edge_gateway.sources.mqtt_silence import Silence
 from edge_gateway.sources.mqtt_unparsed import Unreadable
 
 #: A payload larger than this is refused: acknowledged, counted, its beginning kept.
@@ -51,29 +41,12 @@ FUTURE_US = 60_000_000
 #: Messages, and bytes of them, that may wait here before reading stops; it goes on at a quarter.
 MAX_WAITING = 256
 MAX_WAITING_BYTES = 4 * 1024 * 1024
-#: How often the marker is sent until one arrives (real seconds).
-MARKER_EVERY_S = 2.0
-#: Without a marker: quiet for so long, with nothing unacknowledged, means that nothing waits (real seconds).
-QUIET_S = 30.0
 #: A message unacknowledged for longer than this held the broker back: its queue may have grown (real seconds).
 HELD_BACK_S = 10.0
 #: Reading stopped for longer than this: the same (real seconds).
 PAUSED_S = 1.0
 #: v3.1.1 brokers tell nobody how large their send window is; mosquitto's is 20.
 _KEEP_V3 = 1000
-
-
-@dataclass(slots=True, eq=False)
-class _Device:
-    """A device, its reader, its slots (None without ``expect_every_s``), and what is known of it."""
-
-    spec: DeviceSpec
-    reader: PayloadReader
-    silence: Silence | None
-    availability_topic: str = ""
-    availability: str = ""
-    heard_us: int | None = None
-    messages: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -104,11 +77,11 @@ class MqttSource:
         self._id = bus_id
         self._clock = clock
         self._speed = float(getattr(clock, "speed", 1.0))
-        self._devices = self._planned(devices, {})
+        self._devices = plan(devices, {}, clock)
         keep = settings.receive_maximum if settings.protocol == "5" else _KEEP_V3
         self._ledger: Ledger[Delivery] = Ledger(recovered, keep)
         self._link = Mqtt(settings, on_message=self._hear, greet=self._greet, on_down=self._down)
-        self._marker_topic = f"edge-gateway/marker/{settings.client_id}"
+        self._doubt = Doubt(f"edge-gateway/marker/{settings.client_id}")
         self._unreadable = Unreadable(bus_id)
         self._waiting: deque[_Waiting] = deque()
         self._waiting_bytes = 0
@@ -116,11 +89,7 @@ class MqttSource:
         self._wake = asyncio.Event()
         self._inbox: Inbox | None = None
         self._handing_over = False
-        self._live = False
         self._greeted = False
-        self._nonce = b""
-        self._marker_due_s = 0.0
-        self._heard_s = 0.0
         self._paused_s = 0.0
         self._trouble = ""
         self._counts = dict.fromkeys(
@@ -144,12 +113,12 @@ class MqttSource:
         return {
             "kind": "mqtt",
             **self._link.status(),
-            "live": self._live,
+            "live": self._doubt.live,
             "trouble": self._trouble,
             "unacknowledged": len(self._ledger),
             "waiting": len(self._waiting),
             **self._counts,
-            "devices": {device.spec.id: _state(device, now_us) for device in self._devices.values()},
+            "devices": {device.spec.id: device.state(now_us) for device in self._devices.values()},
             "unreadable": self._unreadable.kept(),
         }
 
@@ -162,7 +131,7 @@ class MqttSource:
 
     async def update(self, devices: Sequence[DeviceSpec]) -> None:
         """Take over another list; an unchanged device keeps its slots. Raises ConfigError before anything changed."""
-        before, self._devices = self._devices, self._planned(devices, self._devices)
+        before, self._devices = self._devices, plan(devices, self._devices, self._clock)
         for topic, device in before.items():
             if device.silence is not None and topic not in self._devices:
                 self._leaving += device.silence.ended(self._clock.mono_us())
@@ -170,7 +139,7 @@ class MqttSource:
         if self._greeted:
             try:
                 await self._link.unsubscribe([topic for topic in before if topic not in self._devices])
-                await self._link.subscribe([topic for topic in self._topics() if topic not in before])
+                await self._link.subscribe([topic for topic in topics(self._devices) if topic not in before])
             except (LinkDown, Refused) as trouble:
                 self._trouble = str(trouble)  # the next greeting subscribes to all
 
@@ -180,7 +149,9 @@ class MqttSource:
         """Hear and hand over until cancelled."""
         self._inbox = inbox
         for device in self._devices.values():
-            device.silence = self._slots(device.reader.group)  # slots count from now, not from when we were built
+            device.silence = slots(
+                device.reader.group, self._clock
+            )  # slots count from now, not from when we were built
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._link.run(), name=f"mqtt link {self._id}")
             tasks.create_task(self._work(inbox), name=f"mqtt work {self._id}")
@@ -231,7 +202,7 @@ class MqttSource:
             return "journal-full"
         return "silent" if self._link.connected else "unreachable"
 
-    def _detail(self, device: _Device) -> str:
+    def _detail(self, device: Device) -> str:
         if not self._link.connected:
             return str(self._link.status()["last_error"])[:200]
         return f"availability: {device.availability}" if device.availability else ""
@@ -243,15 +214,13 @@ class MqttSource:
         size = len(delivery.payload)
         mono_us = self._clock.mono_us()
         now_s = asyncio.get_running_loop().time()
-        if delivery.topic == self._marker_topic and delivery.payload == self._nonce:
-            self._live = True
-        elif self._live and self._held_back(mono_us):
-            self._doubt()
+        self._doubt.heard(delivery.topic, delivery.payload, now_s)
+        if self._doubt.live and self._held_back(mono_us):
+            self._doubt.began(now_s)
         if size > MAX_PAYLOAD_BYTES:  # memory: only its beginning is kept
             delivery = _shortened(delivery)
         ticket = self._ledger.arrived(delivery, mono_us) if delivery.qos else None
-        self._heard_s = now_s
-        self._waiting.append(_Waiting(delivery, size, mono_us, self._clock.wall_us(), now_s, self._live, ticket))
+        self._waiting.append(_Waiting(delivery, size, mono_us, self._clock.wall_us(), now_s, self._doubt.live, ticket))
         self._waiting_bytes += len(delivery.payload)
         if len(self._waiting) >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES:
             self._link.pause()
@@ -261,8 +230,9 @@ class MqttSource:
     def _read_on(self) -> None:
         if not self._paused_s or len(self._waiting) > MAX_WAITING // 4 or self._waiting_bytes > MAX_WAITING_BYTES // 4:
             return
-        if asyncio.get_running_loop().time() - self._paused_s > PAUSED_S and self._live:
-            self._doubt()  # what was published meanwhile waited in the broker or on the way
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._paused_s > PAUSED_S and self._doubt.live:
+            self._doubt.began(now_s)  # what was published meanwhile waited in the broker or on the way
         self._paused_s = 0.0
         self._link.resume()
 
@@ -286,7 +256,7 @@ class MqttSource:
             await self._read(inbox, waiting, device, digest)
         self._acknowledge()
 
-    async def _read(self, inbox: Inbox, waiting: _Waiting, device: _Device, digest: str) -> None:
+    async def _read(self, inbox: Inbox, waiting: _Waiting, device: Device, digest: str) -> None:
         delivery = waiting.delivery
         if waiting.size_bytes > MAX_PAYLOAD_BYTES:
             self._counts["oversized"] += 1
@@ -371,11 +341,11 @@ class MqttSource:
         await self._put(inbox, note)
 
     def _not_a_device(self, delivery: Delivery) -> None:
-        if delivery.topic == self._marker_topic:
+        if delivery.topic == self._doubt.marker_topic:
             return
         for device in self._devices.values():
             if delivery.topic == device.availability_topic:
-                device.availability = _availability(delivery.payload)
+                device.availability = availability(delivery.payload)
                 return
         self._counts["strays"] += 1
 
@@ -391,38 +361,30 @@ class MqttSource:
 
     async def _greet(self, session_present: bool) -> None:
         """After CONNACK. A new session is journaled before its first subscription: see the ledger."""
-        topics = self._topics()
+        wanted = topics(self._devices)
         if session_present:
-            self._doubt()
+            self._doubt.began(asyncio.get_running_loop().time())
         else:
             self._ledger.forget()
-            await self._tell_new_session(topics)
-            self._live = True  # nothing comes before we subscribe, and what comes after it was not queued
-        await self._link.subscribe([self._marker_topic, *topics])
+            await self._tell_new_session(wanted)
+            self._doubt.new_session()  # nothing comes before we subscribe, and what comes after it was not queued
+        await self._link.subscribe([self._doubt.marker_topic, *wanted])
         self._trouble = ""
         self._greeted = True
-        self._heard_s = asyncio.get_running_loop().time()
         self._wake.set()
 
-    async def _tell_new_session(self, topics: Sequence[str]) -> None:
+    async def _tell_new_session(self, wanted: Sequence[str]) -> None:
         if self._inbox is None:
             raise GatewayError("the link runs without its source")
         durable = asyncio.Event()
-        detail: dict[str, object] = {"bus": self._id, "topics": list(topics)}
+        detail: dict[str, object] = {"bus": self._id, "topics": list(wanted)}
         await self._inbox.put(Note(event=SESSION_BEGAN, detail=detail, committed=durable.set))
         await durable.wait()
 
     def _down(self, _why: str) -> None:
-        self._live = self._greeted = False
-        self._nonce = b""
+        self._greeted = False
+        self._doubt.disconnected()
         self._ledger.disconnected()
-        self._wake.set()
-
-    def _doubt(self) -> None:
-        """What comes from here on may have waited, until a new marker has come through."""
-        self._live = False
-        self._nonce = secrets.token_hex(8).encode()
-        self._marker_due_s = 0.0
         self._wake.set()
 
     def _held_back(self, mono_us: int) -> bool:
@@ -430,16 +392,11 @@ class MqttSource:
         return oldest_us is not None and (mono_us - oldest_us) / 1e6 / self._speed > HELD_BACK_S
 
     def _look_for_the_marker(self) -> None:
-        now_s = asyncio.get_running_loop().time()
-        if self._live or not self._greeted or not self._nonce:
-            return
-        if not len(self._ledger) and not self._waiting and now_s - self._heard_s > QUIET_S:
-            self._live = True
-            return
-        if now_s >= self._marker_due_s:
-            self._marker_due_s = now_s + MARKER_EVERY_S
+        idle = not len(self._ledger) and not self._waiting
+        marker = self._doubt.marker(asyncio.get_running_loop().time(), idle=idle) if self._greeted else None
+        if marker is not None:
             try:
-                self._link.publish(self._marker_topic, self._nonce).add_done_callback(self._marker_answered)
+                self._link.publish(self._doubt.marker_topic, marker).add_done_callback(self._marker_answered)
             except (LinkDown, WindowFull) as trouble:
                 self._trouble = str(trouble)
 
@@ -447,39 +404,9 @@ class MqttSource:
         if not answer.cancelled() and isinstance(answer.exception(), Refused):
             self._counts["markers_refused"] += 1
             self._trouble = (
-                f"the broker lets us not write '{self._marker_topic}': after each reconnect readings stay "
+                f"the broker lets us not write '{self._doubt.marker_topic}': after each reconnect readings stay "
                 f"uncertain:queued until it was quiet for {QUIET_S:.0f} s"
             )
-
-    # --- devices ------------------------------------------------------------------------------------------------
-
-    def _topics(self) -> list[str]:
-        topics = list(self._devices)
-        return topics + [d.availability_topic for d in self._devices.values() if d.availability_topic]
-
-    def _planned(self, devices: Sequence[DeviceSpec], before: Mapping[str, _Device]) -> dict[str, _Device]:
-        planned: dict[str, _Device] = {}
-        for spec in devices:
-            key = f"devices.{spec.id}.topic"
-            if not spec.topic or any(character in spec.topic for character in "+#\0"):
-                raise ConfigError(f"'{spec.topic}' names no single topic", key=key, hint="a topic without + and #")
-            if (other := planned.get(spec.topic)) is not None:
-                hint = f"make them points of one device, as channels of '{other.spec.id}'"
-                raise ConfigError(f"'{spec.topic}' is the topic of '{other.spec.id}' already", key=key, hint=hint)
-            known = before.get(spec.topic)
-            if known is not None and known.spec == spec:
-                planned[spec.topic] = known
-                continue
-            reader = PayloadReader(spec)
-            suffix = spec.profile.payload.availability if isinstance(spec.profile, PayloadProfile) else ""
-            silence = self._slots(reader.group)
-            if silence is not None and known is not None and known.silence is not None:
-                silence.follow(known.silence)
-            planned[spec.topic] = _Device(spec, reader, silence, f"{spec.topic}{suffix}" if suffix else "")
-        return planned
-
-    def _slots(self, group: Group) -> Silence | None:
-        return Silence(group, self._clock.mono_us(), self._clock.boot) if group.interval_us else None
 
 
 def _shortened(delivery: Delivery) -> Delivery:
@@ -492,19 +419,3 @@ def _shortened(delivery: Delivery) -> Delivery:
         packet_id=delivery.packet_id,
         connection=delivery.connection,
     )
-
-
-def _availability(payload: bytes) -> str:
-    """Zigbee2MQTT says ``{"state":"online"}``, older ones ``online``."""
-    return next((word for word in ("offline", "online") if word.encode() in payload[:200]), "")
-
-
-def _state(device: _Device, now_us: int) -> dict[str, Any]:
-    silence = device.silence
-    return {
-        "topic": device.spec.topic,
-        "messages": device.messages,
-        "age_us": None if device.heard_us is None else now_us - device.heard_us,
-        "gap": silence.gap.reason if silence is not None and silence.gap is not None else "",
-        "availability": device.availability,
-    }
