@@ -53,13 +53,17 @@ def session_settings() -> dict[str, Any]:
 def session(
     *,
     ca_file: str = "",
+    tls: ssl.SSLContext | None = None,
     timeout_s: float,
     headers: Mapping[str, str] | None = None,
     connections: int = 4,
 ) -> aiohttp.ClientSession:
-    """A session for one service; close it. ``timeout_s`` is for a whole request. Needs a running loop."""
+    """A session for one service; close it. ``timeout_s`` is for a whole request. Needs a running loop.
+
+    ``tls``: a context made before (at start, where a bad ``ca_file`` is still a fault of the configuration).
+    """
     timeout = aiohttp.ClientTimeout(total=timeout_s, connect=min(_CONNECT_S, timeout_s))
-    connector = aiohttp.TCPConnector(limit=connections, ssl=tls_context(ca_file))
+    connector = aiohttp.TCPConnector(limit=connections, ssl=tls or tls_context(ca_file))
     return aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers, **session_settings())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from ipaddress import ip_address
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from edge_gateway.clock import Clock
+from edge_gateway.links import http
 from edge_gateway.links.secret import read_secret
 from edge_gateway.sinks.influxdb_sink import InfluxSink
 from edge_gateway.sinks.influxdb_v1 import V1, V1Target
@@ -42,6 +44,10 @@ class _InfluxConfig(BaseModel):
         """``gzip``, or whether the server is another machine."""
         return self.gzip if self.gzip is not None else not _loopback(self.url)
 
+    def tls(self) -> ssl.SSLContext | None:
+        """What https needs, made at start. Raises ConfigError for a ``ca_file`` that cannot be used."""
+        return http.tls_context(self.ca_file) if urlsplit(self.url).scheme == "https" else None
+
 
 class Influx1Config(_InfluxConfig):
     """InfluxDB 1.x, and what speaks its /write (VictoriaMetrics)."""
@@ -59,14 +65,14 @@ class Influx1Config(_InfluxConfig):
         return self
 
     def build(self, name: str, *, site: str, clock: Clock, hold_us: int) -> InfluxSink:
-        """The sink. ``hold_us``: how long entries of an untrusted boot wait. Raises ConfigError for a missing secret."""
+        """The sink. ``hold_us``: how long entries of an untrusted boot wait. Raises ConfigError for a bad secret or ca_file."""
         target = V1Target(
             url=self.url,
             database=self.database,
             retention_policy=self.retention_policy,
             user=self.user,
             password=read_secret(self.password_file, key=f"sinks.{name}.password_file") if self.user else "",
-            ca_file=self.ca_file,
+            tls=self.tls(),
             timeout_s=self.timeout_s,
             gzip=self.compresses(),
         )
@@ -82,7 +88,7 @@ class Influx2Config(_InfluxConfig):
     token_file: str = Field(min_length=1)
 
     def build(self, name: str, *, site: str, clock: Clock, hold_us: int) -> InfluxSink:
-        """The sink. ``hold_us``: how long entries of an untrusted boot wait. Raises ConfigError for a missing secret."""
+        """The sink. ``hold_us``: how long entries of an untrusted boot wait. Raises ConfigError for a bad secret or ca_file."""
         from edge_gateway.sinks.influxdb_v2 import V2, V2Target
 
         target = V2Target(
@@ -90,7 +96,7 @@ class Influx2Config(_InfluxConfig):
             org=self.org,
             bucket=self.bucket,
             token=read_secret(self.token_file, key=f"sinks.{name}.token_file"),
-            ca_file=self.ca_file,
+            tls=self.tls(),
             timeout_s=self.timeout_s,
             gzip=self.compresses(),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import zlib
 from base64 import b64encode
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ class V1Target:
     retention_policy: str = ""
     user: str = ""
     password: str = field(default="", repr=False)
-    ca_file: str = ""
+    tls: ssl.SSLContext | None = None  # None for plain HTTP
     timeout_s: float = 30.0
     gzip: bool = True
 
@@ -72,7 +73,7 @@ class V1:
             if target.user:
                 login = b64encode(f"{target.user}:{target.password}".encode()).decode()
                 headers = {"Authorization": f"Basic {login}"}
-            self._session = http.session(ca_file=target.ca_file, timeout_s=target.timeout_s, headers=headers)
+            self._session = http.session(tls=target.tls, timeout_s=target.timeout_s, headers=headers)
         return self._session
 
     async def close(self) -> None:

@@ -6,6 +6,7 @@ first write: it costs 15 MB that a gateway without such a sink need not pay.
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +25,7 @@ class V2Target:
     org: str
     bucket: str
     token: str = field(repr=False)
-    ca_file: str = ""
+    tls: ssl.SSLContext | None = None  # None for plain HTTP
     timeout_s: float = 30.0
     gzip: bool = True
 
@@ -80,7 +81,7 @@ class V2:
             org=target.org,
             timeout=int(target.timeout_s * 1000),
             allow_redirects=False,
-            ssl_context=http.tls_context(target.ca_file),
+            ssl_context=target.tls or http.tls_context(),
             client_session_kwargs=http.session_settings(),
         )
         self._service = WriteService(self._client.api_client)  # type: ignore[no-untyped-call]
