@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from pydantic import ValidationError
 
 from edge_gateway import toml_errors
+from edge_gateway.config.budget import bus_warnings
 from edge_gateway.config.files import KeyPath, Merged, Origin, read_files
 from edge_gateway.config.model import GatewayConfig
 from edge_gateway.config.references import check_references
+from edge_gateway.config.secrets import check_files, with_absolute_files
+from edge_gateway.config.specs import bus_specs
+from edge_gateway.config.unused import unused_warnings
 from edge_gateway.errors import ConfigError
+from edge_gateway.profiles import load as profile_files
 from edge_gateway.profiles.load import Loaded as LoadedProfile
-from edge_gateway.profiles.load import load as load_profile
+from edge_gateway.rules import load as pack_files
 from edge_gateway.rules.bind import Binding, PointFacts, ZoneFacts, bind
-from edge_gateway.rules.load import LoadedPack, load_pack
+from edge_gateway.rules.load import LoadedPack
 
 
 class ConfigRefused(ConfigError):
@@ -41,45 +47,58 @@ class Loaded:
     warnings: list[ConfigError] = field(default_factory=list)
 
 
-def load(main: Path, state_dir: Path | None = None) -> Loaded:
-    """Load and check everything; offline, opens no port. Raises ConfigRefused with all faults found."""
-    try:
-        merged = read_files(main, state_dir)
-    except ConfigError as error:
-        raise ConfigRefused([error]) from error
-    lines, origins = merged.lines()
-    try:
-        config = GatewayConfig.model_validate(merged.data)
-    except ValidationError as error:
-        faults = toml_errors.explain(error, GatewayConfig, lines, str(main))
-        raise ConfigRefused(_placed(faults, origins)) from error
-    locate = _Locator(merged)
+def load(main: Path, state_dir: Path | None = None, *, running: bool = True) -> Loaded:
+    """Load and check everything; offline, opens no port. Raises ConfigRefused with all faults found.
+
+    ``running``: the gateway itself asks, so that a secret that cannot be read is a fault; else it is a warning.
+    """
+    merged = read_files(main, state_dir)
+    if merged.faults:  # what could not be read would show as missing keys
+        raise ConfigRefused(merged.faults)
+    config = _validated(merged, main)
+    locate = Locator(merged)
     profiles, faults = _profiles(config, main.parent, locate)
     packs, pack_faults = _packs(config, main.parent, locate)
     faults += pack_faults
-    faults += check_references(config, {name: p.profile for name, p in profiles.items()}, locate)
+    models = {name: loaded.profile for name, loaded in profiles.items()}
+    faults += check_references(config, models, locate)
+    file_faults, warnings = check_files(config, merged.data, locate, running=running)
+    faults += file_faults
     if faults:
-        raise ConfigRefused(sorted(faults, key=lambda f: (f.file, f.line)))
+        raise ConfigRefused(_sorted(faults))
     try:
         binding = _bind(config, packs, profiles)
     except ConfigError as error:
-        raise ConfigRefused([error]) from error
-    warnings = _warnings(config, binding, locate)
-    return Loaded(config, merged, profiles, packs, binding, main.parent, warnings)
+        raise ConfigRefused([_located(error, locate)]) from error
+    warnings += unused_warnings(config, binding, locate)
+    warnings += bus_warnings(config, bus_specs(config, models), locate)
+    return Loaded(config, merged, profiles, packs, binding, main.parent, _sorted(warnings))
 
 
-class _Locator:
+class Locator:
     """Makes errors that point at a key of the merged configuration."""
 
     def __init__(self, merged: Merged) -> None:
-        self._origins = merged.origins
+        self._merged = merged
 
     def __call__(self, path: KeyPath, why: str, *, code: str, hint: str = "") -> ConfigError:
-        origin = next((self._origins[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self._origins), None)
+        origin = self._merged.origin(path) or Origin(next(iter(self._merged.texts), ""), 0)
         key = toml_errors.dotted(path)
-        if origin is None:
-            return ConfigError(why, key=key, code=code, hint=hint)
         return ConfigError(why, file=origin.file, line=origin.line, key=key, code=code, hint=hint)
+
+
+def _sorted(faults: Sequence[ConfigError]) -> list[ConfigError]:
+    return sorted(faults, key=lambda fault: (fault.file, fault.line, fault.key))
+
+
+def _validated(merged: Merged, main: Path) -> GatewayConfig:
+    """Strict: a number in quotes is no number, true is no 1."""
+    try:
+        return GatewayConfig.model_validate(with_absolute_files(merged.data, main.parent), strict=True)
+    except ValidationError as error:
+        lines, origins = merged.lines()
+        faults = toml_errors.explain(error, GatewayConfig, lines, str(main))
+        raise ConfigRefused(_placed(faults, origins)) from error
 
 
 def _placed(faults: Sequence[ConfigError], origins: Sequence[Origin]) -> list[ConfigError]:
@@ -88,38 +107,78 @@ def _placed(faults: Sequence[ConfigError], origins: Sequence[Origin]) -> list[Co
         if fault.line:
             origin = origins[fault.line - 1]
             fault.file, fault.line = origin.file, origin.line
-    return sorted(faults, key=lambda f: (f.file, f.line, f.key))
+    return _sorted(faults)
+
+
+def _located(error: ConfigError, locate: Locator) -> ConfigError:
+    """An error of a part that knows its key, but not the files."""
+    if error.file:
+        return error
+    return locate(tuple(error.key.split(".")), error.why, code=error.code, hint=error.hint)
+
+
+class _File(Protocol):
+    @property
+    def file(self) -> Path: ...
+
+
+_Read = TypeVar("_Read", bound=_File)
+
+
+def _named(
+    name: str,
+    path: KeyPath,
+    read: Callable[[str], _Read],
+    all_faults: Callable[[Path], tuple[_Read | None, list[ConfigError]]],
+    locate: Locator,
+) -> tuple[_Read | None, list[ConfigError]]:
+    """A profile or pack by name; else its faults: at the naming key when there is no such file, in it otherwise."""
+    try:
+        return read(name), []
+    except ConfigError as error:
+        if not error.file:
+            return None, [locate(path, error.why, code=error.code, hint=error.hint)]
+        return None, all_faults(Path(error.file))[1] or [error]
 
 
 def _profiles(
-    config: GatewayConfig, folder: Path, locate: _Locator
+    config: GatewayConfig, folder: Path, locate: Locator
 ) -> tuple[dict[str, LoadedProfile], list[ConfigError]]:
     profiles: dict[str, LoadedProfile] = {}
     faults: list[ConfigError] = []
-    for device_id, device in config.devices.items():
-        if device.profile in profiles:
+    tried: set[str] = set()
+    for id_, device in config.devices.items():
+        if device.profile in tried:
             continue
-        try:
-            profiles[device.profile] = load_profile(device.profile, [folder / "drivers"])
-        except ConfigError as error:
-            if error.code != "unknown-profile":
-                faults.append(error)
-                continue
-            faults.append(locate(("devices", device_id, "profile"), error.why, code=error.code, hint=error.hint))
+        tried.add(device.profile)
+        path = ("devices", id_, "profile")
+        loaded, found = _named(
+            device.profile,
+            path,
+            lambda name: profile_files.load(name, [folder / "drivers"]),
+            profile_files.read,
+            locate,
+        )
+        faults += found
+        if loaded is not None:
+            profiles[device.profile] = loaded
     return profiles, faults
 
 
-def _packs(config: GatewayConfig, folder: Path, locate: _Locator) -> tuple[list[LoadedPack], list[ConfigError]]:
+def _packs(config: GatewayConfig, folder: Path, locate: Locator) -> tuple[list[LoadedPack], list[ConfigError]]:
     packs: list[LoadedPack] = []
     faults: list[ConfigError] = []
-    for index, name in enumerate(config.rules.packs):
-        try:
-            packs.append(load_pack(name, [folder / "rules"]))
-        except ConfigError as error:
-            if error.code != "no-pack":
-                faults.append(error)
-                continue
-            faults.append(locate(("rules", "packs", index), error.why, code=error.code, hint=error.hint))
+    for index, pack in enumerate(config.rules.packs):
+        path = ("rules", "packs", index)
+        if pack in config.rules.packs[:index]:
+            faults.append(locate(path, f"pack '{pack}' stands twice", code="duplicate", hint="name it once"))
+            continue
+        loaded, found = _named(
+            pack, path, lambda name: pack_files.load_pack(name, [folder / "rules"]), pack_files.read_pack, locate
+        )
+        faults += found
+        if loaded is not None:
+            packs.append(loaded)
     return packs, faults
 
 
@@ -131,38 +190,13 @@ def _bind(config: GatewayConfig, packs: Sequence[LoadedPack], profiles: Mapping[
         device = config.devices[point.device]
         channel = profiles[device.profile].profile.channels[point.channel]
         interval_s = point.interval_s or device.interval_s or device.expect_every_s or 0.0
-        points.append(
-            PointFacts(
-                id=id_,
-                quantity=channel.quantity,
-                unit=channel.unit,
-                zone=point.zone,
-                interval_us=round(interval_s * 1e6),
-                renamed_from=point.renamed_from or "",
-            )
+        facts = PointFacts(
+            id=id_,
+            quantity=channel.quantity,
+            unit=channel.unit,
+            zone=point.zone,
+            interval_us=round(interval_s * 1e6),
+            renamed_from=point.renamed_from or "",
         )
+        points.append(facts)
     return bind(packs, points, zones, outlets)
-
-
-def _warnings(config: GatewayConfig, binding: Binding, locate: _Locator) -> list[ConfigError]:
-    """What keeps nothing from running but should be known."""
-    found = []
-    for item in binding.not_monitored:
-        why = f"rule '{item.rule}' judges nothing here: {item.why}"
-        hint = "it is reported as not monitored, never as compliant"
-        found.append(locate(("rules",), why, code="not-monitored", hint=hint))
-    used = {point.device for point in config.points.values()}
-    for id_ in config.devices:
-        if id_ not in used:
-            why = f"device '{id_}' has no point: it is not read"
-            found.append(
-                locate(("devices", id_), why, code="unused", hint="add a [points.…] table, or delete the device")
-            )
-    for id_ in config.buses.keys() - {device.bus for device in config.devices.values()}:
-        if all(getattr(sink, "bus", None) != id_ for sink in config.sinks.values()):
-            found.append(locate(("buses", id_), f"bus '{id_}' has no device", code="unused", hint="it is not opened"))
-    if not config.sinks:
-        found.append(
-            locate(("sinks",), "no sink: readings stay on this machine", code="unused", hint="add [sinks.hub]")
-        )
-    return found

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import shutil
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from edge_gateway.profiles.model import Identifier, ProfileId
 from edge_gateway.sinks.hub import HubConfig
@@ -23,24 +24,28 @@ ZoneKind = Literal[
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class SiteConfig(_Table):
     """The establishment and its gateway: one id for both, permanent."""
 
-    id: Identifier
-    origin: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*\.[a-z]{2,}(/[a-z0-9-]+)*$", description="domain-like, set once")
-    name_zh: str
-    name_en: str
-    timezone: str = "Asia/Shanghai"
+    id: Identifier = Field(description="the establishment's and gateway's id, permanent")
+    origin: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9.-]*\.[a-z]{2,}(/[a-z0-9-]+)*$",
+        max_length=64,
+        description="domain-like name of who runs it, set once; names the record's origin",
+    )
+    name_zh: str = Field(max_length=128, description="what people read, in Chinese")
+    name_en: str = Field(max_length=128, description="what people read, in English")
+    timezone: str = Field(default="Asia/Shanghai", description="shown beside every time; records are kept in UTC")
 
     @field_validator("timezone")
     @classmethod
     def _known(cls, name: str) -> str:
         try:
             ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError) as error:
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
             raise ValueError(f"'{name}' is no time zone; use a name such as Asia/Shanghai") from error
         return name
 
@@ -48,28 +53,42 @@ class SiteConfig(_Table):
 class ClockConfig(_Table):
     """Who vouches for wall time. ``speed`` and ``origin_us`` scale it, for demonstrations only."""
 
-    trust: Literal["kernel", "declared"] = "kernel"
-    hold_s: float = Field(default=86_400.0, ge=0)
-    speed: float = Field(default=1.0, ge=1.0, le=1000.0)
-    origin_us: int | None = None
+    trust: Literal["kernel", "declared"] = Field(
+        default="kernel", description="kernel: its synchronisation state; declared: someone else keeps the host's time"
+    )
+    hold_s: float = Field(
+        default=86_400.0,
+        ge=0,
+        le=31 * 86_400,
+        description="how long InfluxDB waits for the correction of an untrusted boot",
+    )
+    speed: float = Field(default=1.0, ge=1.0, le=1000.0, description="for demonstrations: how fast time passes")
+    origin_us: int | None = Field(
+        default=None, description="for demonstrations: real wall time at which it is scaled from"
+    )
 
 
 _SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*(%|KB|MB|GB|TB)$")
 _UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_LEAST_BYTES = 10**6
 
 
 class JournalConfig(_Table):
     """How much the record may take, and how often it is committed."""
 
-    max_bytes: str = "60%"
-    commit_every_s: float = Field(default=5.0, ge=0.05, le=60.0)
+    max_bytes: str = Field(default="60%", description='of the disk with the state folder, or a size such as "20GB"')
+    commit_every_s: float = Field(
+        default=5.0, ge=0.05, le=60.0, description="1 on SSD and eMMC, 5 on an SD card (wear)"
+    )
 
     @field_validator("max_bytes")
     @classmethod
     def _size(cls, text: str) -> str:
         match = _SIZE.match(text)
         if match is None or (match[2] == "%" and not 0 < float(match[1]) <= 95):
-            raise ValueError(f'\'{text}\' is no size; write a share of the disk such as "60%" or a size such as "20GB"')
+            raise ValueError(f'"{text}" is no size; write a share of the disk such as "60%" or a size such as "20GB"')
+        if match[2] != "%" and float(match[1]) * _UNITS[match[2]] < _LEAST_BYTES:
+            raise ValueError(f'"{text}" is too small for a record; give it "1MB" at the very least')
         return text
 
     def bytes_on(self, folder: Path) -> int:
@@ -85,62 +104,96 @@ class JournalConfig(_Table):
 class PageConfig(_Table):
     """The local page. An empty ``listen`` turns it off."""
 
-    listen: str = Field(default="127.0.0.1:8080", pattern=r"^$|^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$")
-    language: Literal["zh", "en"] = "zh"
+    listen: str = Field(
+        default="127.0.0.1:8080", description='address:port, loopback until configured otherwise; "" turns the page off'
+    )
+    language: Literal["zh", "en"] = Field(default="zh", description="a browser's own choice wins")
+
+    @field_validator("listen")
+    @classmethod
+    def _address(cls, text: str) -> str:
+        host, _, port = text.rpartition(":")
+        if text and not (host and port.isascii() and port.isdigit() and not re.search(r"\s|/", host)):
+            raise ValueError(f'"{text}" is no address; write address:port such as "127.0.0.1:8080", or "" for no page')
+        if text and int(port) > 65_535:
+            raise ValueError(f"port {port} is beyond 65535")
+        return text
 
 
 class ZoneConfig(_Table):
     """A place: what it is decides which rules watch its points."""
 
-    stage: Stage
-    kind: ZoneKind
-    name_zh: str = ""
-    name_en: str = ""
+    stage: Stage = Field(description="which control point of the work it belongs to")
+    kind: ZoneKind = Field(description="what kind of place it is")
+    name_zh: str = Field(default="", max_length=128, description="what people read, in Chinese")
+    name_en: str = Field(default="", max_length=128, description="what people read, in English")
 
 
 class DeviceConfig(_Table):
     """What answers on a bus. A Modbus device has ``unit`` and ``interval_s``, a message device ``topic``."""
 
-    bus: Identifier
-    profile: ProfileId
-    unit: int | None = Field(default=None, ge=0, le=255)
-    interval_s: float | None = Field(default=None, gt=0, le=86_400)
-    topic: str | None = Field(default=None, min_length=1, max_length=512)
-    expect_every_s: float | None = Field(default=None, gt=0, le=604_800)
+    bus: Identifier = Field(description="which of [buses] it is on")
+    profile: ProfileId = Field(description="drivers/<vendor>/<model>.toml")
+    unit: int | None = Field(default=None, ge=0, le=255, description="Modbus: the address")
+    interval_s: float | None = Field(default=None, ge=0.01, le=86_400, description="Modbus: how often it is read")
+    topic: str | None = Field(
+        default=None, min_length=1, max_length=512, description="MQTT: the one topic it speaks on"
+    )
+    expect_every_s: float | None = Field(
+        default=None, ge=0.01, le=604_800, description="MQTT: silence beyond it becomes visible"
+    )
 
 
 class PointConfig(_Table):
     """One quantity at one place. ``select`` names the probe where one message carries several."""
 
-    device: Identifier
-    channel: Identifier
-    zone: Identifier
-    name_zh: str = ""
-    name_en: str = ""
-    select: str = ""
-    interval_s: float | None = Field(default=None, gt=0, le=86_400)
-    decimals: int | None = Field(default=None, ge=0, le=9)
-    renamed_from: Identifier | None = None
+    device: Identifier = Field(description="which of [devices] measures it")
+    channel: Identifier = Field(description="a channel of the device's profile")
+    zone: Identifier = Field(description="which of [zones] it is in")
+    name_zh: str = Field(default="", max_length=128, description="what people read, in Chinese")
+    name_en: str = Field(default="", max_length=128, description="what people read, in English")
+    select: str = Field(default="", max_length=64, description="MQTT: which of several probes, by its own id")
+    interval_s: float | None = Field(default=None, ge=0.01, le=86_400, description="Modbus: other than the device's")
+    decimals: int | None = Field(default=None, ge=0, le=9, description="how many are shown; the profile's by default")
+    renamed_from: Identifier | None = Field(default=None, description="the id that this point had before")
 
 
 class RulesConfig(_Table):
     """Which rule packs watch this site."""
 
-    packs: tuple[Identifier, ...] = ("cold-chain", "cleaning-water", "wastewater")
+    packs: tuple[Identifier, ...] = Field(
+        default=("cold-chain", "cleaning-water", "wastewater"), description="rules/<pack>.toml, in this order"
+    )
+
+
+def _date(value: Any) -> Any:
+    """A date without quotes is TOML's own kind of value: the same day."""
+    return value.isoformat() if isinstance(value, dt.date) and not isinstance(value, dt.datetime) else value
+
+
+def _is_date(text: str) -> str:
+    try:
+        if text:
+            dt.date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f'"{text}" is no date; write year-month-day, such as "2025-06-01"') from None
+    return text
 
 
 class OutletConfig(_Table):
     """Limits of a wastewater outlet, from the site's discharge permit (排污许可证)."""
 
-    zone: Identifier
-    permit: str = ""
-    permit_date: str = Field(default="", pattern=r"^$|^\d{4}-\d{2}-\d{2}$")
-    ph_low: float | None = None
-    ph_high: float | None = None
-    cod_mg_l: float | None = Field(default=None, gt=0)
-    ammonia_mg_l: float | None = Field(default=None, gt=0)
-    temperature_cel: float | None = None
-    flow_m3_h: float | None = Field(default=None, gt=0)
+    zone: Identifier = Field(description="which of [zones], of kind outlet")
+    permit: str = Field(default="", max_length=128, description="the permit's number")
+    permit_date: Annotated[str, BeforeValidator(_date)] = Field(default="", description="year-month-day of the permit")
+    ph_low: float | None = Field(default=None, ge=0, le=14, description="pH, lower limit")
+    ph_high: float | None = Field(default=None, ge=0, le=14, description="pH, upper limit")
+    cod_mg_l: float | None = Field(default=None, gt=0, le=1e6, description="chemical oxygen demand, mg/L")
+    ammonia_mg_l: float | None = Field(default=None, gt=0, le=1e6, description="ammonia nitrogen, mg/L")
+    temperature_cel: float | None = Field(default=None, ge=0, le=100, description="temperature, °C")
+    flow_m3_h: float | None = Field(default=None, gt=0, le=1e6, description="flow, m³/h")
+
+    _is_date = field_validator("permit_date")(_is_date)
 
 
 BusConfig = Annotated[ModbusTcpConfig | ModbusRtuConfig | MqttConfig, Field(discriminator="kind")]

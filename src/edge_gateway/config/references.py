@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from edge_gateway.config.files import KeyPath
-from edge_gateway.config.model import DeviceConfig, GatewayConfig
+from edge_gateway.config.model import DeviceConfig, GatewayConfig, PointConfig
 from edge_gateway.errors import ConfigError
-from edge_gateway.profiles.model import PayloadProfile, Profile
+from edge_gateway.profiles.model import PayloadChannel, PayloadProfile, Profile
 from edge_gateway.sinks.hub import HubConfig
+from edge_gateway.sources.modbus import ModbusRtuConfig
 from edge_gateway.sources.mqtt import MqttConfig
 from edge_gateway.toml_errors import did_you_mean
 
@@ -25,24 +26,50 @@ Profiles = Mapping[str, Profile]
 
 def check_references(config: GatewayConfig, profiles: Profiles, locate: Locate) -> list[ConfigError]:
     """All faults between tables. ``profiles`` holds those that could be loaded."""
-    faults = list(_devices(config, profiles, locate))
+    faults = list(_buses(config, locate))
+    faults += _devices(config, profiles, locate)
     faults += _units(config, locate)
+    faults += _topics(config, locate)
     faults += _points(config, profiles, locate)
+    faults += _renamed(config, locate)
     faults += _outlets(config, locate)
     faults += _sinks(config, locate)
     return faults
 
 
+def _buses(config: GatewayConfig, locate: Locate) -> Iterable[ConfigError]:
+    """One serial port is one bus; one name at a broker is one client."""
+    ports: dict[str, str] = {}
+    clients: dict[tuple[str, int, str], str] = {}
+    for id_, bus in config.buses.items():
+        if isinstance(bus, ModbusRtuConfig):
+            first = ports.setdefault(bus.port, id_)
+            if first != id_:
+                why, hint = f"port {bus.port} is bus '{first}' already", "put all its devices on one bus"
+                yield locate(("buses", id_, "port"), why, code="duplicate", hint=hint)
+        elif isinstance(bus, MqttConfig) and bus.client_id:
+            first = clients.setdefault((bus.host, bus.port, bus.client_id), id_)
+            if first != id_:
+                why = f"client_id '{bus.client_id}' at this broker is bus '{first}' already"
+                hint = "the broker would throw one of the two out: give each its own, or leave it out"
+                yield locate(("buses", id_, "client_id"), why, code="duplicate", hint=hint)
+
+
 def _devices(config: GatewayConfig, profiles: Profiles, locate: Locate) -> Iterable[ConfigError]:
     for id_, device in config.devices.items():
         at: KeyPath = ("devices", id_)
-        if device.bus not in config.buses:
+        bus = config.buses.get(device.bus)
+        if bus is None:
             yield locate(
                 (*at, "bus"), f"no bus '{device.bus}'", code="no-such", hint=did_you_mean(device.bus, config.buses)
             )
             continue
-        mqtt = isinstance(config.buses[device.bus], MqttConfig)
+        mqtt = isinstance(bus, MqttConfig)
         yield from _placement(device, at, mqtt, locate)
+        if isinstance(bus, ModbusRtuConfig) and device.unit is not None and not 1 <= device.unit <= 247:
+            why = f"unit {device.unit} is no address on a serial line"
+            hint = "addresses are 1 to 247; 0 is for everybody and nobody answers to it"
+            yield locate((*at, "unit"), why, code="out-of-range", hint=hint)
         profile = profiles.get(device.profile)
         if profile is not None and isinstance(profile, PayloadProfile) != mqtt:
             needs = "an mqtt bus" if isinstance(profile, PayloadProfile) else "an rtu or tcp bus"
@@ -65,25 +92,37 @@ def _placement(device: DeviceConfig, at: KeyPath, mqtt: bool, locate: Locate) ->
 
 
 def _units(config: GatewayConfig, locate: Locate) -> Iterable[ConfigError]:
-    """Several logical devices may share a unit (they cost one poll) only with the same profile."""
+    """Several logical devices may share a unit only with the same profile."""
     seen: dict[tuple[str, int], str] = {}
+    for id_, device in config.devices.items():
+        if device.unit is None:
+            continue
+        first = seen.setdefault((device.bus, device.unit), id_)
+        if first != id_ and config.devices[first].profile != device.profile:
+            why = f"unit {device.unit} on bus '{device.bus}' is device '{first}' already, with another profile"
+            yield locate(("devices", id_, "unit"), why, code="duplicate", hint="give each device its own address")
+
+
+def _topics(config: GatewayConfig, locate: Locate) -> Iterable[ConfigError]:
     topics: dict[tuple[str, str], str] = {}
     for id_, device in config.devices.items():
-        if device.unit is not None:
-            first = seen.setdefault((device.bus, device.unit), id_)
-            if first != id_ and config.devices[first].profile != device.profile:
-                why = f"unit {device.unit} on bus '{device.bus}' is device '{first}' already, with another profile"
-                yield locate(("devices", id_, "unit"), why, code="duplicate", hint="give each device its own address")
-        if device.topic is not None and ("+" in device.topic or "#" in device.topic):
+        if device.topic is None:
+            continue
+        at: KeyPath = ("devices", id_, "topic")
+        if "+" in device.topic or "#" in device.topic:
             why = f'topic "{device.topic}" has a wildcard'
-            yield locate(("devices", id_, "topic"), why, code="not-permitted", hint="name one device's topic")
-        elif device.topic is not None:
+            yield locate(at, why, code="not-permitted", hint="name one device's topic")
+        elif device.topic.startswith("/") or "//" in device.topic or device.topic.endswith("/"):
+            why = f'topic "{device.topic}" has an empty level'
+            yield locate(at, why, code="not-permitted", hint="no '/' first, last or twice in a row")
+        else:
             first = topics.setdefault((device.bus, device.topic), id_)
             if first != id_:
-                why = f"topic \"{device.topic}\" is device '{first}' already"
-                yield locate(
-                    ("devices", id_, "topic"), why, code="duplicate", hint="one device a topic, several points a device"
+                why, hint = (
+                    f"topic \"{device.topic}\" is device '{first}' already",
+                    "one device a topic, several points a device",
                 )
+                yield locate(at, why, code="duplicate", hint=hint)
 
 
 def _points(config: GatewayConfig, profiles: Profiles, locate: Locate) -> Iterable[ConfigError]:
@@ -99,24 +138,55 @@ def _points(config: GatewayConfig, profiles: Profiles, locate: Locate) -> Iterab
             hint = did_you_mean(point.device, config.devices)
             yield locate((*at, "device"), f"no device '{point.device}'", code="no-such", hint=hint)
             continue
-        profile = profiles.get(device.profile)
-        if profile is not None and point.channel not in profile.channels:
-            why = f"profile '{device.profile}' has no channel '{point.channel}'"
-            yield locate((*at, "channel"), why, code="no-such", hint=did_you_mean(point.channel, profile.channels))
-        elif isinstance(profile, PayloadProfile):
-            path = getattr(profile.channels[point.channel], "path", "")
-            if ("{select}" in path) != bool(point.select):
-                needs = "needs 'select' (the probe's own id)" if "{select}" in path else "has no use for 'select'"
-                yield locate((*at, "select"), f"channel '{point.channel}' {needs}", code="not-permitted")
-        elif point.select:
-            yield locate((*at, "select"), "a Modbus point has no 'select'", code="unknown-key", hint="delete this line")
+        yield from _channel(id_, point, device, profiles.get(device.profile), locate)
         first = taken.setdefault((point.device, point.channel, point.select), id_)
         if first != id_:
             why = f"channel '{point.channel}' of device '{point.device}' is point '{first}' already"
             yield locate((*at, "channel"), why, code="duplicate", hint="a measured quantity is one point")
+
+
+def _channel(
+    id_: str, point: PointConfig, device: DeviceConfig, profile: Profile | None, locate: Locate
+) -> Iterable[ConfigError]:
+    """Whether the profile has the channel, and whether the point's keys suit it."""
+    at: KeyPath = ("points", id_)
+    if profile is None:
+        return
+    channel = profile.channels.get(point.channel)
+    if channel is None:
+        why = f"profile '{device.profile}' has no channel '{point.channel}'"
+        yield locate((*at, "channel"), why, code="no-such", hint=did_you_mean(point.channel, profile.channels))
+        return
+    if not isinstance(channel, PayloadChannel):
+        if point.select:
+            yield locate((*at, "select"), "a Modbus point has no 'select'", code="unknown-key", hint="delete this line")
+        return
+    if "{select}" in channel.path and not point.select:
+        why = f"key 'select' is missing: channel '{point.channel}' tells several probes apart by it"
+        yield locate((*at, "select"), why, code="missing-key", hint="add select = the probe's own id")
+    elif point.select and "{select}" not in channel.path:
+        why = f"channel '{point.channel}' has no use for 'select'"
+        yield locate((*at, "select"), why, code="unknown-key", hint="delete this line")
+    if point.interval_s is not None:
+        why = "a point of an mqtt device has no 'interval_s'"
+        hint = "delete this line; the device's expect_every_s says when its silence counts"
+        yield locate((*at, "interval_s"), why, code="unknown-key", hint=hint)
+
+
+def _renamed(config: GatewayConfig, locate: Locate) -> Iterable[ConfigError]:
+    """A point's id is permanent: history follows one new name, never two."""
+    heirs: dict[str, str] = {}
+    for id_, point in config.points.items():
+        if point.renamed_from is None:
+            continue
+        at: KeyPath = ("points", id_, "renamed_from")
         if point.renamed_from in config.points:
             why = f"'{point.renamed_from}' is still a point of its own"
-            yield locate((*at, "renamed_from"), why, code="duplicate", hint="delete the old table")
+            yield locate(at, why, code="duplicate", hint="delete the old table, or this line")
+        first = heirs.setdefault(point.renamed_from, id_)
+        if first != id_:
+            why = f"point '{first}' was renamed from '{point.renamed_from}' already"
+            yield locate(at, why, code="duplicate", hint="one point goes on as one point")
 
 
 def _outlets(config: GatewayConfig, locate: Locate) -> Iterable[ConfigError]:
@@ -127,29 +197,28 @@ def _outlets(config: GatewayConfig, locate: Locate) -> Iterable[ConfigError]:
         if zone is None:
             yield locate(at, f"no zone '{outlet.zone}'", code="no-such", hint=did_you_mean(outlet.zone, config.zones))
         elif zone.kind != "outlet":
-            yield locate(
-                at,
-                f"zone '{outlet.zone}' is a {zone.kind}, no outlet",
-                code="not-permitted",
-                hint='its kind must be "outlet"',
-            )
+            why = f"zone '{outlet.zone}' is a {zone.kind}, no outlet"
+            yield locate(at, why, code="not-permitted", hint='its kind must be "outlet"')
         first = zones.setdefault(outlet.zone, id_)
         if first != id_:
-            yield locate(at, f"zone '{outlet.zone}' has the permit of outlet '{first}' already", code="duplicate")
+            why = f"zone '{outlet.zone}' has the permit of outlet '{first}' already"
+            yield locate(at, why, code="duplicate", hint="one permit a zone")
         if outlet.ph_low is not None and outlet.ph_high is not None and outlet.ph_low >= outlet.ph_high:
             why = f"ph_low {outlet.ph_low} is not below ph_high {outlet.ph_high}"
             yield locate(("outlets", id_, "ph_low"), why, code="not-permitted", hint="exchange the two")
 
 
 def _sinks(config: GatewayConfig, locate: Locate) -> Iterable[ConfigError]:
-    hubs = [id_ for id_, sink in config.sinks.items() if isinstance(sink, HubConfig)]
-    for id_ in hubs[1:]:
-        why = f"'{hubs[0]}' is the hub already: one hub's receipts decide what may be freed"
+    hubs = {id_: sink for id_, sink in config.sinks.items() if isinstance(sink, HubConfig)}
+    for id_ in list(hubs)[1:]:
+        why = f"'{next(iter(hubs))}' is the hub already: one hub's receipts decide what may be freed"
         yield locate(("sinks", id_, "kind"), why, code="duplicate", hint="keep one")
-    for id_ in hubs:
-        sink = config.sinks[id_]
-        bus = getattr(sink, "bus", None)
-        if getattr(sink, "via", "http") == "mqtt" and not isinstance(config.buses.get(bus or ""), MqttConfig):
-            brokers = [name for name, entry in config.buses.items() if isinstance(entry, MqttConfig)]
-            why = f"no mqtt bus '{bus}'" if bus else "key 'bus' is missing"
-            yield locate(("sinks", id_, "bus"), why, code="no-such", hint=did_you_mean(bus or "", brokers))
+    for id_, sink in hubs.items():
+        if sink.via == "mqtt" and not isinstance(config.buses.get(sink.bus or ""), MqttConfig):
+            brokers = [name for name, bus in config.buses.items() if isinstance(bus, MqttConfig)]
+            yield locate(
+                ("sinks", id_, "bus"),
+                f"no mqtt bus '{sink.bus}'",
+                code="no-such",
+                hint=did_you_mean(sink.bus or "", brokers),
+            )

@@ -7,34 +7,16 @@ from typing import Any
 
 from edge_gateway.config.load import Loaded
 from edge_gateway.config.model import GatewayConfig
+from edge_gateway.config.specs import bus_specs
 from edge_gateway.intake.state import Setup
-from edge_gateway.profiles.spec import DeviceSpec, PointSpec
+from edge_gateway.profiles.spec import DeviceSpec
 from edge_gateway.reading import Group
 from edge_gateway.record.entry import canonical
 
 
 def device_specs(loaded: Loaded) -> dict[str, tuple[DeviceSpec, ...]]:
     """The devices of each bus, with their points in the order of the file. Devices without points are left out."""
-    config = loaded.config
-    specs: dict[str, list[DeviceSpec]] = {bus: [] for bus in config.buses}
-    for id_, device in config.devices.items():
-        points = tuple(
-            PointSpec(id=point_id, channel=point.channel, interval_us=_us(point.interval_s), select=point.select)
-            for point_id, point in config.points.items()
-            if point.device == id_
-        )
-        if points:
-            spec = DeviceSpec(
-                id=id_,
-                profile=loaded.profiles[device.profile].profile,
-                points=points,
-                interval_us=_us(device.interval_s),
-                unit=device.unit or 0,
-                topic=device.topic or "",
-                expect_every_us=_us(device.expect_every_s),
-            )
-            specs[device.bus].append(spec)
-    return {bus: tuple(devices) for bus, devices in specs.items()}
+    return bus_specs(loaded.config, {name: profile.profile for name, profile in loaded.profiles.items()})
 
 
 def setup(loaded: Loaded, groups: Mapping[str, Group], software: str) -> Setup:
@@ -91,21 +73,30 @@ def _point(loaded: Loaded, id_: str) -> dict[str, Any]:
     } | ({"renamed_from": point.renamed_from} if point.renamed_from else {})
 
 
-def needs_restart(old: GatewayConfig, new: GatewayConfig) -> tuple[str, ...]:
+def needs_restart(running: GatewayConfig, wanted: GatewayConfig) -> tuple[str, ...]:
     """Keys that a running gateway cannot take over: they stay as they were until it is started again."""
-    changed = [
-        f"{table}.{key}"
-        for table in ("clock", "journal", "page")
-        for key, value in getattr(new, table)
-        if getattr(getattr(old, table), key) != value
-    ]
+    changed = [f"site.{key}" for key in _PERMANENT if getattr(wanted.site, key) != getattr(running.site, key)]
     changed += [
-        f"sinks.{id_}" for id_ in old.sinks.keys() | new.sinks.keys() if old.sinks.get(id_) != new.sinks.get(id_)
+        f"{table}.{key}"
+        for table in _TABLES
+        for key, value in getattr(wanted, table)
+        if getattr(getattr(running, table), key) != value
     ]
-    if old.site.id != new.site.id:
-        changed.append("site.id")
+    for id_ in running.sinks.keys() | wanted.sinks.keys():
+        old, new = running.sinks.get(id_), wanted.sinks.get(id_)
+        broker = getattr(new, "bus", None)
+        if old != new or (broker and running.buses.get(broker) != wanted.buses.get(broker)):
+            changed.append(f"sinks.{id_}")
     return tuple(sorted(changed))
 
 
-def _us(seconds: float | None) -> int:
-    return round(seconds * 1e6) if seconds else 0
+#: What is fixed at a start: the record's name and bound, the clock, the page's door.
+_PERMANENT = ("id", "origin")
+_TABLES = ("clock", "journal", "page")
+
+
+def in_force(running: GatewayConfig, wanted: GatewayConfig) -> GatewayConfig:
+    """``wanted`` as far as a running gateway can take it over: what needs a restart stays as it runs."""
+    site = wanted.site.model_copy(update={key: getattr(running.site, key) for key in _PERMANENT})
+    kept = {table: getattr(running, table) for table in _TABLES} | {"sinks": running.sinks, "site": site}
+    return wanted.model_copy(update=kept)

@@ -1,0 +1,36 @@
+"""What each bus is told of its devices, out of configuration and profiles; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from edge_gateway.config.model import GatewayConfig
+from edge_gateway.profiles.model import Profile
+from edge_gateway.profiles.spec import DeviceSpec, PointSpec
+
+
+def bus_specs(config: GatewayConfig, profiles: Mapping[str, Profile]) -> dict[str, tuple[DeviceSpec, ...]]:
+    """The devices of each bus, with their points in the order of the file. Devices without points are left out."""
+    points: dict[str, list[PointSpec]] = {}
+    for id_, point in config.points.items():
+        spec = PointSpec(id=id_, channel=point.channel, interval_us=_us(point.interval_s), select=point.select)
+        points.setdefault(point.device, []).append(spec)
+    specs: dict[str, list[DeviceSpec]] = {bus: [] for bus in config.buses}
+    for id_, device in config.devices.items():
+        if id_ in points:
+            specs[device.bus].append(
+                DeviceSpec(
+                    id=id_,
+                    profile=profiles[device.profile],
+                    points=tuple(points[id_]),
+                    interval_us=_us(device.interval_s),
+                    unit=device.unit or 0,
+                    topic=device.topic or "",
+                    expect_every_us=_us(device.expect_every_s),
+                )
+            )
+    return {bus: tuple(devices) for bus, devices in specs.items()}
+
+
+def _us(seconds: float | None) -> int:
+    return round(seconds * 1e6) if seconds else 0
