@@ -26,6 +26,8 @@ from edge_gateway.journal.work import Append, Drop, Move, Refuse, Work
 from edge_gateway.journal.writer import Call, Lazy, Request, Writer
 from edge_gateway.record.entry import MAX_ENTRY_BYTES, decode
 
+__all__ = ["JournalSettings", "SkippedRange", "Store", "open_journal"]
+
 T = TypeVar("T")
 Told = Callable[[str, int, Sequence[bytes]], None]
 
