@@ -1,0 +1,26 @@
+"""The short form of the isolation campaign, and a planted fault: a line without back-off must be caught."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge_gateway.sources import modbus_source
+from tests.faults.isolation import campaign
+
+
+@pytest.mark.campaign
+async def test_a_dead_unit_costs_the_others_no_slot(tmp_path: Path) -> None:
+    result = await campaign(tmp_path / "line", rounds=5, units=16, interval_s=1.5, timeout_s=0.15, baud=19_200)
+    assert result.passed, result
+
+
+@pytest.mark.campaign
+async def test_a_dead_unit_that_is_asked_first_for_long_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planted: the rest after a failure is ignored and the turn is as long as the interval."""
+    monkeypatch.setattr(modbus_source.Unit, "failed", lambda self, mono_us, said: None)
+    result = await campaign(tmp_path / "line", rounds=3, units=8, interval_s=0.5, timeout_s=0.4, baud=19_200)
+    assert result.missed, "the campaign did not see the planted fault"
