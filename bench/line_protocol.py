@@ -52,10 +52,10 @@ class Memory:
     def epochs(self) -> list[Any]:
         return []
 
-    async def read(self, start: Position, *, max_entries: int, max_bytes: int) -> list[bytes]:  # noqa: ARG002 -- the contract
+    async def read(self, start: Position, *, max_entries: int, max_bytes: int) -> list[bytes]:
         return self.entries[start.seq : start.seq + max_entries]
 
-    async def config(self, epoch: str, config_seq: int) -> dict[str, Any]:  # noqa: ARG002 -- the contract
+    async def config(self, epoch: str, config_seq: int) -> dict[str, Any]:
         return self.resolved
 
     async def text(self, sha256: str) -> bytes:
