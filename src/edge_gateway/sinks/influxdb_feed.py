@@ -188,7 +188,7 @@ def _identity(entry: Mapping[str, Any]) -> tuple[Any, ...]:
         case "violation":
             steps = (entry.get("rule"), entry.get("point"), entry.get("step"), entry.get("severity"))
             return "violation", entry["wall_us"], *steps
-        case "event":
-            return "event", entry["wall_us"], entry.get("event")
+        case "event" | "snapshot":  # both may have a line of the one ``gateway`` series
+            return "event", entry["wall_us"]
         case kind:
             return kind, entry["wall_us"], entry.get("state")
