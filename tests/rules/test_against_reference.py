@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 from edge_gateway.rules import engine as engine_module
+from edge_gateway.rules import plan as plan_module
 from edge_gateway.rules.base import BoundRule, First, Step
 from edge_gateway.rules.cases import load_cases, run_case
 from edge_gateway.rules.engine import Engine
-from edge_gateway.rules.kinds import StaleTrack
+from edge_gateway.rules.kinds import RateTrack, StaleTrack
 from edge_gateway.rules.load import load_pack
+from edge_gateway.rules.plan import Plan
 from edge_gateway.rules.track import BROKEN, IDLE, Track
 
 from .traces import Call, S, course, differences, rules, through_json, told
@@ -221,8 +223,24 @@ def test_a_planted_fault_is_caught(
 
 
 def test_a_value_of_nan_taken_for_good_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "_is_number", lambda value: value is not None)
+    monkeypatch.setattr(engine_module, "is_number", lambda value: value is not None)
+    monkeypatch.setattr(plan_module, "is_number", lambda value: value is not None)
     assert any(_disagrees(seed) for seed in range(400))
+
+
+def test_rates_that_stay_in_step_over_an_unknown_reading_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Plan, "fall_out", lambda self: None)
+    assert any(_disagrees(seed) for seed in range(400))
+
+
+def test_a_rate_that_is_quiet_where_it_offends_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan_module, "_SAFE", 1.5)
+    assert any(_disagrees(seed) for seed in range(1000))
+
+
+def test_a_snapshot_without_the_last_judged_reading_of_a_rate_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RateTrack, "state", Track.state)
+    assert _restarts_catch_it()
 
 
 def test_a_queued_reading_that_is_judged_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,65 +12,22 @@ from typing import Any, cast
 
 from edge_gateway.reading import GOOD, UNCERTAIN_FUTURE, UNCERTAIN_QUEUED, Value
 from edge_gateway.rules.base import UNKNOWN, BoundRule, First, Step
-from edge_gateway.rules.kinds import RateTrack, StaleTrack, track_for
-from edge_gateway.rules.track import GREATEST, IDLE, NOTICED, Track
+from edge_gateway.rules.kinds import StaleTrack, track_for
+from edge_gateway.rules.plan import Plan, Point, is_number
+from edge_gateway.rules.track import IDLE, NOTICED, Track
 
 __all__ = ["BoundRule", "Engine", "Step"]
 
 _UNJUDGED = (UNCERTAIN_QUEUED, UNCERTAIN_FUTURE)
 
 
-class _Point:
-    """A point's tracks, its quiet band, and when it last said something known (itself or through its plan)."""
-
-    __slots__ = ("high", "low", "plan", "seen_us", "seen_wall_us", "silences", "tracks")
-
-    def __init__(self) -> None:
-        self.tracks: list[Track] = []  # limit and rate, in the order of the rules
-        self.silences: list[StaleTrack] = []
-        self.plan: _Plan | None = None
-        self.seen_us = -1
-        self.seen_wall_us = 0
-        self.low, self.high = -GREATEST, GREATEST
-
-    def seen(self) -> tuple[int, int]:
-        """Rule and wall time of the last known reading; (-1, 0) if there was none yet."""
-        if self.plan is not None and self.plan.seen_us > self.seen_us:
-            return self.plan.seen_us, self.plan.seen_wall_us
-        return self.seen_us, self.seen_wall_us
-
-    def settle(self) -> None:
-        """The quiet band for the phases as they are now; empty while anything is going on."""
-        self.low, self.high = -GREATEST, GREATEST
-        for track in self.tracks:
-            if track.phase != IDLE or isinstance(track, RateTrack):
-                self.low, self.high = GREATEST, -GREATEST
-                return
-            self.low, self.high = max(self.low, track.low), min(self.high, track.high)
-        if any(silence.phase != IDLE for silence in self.silences):
-            self.low, self.high = GREATEST, -GREATEST
-
-
-class _Plan:
-    """The columns of one poll group: quiet bands side by side, and the last time all of them were known."""
-
-    __slots__ = ("columns", "highs", "lows", "seen_us", "seen_wall_us")
-
-    def __init__(self, columns: list[_Point | None]) -> None:
-        self.columns = columns
-        self.lows = [-GREATEST if c is None else c.low for c in columns]
-        self.highs = [GREATEST if c is None else c.high for c in columns]
-        self.seen_us = -1
-        self.seen_wall_us = 0
-
-
 class Engine:
     """All rules of a site. Same readings and times in, same steps out; state lives in ``snapshot``."""
 
     def __init__(self, rules: Sequence[BoundRule]) -> None:
-        self._points: dict[str, _Point] = {}
+        self._points: dict[str, Point] = {}
         self._tracks: dict[str, Track] = {}
-        self._plans: dict[tuple[str, ...], _Plan] = {}
+        self._plans: dict[tuple[str, ...], Plan] = {}
         self._due: list[tuple[int, int, Track]] = []
         #: state that no rule claims: of removed rules and points, until they come back
         self._left: dict[str, dict[str, Any]] = {}
@@ -79,12 +36,8 @@ class Engine:
         self._now_us = 0
         for order, rule in enumerate(rules):
             track = track_for(rule, order)
-            point = self._points.setdefault(rule.point, _Point())
+            self._points.setdefault(rule.point, Point()).add(track)
             self._tracks[_key(rule.id, rule.point)] = track
-            if isinstance(track, StaleTrack):
-                point.silences.append(track)
-            else:
-                point.tracks.append(track)
         for point in self._points.values():
             point.settle()
 
@@ -96,7 +49,8 @@ class Engine:
         """The steps that one batch makes, in the order of its columns and of the rules.
 
         A value that is None, NaN or infinite, or of a quality other than good or uncertain, is unknown. Queued and
-        future readings are not judged at all. ``rule_us`` never decreases from call to call.
+        future readings are not judged at all. ``rule_us`` never decreases from call to call; ``values`` is kept until
+        the group's next batch and must not be changed.
         """
         plan = self._plans.get(points)
         if plan is None:
@@ -104,43 +58,48 @@ class Engine:
         self._now_us = rule_us
         steps = self._begin(rule_us, wall_us) if not self._settled else []
         if quality is None:
-            loud = _loud(plan, values)
+            loud = plan.loud(values)
             if loud is not None:
                 for column in loud:
                     point = plan.columns[column]
                     if point is not None:
                         self._known(point, cast("float", values[column]), rule_us, wall_us, steps)
-                        plan.lows[column], plan.highs[column] = point.low, point.high
-                plan.seen_us, plan.seen_wall_us = rule_us, wall_us
+                plan.judged(rule_us, wall_us, values)
                 return steps
             quality = [GOOD] * len(values)
         self._judge_mixed(plan, rule_us, wall_us, values, quality, steps)
         return steps
 
     def _judge_mixed(
-        self, plan: _Plan, rule_us: int, wall_us: int, values: list[Value], quality: list[str], steps: list[Step]
+        self, plan: Plan, rule_us: int, wall_us: int, values: list[Value], quality: list[str], steps: list[Step]
     ) -> None:
         """Columns of different quality."""
-        for column, (point, value, word) in enumerate(zip(plan.columns, values, quality, strict=True)):
+        plan.fall_out()
+        for point, value, word in zip(plan.columns, values, quality, strict=True):
             if point is None or word in _UNJUDGED:
                 continue
-            if not _is_number(value) or (word != GOOD and not word.startswith("uncertain")):
+            if not is_number(value) or (word != GOOD and not word.startswith("uncertain")):
                 if point.low > point.high:  # only where something is going on
                     self._unknown(point, rule_us, wall_us, steps)
                 continue
             number = cast("float", value)
-            if not point.low <= number <= point.high:
+            if point.rates or not point.low <= number <= point.high:
                 self._known(point, number, rule_us, wall_us, steps)
-                plan.lows[column], plan.highs[column] = point.low, point.high
             point.seen_us, point.seen_wall_us = rule_us, wall_us
 
-    def _known(self, point: _Point, value: float, rule_us: int, wall_us: int, steps: list[Step]) -> None:
+    def _known(self, point: Point, value: float, rule_us: int, wall_us: int, steps: list[Step]) -> None:
+        if point.rates:
+            point.catch_up()
+        busy = point.low > point.high
         for track in point.tracks:
             step = track.known(value, rule_us, wall_us)
             if step is not None:
                 steps.append(step)
             if track.phase != IDLE:
                 self._queue(track, track.due_us())
+                busy = True
+        if not busy:
+            return
         seen_us = point.seen()[0]
         for silence in point.silences:
             step = silence.heard(seen_us, rule_us, wall_us)
@@ -149,7 +108,7 @@ class Engine:
                 self._queue(silence, silence.silence_due_us(rule_us))
         point.settle()
 
-    def _unknown(self, point: _Point, rule_us: int, wall_us: int, steps: list[Step]) -> None:
+    def _unknown(self, point: Point, rule_us: int, wall_us: int, steps: list[Step]) -> None:
         for track in point.tracks:
             step = track.unknown(rule_us, wall_us)
             if step is not None:
@@ -175,7 +134,7 @@ class Engine:
             if step is not None:
                 steps.append(step)
             self._queue(track, self._due_of(track))
-            self._settle(track.rule.point)
+            point.settle()
         return steps
 
     def due_us(self) -> int | None:
@@ -214,33 +173,17 @@ class Engine:
             heappush(self._due, (due_us, track.order, track))
             track.queued_us = due_us
 
-    def _settle(self, name: str) -> None:
-        """A point's quiet band changed outside a batch: its plan must know."""
-        point = self._points[name]
-        point.settle()
-        if point.plan is not None:
-            for column, other in enumerate(point.plan.columns):
-                if other is point:
-                    point.plan.lows[column], point.plan.highs[column] = point.low, point.high
-
     # --- plans and beginnings -------------------------------------------------------------------------------------
 
-    def _plan(self, points: tuple[str, ...]) -> _Plan:
+    def _plan(self, points: tuple[str, ...]) -> Plan:
         """The plan of a group seen for the first time; a point that had another group moves here."""
         columns = [self._points.get(name) for name in points]
         for point in columns:
-            if point is None or point.plan is None:
-                continue
-            old = point.plan
-            for other in old.columns:
-                if other is not None and other.plan is old:
-                    other.seen_us, other.seen_wall_us = other.seen()
-                    other.plan = None
-            self._plans = {key: plan for key, plan in self._plans.items() if plan is not old}
-        plan = self._plans[points] = _Plan(columns)
-        for point in columns:
-            if point is not None:
-                point.plan = plan
+            if point is not None and point.plan is not None:
+                old = point.plan
+                old.give_up()
+                self._plans = {key: plan for key, plan in self._plans.items() if plan is not old}
+        plan = self._plans[points] = Plan(columns)
         return plan
 
     def _begin(self, rule_us: int, wall_us: int) -> list[Step]:
@@ -268,6 +211,8 @@ class Engine:
     def snapshot(self) -> dict[str, Any]:
         """JSON-able: what each rule at each point remembers, and when each watched point was last heard."""
         rules = {key: dict(state) for key, state in self._left.items()}
+        for point in self._points.values():
+            point.catch_up()
         for key, track in self._tracks.items():
             if (state := track.state()) is not None:
                 rules[key] = state
@@ -299,27 +244,6 @@ class Engine:
 
 def _key(rule: str, point: str) -> str:
     return f"{rule}/{point}"
-
-
-def _loud(plan: _Plan, values: list[Value]) -> list[int] | None:
-    """Columns outside their quiet band; None if one of the values is no number."""
-    loud: list[int] = []
-    column = 0
-    try:
-        for value, low, high in zip(cast("list[float]", values), plan.lows, plan.highs, strict=True):
-            if not low <= value <= high:
-                loud.append(column)
-            column += 1
-    except TypeError:  # None, among values that are said to be good
-        return None
-    if all(_is_number(values[column]) for column in loud):
-        return loud
-    return None
-
-
-def _is_number(value: Value) -> bool:
-    """A finite number."""
-    return value is not None and -GREATEST <= value <= GREATEST
 
 
 def _orphaned(key: str, state: dict[str, Any], rule_us: int, wall_us: int) -> Step:

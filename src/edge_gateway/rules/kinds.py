@@ -99,7 +99,7 @@ class StaleTrack(Track):
         self.reset()
         return step
 
-    def unknown(self, rule_us: int, wall_us: int) -> Step | None:  # noqa: ARG002 -- the kind's shape
+    def unknown(self, rule_us: int, wall_us: int) -> Step | None:
         """A bad reading is silence, which only time judges."""
         return None
 
