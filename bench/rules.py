@@ -1,0 +1,72 @@
+"""CPU time of one reading in the rules: idle, busy and mixed batches through the engine, without journal or network.
+
+Run: ``.venv/bin/python bench/rules.py [--json]``. Times are process CPU time, the best of five rounds. Each batch is
+one device's 20 points; ``due_us`` is asked after each, as intake does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from typing import Any
+
+from edge_gateway.rules.base import BoundRule
+from edge_gateway.rules.engine import Engine
+
+DEVICES, POINTS, ROUNDS = 50, 20, 300
+GOAL_US = 0.3  # an idle rule with a value inside its limits, per reading
+
+
+def rule(kind: str, point: str, **numbers: Any) -> BoundRule:
+    return BoundRule(id=kind, pack="b", pack_version="1.0.0", edition="2026-11", kind=kind, point=point, **numbers)
+
+
+def engine(kinds: tuple[str, ...], groups: list[tuple[str, ...]]) -> Engine:
+    numbers: dict[str, dict[str, Any]] = {
+        "limit": {"low": "0", "high": "4", "clear_low": "0.3", "clear_high": "3.7", "violation_after_us": 900_000_000},
+        "stale": {"after_us": 60_000_000, "violation_after_us": 1_800_000_000},
+        "rate": {"per_s": "0.5", "window_us": 5_000_000},
+    }
+    return Engine([rule(kind, point, **numbers[kind]) for group in groups for point in group for kind in kinds])
+
+
+def measure(kinds: tuple[str, ...], values: list[Any], quality: list[str] | None) -> float:
+    """µs of CPU a reading, the best of five rounds."""
+    groups = [tuple(f"d{device}-p{point}" for point in range(POINTS)) for device in range(DEVICES)]
+    judge = engine(kinds, groups)
+    now_us, best = 0, float("inf")
+    for _ in range(5):
+        started = time.process_time()
+        for _ in range(ROUNDS):
+            now_us += 10_000_000
+            for group in groups:
+                judge.judge(now_us, now_us, group, list(values), quality)
+                judge.due_us()
+        best = min(best, (time.process_time() - started) / (ROUNDS * DEVICES * POINTS))
+    return best * 1e6
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true")
+    calm: list[Any] = [1.0 + point / 10 for point in range(POINTS)]
+    bad = ["good"] * (POINTS - 1) + ["bad:no-answer"]
+    figures = {
+        "limit, idle": measure(("limit",), calm, None),
+        "limit and silence, idle": measure(("limit", "stale"), calm, None),
+        "limit, silence and rate, idle": measure(("limit", "stale", "rate"), calm, None),
+        "limit and silence, one of 20 readings bad": measure(("limit", "stale"), [*calm[:-1], None], bad),
+        "limit, all in an excursion": measure(("limit",), [5.0] * POINTS, None),
+    }
+    if parser.parse_args().json:
+        print(json.dumps({"us_per_reading": {name: round(figure, 3) for name, figure in figures.items()}}))
+    else:
+        for name, figure in figures.items():
+            note = f"goal {GOAL_US} µs" if name.endswith("idle") else ""
+            print(f"{name:<45}{figure:8.3f} µs a reading   {note}")
+    return 0 if all(figure < GOAL_US for name, figure in figures.items() if name.endswith("idle")) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
