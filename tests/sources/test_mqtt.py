@@ -21,7 +21,7 @@ import pytest
 from edge_gateway.errors import ConfigError
 from edge_gateway.links.mqtt import Mqtt, MqttSettings
 from edge_gateway.reading import Batch, GapClosed, GapOpened
-from edge_gateway.sources import mqtt_source
+from edge_gateway.sources import mqtt_doubt, mqtt_source
 from edge_gateway.sources.mqtt import MqttConfig
 from edge_gateway.sources.mqtt_source import MqttSource
 from tests.servers.certificates import CertificateAuthority
@@ -393,7 +393,7 @@ async def test_what_waited_at_the_broker_is_queued_and_what_comes_live_is_not(
 async def test_where_the_marker_is_forbidden_a_quiet_spell_ends_the_doubt(
     tmp_path: Path, journal: FileJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mqtt_source, "QUIET_S", 0.5)
+    monkeypatch.setattr(mqtt_doubt, "QUIET_S", 0.5)
     users = {"gateway": "g", "sensor": "s"}
     acl = "user gateway\ntopic read #\nuser sensor\ntopic write #\n"
     with Mosquitto(tmp_path / "broker", MosquittoSettings(users=users, acl=acl)) as broker:

@@ -6,9 +6,11 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from hypothesis import settings
+import pytest
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.errors import Flaky
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from edge_gateway.sources.mqtt_ledger import SESSION_BEGAN, Ledger, Record, replay
 
@@ -111,6 +113,8 @@ class Model(RuleBasedStateMachine):
         self.in_flight, self.queue, self.packet_ids = [], [], 0
         self.lose_connection()
         self.ledger.forget()
+        if self.pending:
+            self.commit(acks_arrive=True)  # the event stands behind them in the record
         self.journal.append({"kind": "event", "event": SESSION_BEGAN, "bus": "b", "topics": ["t"]})
 
     @invariant()
@@ -122,7 +126,7 @@ class Model(RuleBasedStateMachine):
 
 
 TestLedger = Model.TestCase
-TestLedger.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestLedger.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
 
 
 def test_replay_keeps_the_newest_last_and_ignores_qos_0() -> None:
@@ -154,3 +158,48 @@ def test_acknowledgements_wait_for_their_turn() -> None:
     ledger.committed(first)
     assert ledger.due() == ["a", "b"]
     assert (len(ledger), ledger.oldest_us()) == (0, None)
+
+
+class Forgetful(Model):
+    """Planted: a restart does not hear that the broker began a new session."""
+
+    @rule()
+    def broker_forgets(self) -> None:
+        super().broker_forgets()
+        self.journal.pop()
+
+
+class Hasty(Model):
+    """Planted: acknowledged at hand-over."""
+
+    @rule()
+    def hurry(self) -> None:
+        for _, record in self.pending:
+            self.ledger.committed(record)
+        self._acknowledge(all_arrive=True)
+
+
+class Amnesiac(Model):
+    """Planted: a restart remembers nothing."""
+
+    @rule()
+    def kill_the_gateway(self) -> None:
+        journal, self.journal = self.journal, []
+        super().kill_the_gateway()
+        self.journal = journal
+
+
+class Careless(Model):
+    """Planted: an acknowledgement for an earlier connection is forgotten, together with what was handed over."""
+
+    @rule()
+    def lose_connection(self) -> None:
+        super().lose_connection()
+        self.ledger.forget()
+
+
+@pytest.mark.parametrize("planted", [Forgetful, Hasty, Amnesiac, Careless])
+def test_planted_faults_are_caught(planted: type[Model]) -> None:
+    hard = settings(max_examples=3000, stateful_step_count=40, deadline=None, database=None, phases=[Phase.generate])
+    with pytest.raises((AssertionError, Flaky)):
+        run_state_machine_as_test(planted, settings=hard)

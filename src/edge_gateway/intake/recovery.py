@@ -12,6 +12,7 @@ from edge_gateway.intake.state import Setup, State
 from edge_gateway.journal.base import Journal, Recovery
 from edge_gateway.record import entry
 from edge_gateway.rules.base import BoundRule
+from edge_gateway.sources.mqtt_ledger import replay as replay_message
 
 
 @dataclass(slots=True)
@@ -20,7 +21,7 @@ class Recovered:
 
     state: State
     last: dict[str, Any] | None = None
-    #: (topic, packet id) -> payload hash of the journaled messages of the last segment
+    #: (topic, packet id) -> payload hash of the last segment's messages that a broker may send again, oldest first
     messages: dict[tuple[str, int], str] = field(default_factory=dict)
     #: whether the last run ended in order
     stopped: bool = False
@@ -62,6 +63,7 @@ def _parse(text: bytes) -> dict[str, Any]:
 async def _replay(journal: Journal, found: Recovered, body: Mapping[str, Any]) -> None:
     state, kind = found.state, body["kind"]
     found.stopped = kind == "event" and body.get("event") == "stopped"
+    replay_message(found.messages, body)
     if kind == "batch":
         _replay_batch(found, body)
     elif kind == "tick":
@@ -91,9 +93,6 @@ def _replay_batch(found: Recovered, body: Mapping[str, Any]) -> None:
     state.engine.judge(int(body["rule_us"]), int(body["wall_us"]), points, values, body.get("quality"))
     if "slot_us" in body:
         state.slots[str(body["group"])] = int(body["slot_us"])
-    message = body.get("message")
-    if message is not None:
-        found.messages[(str(message["topic"]), int(message["packet_id"]))] = entry.payload_hash(message)
 
 
 async def open_run(intake: Intake, found: Recovered, setup: Setup, clock: Clock, *, carried: str, damaged: str) -> None:

@@ -10,7 +10,8 @@ What keeps that from swallowing a new message that only looks alike (two equal t
 - PUBACKs go out in the order of arrival [MQTT-4.6.0-2], so only the ``keep`` newest messages can still be unacknowledged at
   the broker (its send window); older ones are forgotten.
 - A session that the broker began anew knows no earlier message: all are forgotten, and the journal is told before the first
-  subscription (``SESSION_BEGAN``), so that a restart forgets them too.
+  subscription (``SESSION_BEGAN``), so that a restart forgets them too. (Killed between that CONNECT and that entry, and once more
+  before the new session's first commit, we would take an equal message with an equal packet id for the old one.)
 """
 
 from __future__ import annotations
@@ -106,6 +107,10 @@ class Ledger(Generic[M]):
         while self._queue and self._queue[0].done:
             due.append(self._queue.popleft().message)
         return due
+
+    def memory(self) -> dict[tuple[str, int], str]:
+        """What a successor recovers from: the durable messages, oldest first."""
+        return {(r.topic, number): r.digest for number, r in self._records.items() if r.durable}
 
     def oldest_us(self) -> int | None:
         """Since when the oldest delivery waits for its acknowledgement; None when none does."""

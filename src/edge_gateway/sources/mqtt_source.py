@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_gateway.clock import Clock
-from edge_gateway.errors import GatewayError, LinkDown
+from edge_gateway.errors import LinkDown
 from edge_gateway.links.mqtt import Delivery, Mqtt, MqttSettings, Refused, WindowFull
 from edge_gateway.profiles.payload import Unparsed
 from edge_gateway.profiles.spec import DeviceSpec
@@ -87,7 +87,7 @@ class MqttSource:
         self._waiting_bytes = 0
         self._leaving: list[Item] = []
         self._wake = asyncio.Event()
-        self._inbox: Inbox | None = None
+        self._session_note: Note | None = None
         self._handing_over = False
         self._greeted = False
         self._paused_s = 0.0
@@ -129,6 +129,10 @@ class MqttSource:
         silences = [device.silence for device in self._devices.values() if device.silence is not None]
         return max((mono_us - silence.due_us for silence in silences), default=0)
 
+    def memory(self) -> dict[tuple[str, int], str]:
+        """For the source that follows this one at the same broker: ``recovered``."""
+        return self._ledger.memory()
+
     async def update(self, devices: Sequence[DeviceSpec]) -> None:
         """Take over another list; an unchanged device keeps its slots. Raises ConfigError before anything changed."""
         before, self._devices = self._devices, plan(devices, self._devices, self._clock)
@@ -147,7 +151,6 @@ class MqttSource:
 
     async def run(self, inbox: Inbox) -> None:
         """Hear and hand over until cancelled."""
-        self._inbox = inbox
         for device in self._devices.values():
             device.silence = slots(
                 device.reader.group, self._clock
@@ -166,6 +169,10 @@ class MqttSource:
                 self._waiting_bytes -= len(waiting.delivery.payload)
                 await self._take(inbox, waiting)
                 self._read_on()
+            if self._session_note is not None and not self._waiting:
+                note, self._session_note = self._session_note, None
+                self._ledger.forget()
+                await self._put(inbox, note)
             if not self._waiting or inbox.full():
                 await self._account(inbox)
             self._look_for_the_marker()
@@ -365,7 +372,6 @@ class MqttSource:
         if session_present:
             self._doubt.began(asyncio.get_running_loop().time())
         else:
-            self._ledger.forget()
             await self._tell_new_session(wanted)
             self._doubt.new_session()  # nothing comes before we subscribe, and what comes after it was not queued
         await self._link.subscribe([self._doubt.marker_topic, *wanted])
@@ -374,15 +380,16 @@ class MqttSource:
         self._wake.set()
 
     async def _tell_new_session(self, wanted: Sequence[str]) -> None:
-        if self._inbox is None:
-            raise GatewayError("the link runs without its source")
+        """Journal it behind the last message of the old session, and wait until it is durable."""
         durable = asyncio.Event()
         detail: dict[str, object] = {"bus": self._id, "topics": list(wanted)}
-        await self._inbox.put(Note(event=SESSION_BEGAN, detail=detail, committed=durable.set))
+        self._session_note = Note(event=SESSION_BEGAN, detail=detail, committed=durable.set)
+        self._wake.set()
         await durable.wait()
 
     def _down(self, _why: str) -> None:
         self._greeted = False
+        self._session_note = None
         self._doubt.disconnected()
         self._ledger.disconnected()
         self._wake.set()

@@ -1,0 +1,84 @@
+"""The devices of one broker: who speaks on which topic, their readers and their slots; knows no connection and no inbox."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edge_gateway.clock import Clock
+from edge_gateway.errors import ConfigError
+from edge_gateway.profiles.model import PayloadProfile
+from edge_gateway.profiles.payload import PayloadReader
+from edge_gateway.profiles.spec import DeviceSpec
+from edge_gateway.reading import Group
+from edge_gateway.sources.mqtt_silence import Silence
+
+
+@dataclass(slots=True, eq=False)
+class Device:
+    """A device, its reader, its slots (None without ``expect_every_s``), and what is known of it."""
+
+    spec: DeviceSpec
+    reader: PayloadReader
+    silence: Silence | None
+    availability_topic: str = ""
+    availability: str = ""
+    heard_us: int | None = None
+    messages: int = 0
+
+    def state(self, now_us: int) -> dict[str, Any]:
+        """JSON-able, for ``health()``."""
+        return {
+            "topic": self.spec.topic,
+            "messages": self.messages,
+            "age_us": None if self.heard_us is None else now_us - self.heard_us,
+            "gap": self.silence.gap.reason if self.silence is not None and self.silence.gap is not None else "",
+            "availability": self.availability,
+        }
+
+
+#: Devices by their topic.
+Devices = dict[str, Device]
+
+
+def plan(specs: Sequence[DeviceSpec], before: Mapping[str, Device], clock: Clock) -> Devices:
+    """Devices by topic; an unchanged one is kept as it stands, a changed one goes on where its slots stood.
+
+    Raises ConfigError: no single topic, two devices on one topic, a point that the profile cannot serve.
+    """
+    planned: Devices = {}
+    for spec in specs:
+        key = f"devices.{spec.id}.topic"
+        if not spec.topic or any(character in spec.topic for character in "+#\0"):
+            raise ConfigError(f"'{spec.topic}' names no single topic", key=key, hint="a topic without + and #")
+        if (other := planned.get(spec.topic)) is not None:
+            hint = f"make them points of one device, as channels of '{other.spec.id}'"
+            raise ConfigError(f"'{spec.topic}' is the topic of '{other.spec.id}' already", key=key, hint=hint)
+        known = before.get(spec.topic)
+        planned[spec.topic] = known if known is not None and known.spec == spec else _changed(spec, known, clock)
+    return planned
+
+
+def _changed(spec: DeviceSpec, known: Device | None, clock: Clock) -> Device:
+    reader = PayloadReader(spec)
+    suffix = spec.profile.payload.availability if isinstance(spec.profile, PayloadProfile) else ""
+    silence = slots(reader.group, clock)
+    if silence is not None and known is not None and known.silence is not None:
+        silence.follow(known.silence)
+    return Device(spec, reader, silence, f"{spec.topic}{suffix}" if suffix else "")
+
+
+def slots(group: Group, clock: Clock) -> Silence | None:
+    """Slots from now on; None for a group that has none."""
+    return Silence(group, clock.mono_us(), clock.boot) if group.interval_us else None
+
+
+def topics(devices: Mapping[str, Device]) -> list[str]:
+    """Everything to subscribe to."""
+    return [*devices, *(device.availability_topic for device in devices.values() if device.availability_topic)]
+
+
+def availability(payload: bytes) -> str:
+    """Zigbee2MQTT says ``{"state":"online"}``, older ones ``online``; "" for anything else."""
+    return next((word for word in ("offline", "online") if word.encode() in payload[:200]), "")
