@@ -63,7 +63,9 @@ def session(
     ``tls``: a context made before (at start, where a bad ``ca_file`` is still a fault of the configuration).
     """
     timeout = aiohttp.ClientTimeout(total=timeout_s, connect=min(_CONNECT_S, timeout_s))
-    connector = aiohttp.TCPConnector(limit=connections, ssl=tls or tls_context(ca_file))
+    # Without a ca_file aiohttp's own context does: the system's authorities, made once and not for each session.
+    checked: ssl.SSLContext | bool = tls or (tls_context(ca_file) if ca_file else True)
+    connector = aiohttp.TCPConnector(limit=connections, ssl=checked)
     return aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers, **session_settings())
 
 
