@@ -13,7 +13,7 @@ from edge_gateway.config.resolve import device_specs
 from edge_gateway.errors import GatewayError
 from edge_gateway.intake.inbox import Inbox
 from edge_gateway.profiles.spec import DeviceSpec
-from edge_gateway.reading import Group
+from edge_gateway.reading import GapClosed, GapOpened, Group
 from edge_gateway.sources.base import Source
 from edge_gateway.sources.mqtt import MqttConfig
 
@@ -26,6 +26,7 @@ class Field:
         self._clock = clock
         self._inbox = inbox
         self._messages = messages
+        self._memory: dict[str, Mapping[tuple[str, int], str]] = {}
         self._loaded = loaded
         self._specs = device_specs(loaded)
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -33,10 +34,11 @@ class Field:
         for bus, specs in self._specs.items():
             if specs:
                 self.sources[bus] = self._build(bus, loaded.config.buses[bus], specs)
+        self._messages = {}  # a source built later starts from what its predecessor knew
 
     def _build(self, bus: str, config: BusConfig, specs: tuple[DeviceSpec, ...]) -> Source:
         if isinstance(config, MqttConfig):
-            return config.build(bus, specs, self._clock, recovered=self._messages)
+            return config.build(bus, specs, self._clock, recovered=self._memory.get(bus, self._messages))
         return config.build(bus, specs, self._clock)
 
     def groups(self) -> dict[str, Group]:
@@ -55,28 +57,56 @@ class Field:
         if self._group is not None:
             self._tasks[bus] = self._group.create_task(source.run(self._inbox), name=f"source:{bus}")
 
-    async def exchange(self, loaded: Loaded) -> None:
-        """Take over another configuration: untouched buses miss no slot, changed ones are exchanged."""
-        old_buses, new_buses = self._loaded.config.buses, loaded.config.buses
-        old_specs, self._specs, self._loaded = self._specs, device_specs(loaded), loaded
+    def stage(self, loaded: Loaded) -> dict[str, Source]:
+        """Build what ``exchange`` will start, without touching what runs. Raises ConfigError."""
+        specs = device_specs(loaded)
+        return {
+            bus: self._build(bus, loaded.config.buses[bus], specs[bus])
+            for bus in specs
+            if specs[bus] and not self._goes_on(bus, loaded, specs)
+        }
+
+    def _goes_on(self, bus: str, loaded: Loaded, specs: Mapping[str, tuple[DeviceSpec, ...]]) -> bool:
+        """Whether the running source of a bus stays: its own table is as it was, and it has devices."""
+        same = loaded.config.buses.get(bus) == self._loaded.config.buses.get(bus)
+        return bus in self.sources and same and bool(specs.get(bus))
+
+    async def exchange(self, loaded: Loaded, staged: Mapping[str, Source]) -> None:
+        """Take over another configuration: untouched buses miss no slot, changed ones are exchanged for ``staged``."""
+        specs = device_specs(loaded)
         for bus in list(self.sources):
-            if bus not in new_buses or not self._specs.get(bus) or new_buses[bus] != old_buses[bus]:
+            if not self._goes_on(bus, loaded, specs):
+                await self._account(bus, self.sources[bus])
                 await self._stop(bus)
-        for bus, specs in self._specs.items():
-            if not specs:
-                continue
-            if bus not in self.sources:
-                self.sources[bus] = self._build(bus, new_buses[bus], specs)
-                self._start(bus, self.sources[bus])
-            elif specs != old_specs[bus]:
-                await self.sources[bus].update(specs)
+            elif specs[bus] != self._specs[bus]:
+                await self.sources[bus].update(specs[bus])
+        for bus, source in staged.items():
+            if bus in self._memory and isinstance(loaded.config.buses[bus], MqttConfig):
+                source = self._build(bus, loaded.config.buses[bus], specs[bus])  # with what its predecessor knew
+            self.sources[bus] = source
+            self._start(bus, source)
+        self._specs, self._loaded = specs, loaded
+
+    async def _account(self, bus: str, source: Source) -> None:
+        """Say why the rhythm of a source's groups ends here: their next slots, if any, are another source's."""
+        groups = tuple(group.id for group in source.groups() if group.interval_us)
+        if groups and not self._inbox.full():
+            now_us = self._clock.mono_us()
+            gap = f"reload-{bus}-{now_us}"
+            await self._inbox.put(
+                GapOpened(id=gap, groups=groups, reason="reconfigured", since_slot_us=now_us, detail=f"bus {bus}")
+            )
+            await self._inbox.put(GapClosed(id=gap, until_slot_us=now_us, slots=0))
 
     async def _stop(self, bus: str) -> None:
-        del self.sources[bus]
+        source = self.sources.pop(bus)
         task = self._tasks.pop(bus, None)
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
+        memory = getattr(source, "memory", None)
+        if memory is not None:  # messages that the broker may send again to the next source
+            self._memory[bus] = memory()
 
     def wall_us(self) -> int:
         """Wall time by the gateway's clock."""

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from edge_gateway import __version__, events
 from edge_gateway.app.field import Field
 from edge_gateway.config.load import ConfigRefused, Loaded, load
-from edge_gateway.config.resolve import needs_restart, setup
+from edge_gateway.config.resolve import in_force, needs_restart, setup
+from edge_gateway.errors import ConfigError
 from edge_gateway.intake.loop import Intake
 from edge_gateway.page.site import ConfigState
 from edge_gateway.record.entry import canonical, text_hash
+from edge_gateway.sources.base import Source
 from edge_gateway.telemetry import Telemetry
+
+#: Faults that status, page and log name; `edge-gateway check` shows all.
+MOST_FAULTS = 5
 
 
 class Reloader:
@@ -24,7 +31,6 @@ class Reloader:
         self.state = ConfigState()
         self._config = config
         self._state_dir = state_dir
-        self._loaded = loaded
         self._started_with = loaded.config
         self._intake = intake
         self._field = field
@@ -33,8 +39,7 @@ class Reloader:
         self._lock = asyncio.Lock()
 
     def applied(self, loaded: Loaded, wall_us: int) -> None:
-        """Record that ``loaded`` is in force."""
-        self._loaded = loaded
+        """Record that ``loaded`` is in force, but for what needs a restart."""
         self.state.applied_wall_us = wall_us
         self.state.sha256 = text_hash(canonical(loaded.config.model_dump(mode="json")))
         self.state.rejected = ""
@@ -56,19 +61,23 @@ class Reloader:
         async with self._lock:
             try:
                 loaded = await asyncio.to_thread(load, self._config, self._state_dir)
-            except ConfigRefused as refused:
+                held = replace(loaded, config=in_force(self._started_with, loaded.config))
+                staged = self._field.stage(held)
+                await self._intake.command(lambda: self._swap(held, staged, by))
+            except ConfigError as refused:
                 await self._refuse(refused, by)
                 return
-            await self._intake.command(lambda: self._swap(loaded, by))
             self.applied(loaded, self._field.wall_us())
 
-    async def _swap(self, loaded: Loaded, by: str) -> None:
+    async def _swap(self, loaded: Loaded, staged: Mapping[str, Source], by: str) -> None:
         """Runs inside intake, between two entries: what follows is decoded and judged by the new configuration."""
-        await self._field.exchange(loaded)
+        await self._field.exchange(loaded, staged)
         await self._intake.apply(setup(loaded, self._field.groups(), __version__), by=by, reason="reload")
 
-    async def _refuse(self, refused: ConfigRefused, by: str) -> None:
-        why = "; ".join(str(fault) for fault in refused.faults[:5])
+    async def _refuse(self, refused: ConfigError, by: str) -> None:
+        faults = refused.faults if isinstance(refused, ConfigRefused) else [refused]
+        more = f"; and {len(faults) - MOST_FAULTS} more" if len(faults) > MOST_FAULTS else ""
+        why = "; ".join(str(fault) for fault in faults[:MOST_FAULTS]) + more
         self.state.rejected, self.state.rejected_wall_us = why, self._field.wall_us()
         self._telemetry.tell(events.ConfigRejected(why=why))
         body = {"event": "config-rejected", "by": by, "why": why[:2000]}

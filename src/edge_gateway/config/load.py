@@ -15,7 +15,7 @@ from edge_gateway.config.files import KeyPath, Merged, Origin, read_files
 from edge_gateway.config.model import GatewayConfig
 from edge_gateway.config.references import check_references
 from edge_gateway.config.secrets import check_files, with_absolute_files
-from edge_gateway.config.specs import bus_specs
+from edge_gateway.config.specs import bus_specs, unplannable
 from edge_gateway.config.unused import unused_warnings
 from edge_gateway.errors import ConfigError
 from edge_gateway.profiles import load as profile_files
@@ -70,8 +70,11 @@ def load(main: Path, state_dir: Path | None = None, *, running: bool = True) -> 
         binding = _bind(config, packs, profiles)
     except ConfigError as error:
         raise ConfigRefused([_located(error, locate)]) from error
+    specs = bus_specs(config, models)
+    if faults := [_located(fault, locate) for fault in unplannable(specs)]:
+        raise ConfigRefused(_sorted(faults))
     warnings += unused_warnings(config, binding, locate)
-    warnings += bus_warnings(config, bus_specs(config, models), locate)
+    warnings += bus_warnings(config, specs, locate)
     return Loaded(config, merged, profiles, packs, binding, main.parent, _sorted(warnings))
 
 

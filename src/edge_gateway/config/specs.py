@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from edge_gateway.config.model import GatewayConfig
-from edge_gateway.profiles.model import Profile
+from edge_gateway.errors import ConfigError
+from edge_gateway.profiles.model import PayloadProfile, Profile
+from edge_gateway.profiles.payload import PayloadReader
+from edge_gateway.profiles.plan import plan
 from edge_gateway.profiles.spec import DeviceSpec, PointSpec
 
 
@@ -30,6 +33,18 @@ def bus_specs(config: GatewayConfig, profiles: Mapping[str, Profile]) -> dict[st
                 )
             )
     return {bus: tuple(devices) for bus, devices in specs.items()}
+
+
+def unplannable(specs: Mapping[str, Sequence[DeviceSpec]]) -> Iterator[ConfigError]:
+    """Devices that their sources would refuse to build, by the sources' own word."""
+    for device in (device for devices in specs.values() for device in devices):
+        try:
+            if isinstance(device.profile, PayloadProfile):
+                PayloadReader(device)
+            else:
+                plan(device)
+        except ConfigError as error:
+            yield error
 
 
 def _us(seconds: float | None) -> int:
