@@ -84,7 +84,7 @@ def _one(detail: ErrorDetails, model: Any, lines: dict[Path, int], file: str, pr
     place = _locate(detail["loc"], model)
     path = (*prefix, *place.path)
     code, why, hint = _words(detail, place)
-    return ConfigError(why, file=file, line=line_of(lines, path), key=dotted(path), code=code, hint=hint)
+    return ConfigError(why, file=file, line=line_of(lines, path) or 1, key=dotted(path), code=code, hint=hint)
 
 
 def _locate(loc: Sequence[str | int], model: Any) -> _Place:
@@ -187,8 +187,8 @@ def _words(detail: ErrorDetails, place: _Place) -> tuple[str, str, str]:
         expected = str(context.get("expected", context.get("expected_tags", "")))
         choices = re.findall(r"'([^']*)'|(\d+)", expected)
         known = [text or number for text, number in choices]
-        wrong = str(context.get("tag", detail["input"]))
-        near = difflib.get_close_matches(wrong, known, 1)
+        wrong = context.get("tag", detail["input"])
+        near = difflib.get_close_matches(str(wrong), known, 1)
         hint = f"did you mean '{near[0]}'?" if near else ""
         return "not-permitted", f"must be one of {', '.join(known)}, not {_shown(name, wrong)}", hint
     if kind == "union_tag_not_found":
