@@ -19,6 +19,8 @@ from edge_gateway.wire import line
 #: entries are in time order, so equal times are neighbours; after a clock was set back a chance hit remains
 #: (about 1e-7 a reading at 10 s), and there InfluxDB keeps the later one while the journal keeps both.
 LOOK_BACK = 16
+#: Values of the tag ``repeat``: two entries of the same microsecond share one only if their seqs are a multiple apart.
+REPEATS = 1000
 _MAX_TABLES = 64
 _FUTURE = "uncertain:future"
 
@@ -71,7 +73,7 @@ class Feed:
             return
         for data in before[: position.seq - start]:
             entry = decode(data)
-            self._repeat(_identity(entry))
+            self._repeat(_identity(entry), entry["seq"])
             if (config_seq := _names(entry)) is not None:
                 self._config = await self._known(position.epoch, config_seq, reader)
 
@@ -100,7 +102,7 @@ class Feed:
         if table is None:
             return None
         own_us = _own_time_us(entry) if "message" in entry else None
-        repeat = self._repeat((entry["group"], entry["wall_us"] if own_us is None else own_us))
+        repeat = self._repeat((entry["group"], entry["wall_us"] if own_us is None else own_us), entry["seq"])
         prefixes = table.prefixes(entry["group"], untrusted=untrusted, repeat=repeat)
         return line.readings(prefixes, entry, epoch, wall_us if own_us is None else own_us)
 
@@ -112,7 +114,7 @@ class Feed:
         if kind == "batch":
             await self._table(epoch, entry["config_seq"], reader)
             return self._batch(entry, epoch, when.wall_us, untrusted=when.untrusted) or []
-        repeat = self._repeat(_identity(entry))
+        repeat = self._repeat(_identity(entry), entry["seq"])
         if kind == "config":
             before = self._config
             return line.limits(
@@ -123,14 +125,17 @@ class Feed:
         extra = line.tags_for(untrusted=when.untrusted, repeat=repeat)
         return line.event(entry, self._site, epoch, when.wall_us, extra=extra)
 
-    def _repeat(self, identity: tuple[Any, ...]) -> int:
-        """How many of the last LOOK_BACK entries would have had this one's series and time; remembers it."""
+    def _repeat(self, identity: tuple[Any, ...], seq: int) -> int:
+        """0, or a tag of its own if one of the last LOOK_BACK entries had this one's series and time; remembers it.
+
+        The tag comes from ``seq``, not from a count: a count over a window falls again as entries leave it.
+        """
         time_us: int = identity[1]
         if time_us > self._newest_us:  # the usual case: nothing can be equal
             self._newest_us = time_us
             repeat = 0
         else:
-            repeat = self._recent.count(identity)
+            repeat = 1 + seq % REPEATS if identity in self._recent else 0
         self._recent.append(identity)
         return repeat
 

@@ -10,7 +10,7 @@ Measurements, all times in microseconds:
 - ``gateway,site``: what the record says of the gateway itself: clock trust, boot, open gaps and violations
 
 Two tags stand only where they are needed: ``clock=untrusted`` (wall time that nobody vouched for and nobody corrected)
-and ``repeat=<n>`` (the n-th further reading of the same series in the same microsecond, which would overwrite the first).
+and ``repeat=<n>`` (a further reading of the same series in the same microsecond, which would overwrite the first).
 """
 
 from __future__ import annotations
