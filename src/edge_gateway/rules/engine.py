@@ -28,7 +28,9 @@ class Engine:
         self._points: dict[str, Point] = {}
         self._tracks: dict[str, Track] = {}
         self._plans: dict[tuple[str, ...], Plan] = {}
-        self._due: list[tuple[int, int, Track]] = []
+        #: (due, order, what): a track, or a plan for all of its idle silences; an item counts while it is ``queued_us``
+        self._due: list[tuple[int, int, Track | Plan]] = []
+        self._watches = 0
         #: state that no rule claims: of removed rules and points, until they come back
         self._left: dict[str, dict[str, Any]] = {}
         self._left_seen: dict[str, list[int]] = {}
@@ -65,6 +67,8 @@ class Engine:
                     if point is not None:
                         self._known(point, cast("float", values[column]), rule_us, wall_us, steps)
                 plan.judged(rule_us, wall_us, values)
+                if plan.queued_us is None and plan.silences:
+                    self._watch(plan)
                 return steps
             quality = [GOOD] * len(values)
         self._judge_mixed(plan, rule_us, wall_us, values, quality, steps)
@@ -105,7 +109,7 @@ class Engine:
             step = silence.heard(seen_us, rule_us, wall_us)
             if step is not None:
                 steps.append(step)
-                self._queue(silence, silence.silence_due_us(rule_us))
+                self._queue(silence, self._due_of(silence))
         point.settle()
 
     def _unknown(self, point: Point, rule_us: int, wall_us: int, steps: list[Step]) -> None:
@@ -122,7 +126,7 @@ class Engine:
         steps = self._begin(rule_us, wall_us) if not self._settled else []
         ripe: list[Track] = []
         while (due_us := self.due_us()) is not None and due_us <= rule_us:
-            track = heappop(self._due)[2]
+            track = cast("Track", heappop(self._due)[2])
             track.queued_us = None
             ripe.append(track)
         for track in sorted(ripe, key=lambda each: each.order):
@@ -146,27 +150,55 @@ class Engine:
         if not self._settled:
             return 0 if self._tracks or self._left else None
         while self._due:
-            due_us, order, track = self._due[0]
-            if track.queued_us != due_us:  # an earlier time was queued since
+            due_us, order, what = self._due[0]
+            if what.queued_us != due_us:  # another time was queued since
                 heappop(self._due)
-                continue
-            if due_us - self._now_us > track.near_us:
+            elif isinstance(what, Plan):
+                if due_us - self._now_us > what.least_us / 2:
+                    return due_us
+                self._look_at(what, due_us, order)
+            elif due_us - self._now_us > what.near_us:
                 return due_us
-            true_us = self._due_of(track)
-            if true_us == due_us:
-                return due_us
-            if true_us is None:
-                heappop(self._due)
-                track.queued_us = None
-            else:  # readings came since: look again when they have gone silent
-                heapreplace(self._due, (true_us, order, track))
-                track.queued_us = true_us
+            else:
+                true_us = self._due_of(what)
+                if true_us == due_us:
+                    return due_us
+                what.queued_us = true_us
+                if true_us is None:
+                    heappop(self._due)
+                else:  # readings came since: look again when they have gone silent
+                    heapreplace(self._due, (true_us, order, what))
         return None
 
+    def _watch(self, plan: Plan) -> None:
+        """From here one due time stands for the idle silences of a plan; theirs fall out when they come up."""
+        self._watches += 1
+        plan.queued_us = plan.seen_us + plan.least_us
+        heappush(self._due, (plan.queued_us, -self._watches, plan))
+
+    def _look_at(self, plan: Plan, due_us: int, order: int) -> None:
+        """Whole batches came since: later. If not, each silence of the plan stands for itself again."""
+        later_us = plan.seen_us + plan.least_us
+        if later_us > due_us:
+            plan.queued_us = later_us
+            heapreplace(self._due, (later_us, order, plan))
+        else:
+            heappop(self._due)
+            self._unwatch(plan)
+
+    def _unwatch(self, plan: Plan) -> None:
+        plan.queued_us = None
+        for silence in plan.silences:
+            self._queue(silence, self._due_of(silence))
+
     def _due_of(self, track: Track) -> int | None:
-        if isinstance(track, StaleTrack):
-            return track.silence_due_us(self._points[track.rule.point].seen()[0])
-        return track.due_us()
+        """When a track is due by itself; None for an idle silence that its plan's due time stands for."""
+        if not isinstance(track, StaleTrack):
+            return track.due_us()
+        point = self._points[track.rule.point]
+        if track.phase == IDLE and point.plan is not None and point.plan.queued_us is not None:
+            return None
+        return track.silence_due_us(point.seen()[0])
 
     def _queue(self, track: Track, due_us: int | None) -> None:
         if due_us is not None and (track.queued_us is None or due_us < track.queued_us):
@@ -182,6 +214,7 @@ class Engine:
             if point is not None and point.plan is not None:
                 old = point.plan
                 old.give_up()
+                self._unwatch(old)
                 self._plans = {key: plan for key, plan in self._plans.items() if plan is not old}
         plan = self._plans[points] = Plan(columns)
         return plan

@@ -4,6 +4,8 @@ A reading in its point's quiet band asks for nothing: no rule of the point is in
 all limits. Rate rules are quiet while the value stays near the last one judged. For them a plan keeps the last judged
 batch instead of every track its last judged reading, as long as all its rate rules are *in step* (the same window,
 and the same batch judged last); a batch with an unknown reading puts them out of step until all were judged together.
+
+Silence is watched the same way: while whole batches keep coming, one due time stands for all of a plan's points.
 """
 
 from __future__ import annotations
@@ -75,8 +77,8 @@ class Plan:
     """The columns of one poll group."""
 
     __slots__ = (
-        "anchor_us", "anchor_values", "columns", "highs", "in_step", "lows", "rate_columns", "seen_us", "seen_wall_us",
-        "steps", "window_us",
+        "anchor_us", "anchor_values", "columns", "highs", "in_step", "least_us", "lows", "queued_us", "rate_columns",
+        "seen_us", "seen_wall_us", "silences", "steps", "window_us",
     )  # fmt: skip
 
     def __init__(self, columns: list[Point | None]) -> None:
@@ -95,6 +97,11 @@ class Plan:
         self.in_step = False
         self.anchor_us = 0
         self.anchor_values: list[float] = []
+        self.silences = [silence for point in columns if point is not None for silence in point.silences]
+        #: no silence of this plan is due earlier than this after a batch of which all was known
+        self.least_us = min((each.after_us + each.notice_after_us for each in self.silences), default=0)
+        #: the due time that stands in the engine's queue for all idle silences; None: each stands there itself
+        self.queued_us: int | None = None
         for column, point in enumerate(columns):
             if point is not None:
                 point.plan, point.column = self, column
