@@ -1,0 +1,155 @@
+"""The simulated plant as a program of its own: field buses and publishers on a scaled clock, its story, its truth log.
+
+Started with ``--options-file``; its first line on stdout tells ports and the serial line's path, later ones what happens.
+Lines on stdin are orders: ``begin`` (the story starts), ``hold`` (the site stands still, devices answer on), ``quiet`` (answer
+nothing any more), end of input (end).
+It knows nothing of gateway and hub.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edge_gateway.clock import SystemClock
+from edge_gateway.demo.fieldbus import Answering, Heartbeat, SerialLine, TcpServer, Written
+from edge_gateway.demo.publishers import PUBLISHERS, Listened, Publisher
+from edge_gateway.demo.registers import Answer, Unit
+from edge_gateway.demo.scene import DEVICES, SERIAL_BUS, TCP_BUSES
+from edge_gateway.demo.story import Telling
+from edge_gateway.demo.truthlog import TruthLog
+
+#: An answer counts if it surely left within this share of the client's time-out.
+_SURELY = 0.7
+_STORY_EVERY_S = 0.05
+#: What no device behind a TCP gateway answers: exception 11, "target did not respond".
+_NO_TARGET = 0x0B
+
+
+class Plant:
+    """Buses, publishers and story together. Before ``begin`` the site stands still at the story's first second."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._options = options
+        self._clock = SystemClock(declared=True, speed=options["speed"], origin_us=options["origin_us"])
+        self._truth = TruthLog(Path(options["truth"]))
+        self._telling = Telling(options["seed"], options["speed"])
+        self._listened = Listened()
+        self._heartbeat = Heartbeat()
+        self._begun_us: int | None = None
+        self._held = False
+        self._units = {
+            (device.bus, device.unit): Unit(
+                device.profile, {point.channel: point.id for point in device.points}, self._measure
+            )
+            for device in DEVICES
+            if device.unit
+        }
+
+    async def run(self) -> None:
+        """Until stdin ends."""
+        servers = {bus: TcpServer(self._answering(bus), self._heartbeat) for bus in TCP_BUSES}
+        ports = {bus: await server.listen(self._options["ports"].get(bus, 0)) for bus, server in servers.items()}
+        line = SerialLine(self._answering(SERIAL_BUS), self._heartbeat)
+        tasks = [
+            asyncio.create_task(self._heartbeat.run(), name="heartbeat"),
+            asyncio.create_task(line.run(), name="serial"),
+            asyncio.create_task(self._tell(), name="story"),
+        ]
+        for name, topic, compose in PUBLISHERS:
+            publisher = Publisher(
+                name, topic, compose, port=self._options["broker_port"], interval_s=self._options["interval_s"]
+            )
+            work = publisher.run(self._clock, self._measure, self._truth, self._listened)
+            tasks.append(asyncio.create_task(work, name=name))
+        _say({"ready": {"ports": ports, "serial": line.path}})
+        try:
+            await _first_fault(asyncio.create_task(self._orders(servers), name="orders"), tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._truth.close()
+
+    async def _orders(self, servers: Mapping[str, TcpServer]) -> None:
+        reader = asyncio.StreamReader()
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        while line := await reader.readline():
+            match line.decode().strip():
+                case "begin":
+                    self._begun_us = self._clock.mono_us()
+                    self._listened.begun.set()
+                case "hold":
+                    self._now()
+                    self._held = True
+                case "quiet":
+                    self._listened.quiet = True
+                    for server in servers.values():
+                        server.close()
+                    self._truth.write({"kind": "quiet", "t_us": self._clock.wall_us()})
+
+    def _now(self) -> None:
+        """Bring the site to the present."""
+        if self._begun_us is None or self._held:
+            return
+        for happening in self._telling.advance((self._clock.mono_us() - self._begun_us) / 1e6):
+            self._truth.event(self._clock.wall_us(), happening.at_s, happening.what)
+            _say({"event": happening.what, "story_s": happening.at_s})
+
+    def _measure(self, point: str) -> float:
+        self._now()
+        return self._telling.world.value(point)
+
+    async def _tell(self) -> None:
+        while True:
+            self._now()
+            await asyncio.sleep(_STORY_EVERY_S)
+
+    def _answering(self, bus: str) -> Answering:
+        def answer(unit: int, pdu: bytes) -> tuple[bytes, Written] | None:
+            if self._listened.quiet:
+                return None
+            device = self._units.get((bus, unit))
+            if device is not None:
+                given = device.answer(pdu)
+                return given.pdu, lambda waited_s: self._written(bus, unit, given, waited_s)
+            # A serial line stays silent; what sits before it on TCP says so.
+            return None if bus == SERIAL_BUS else (bytes([pdu[0] | 0x80, _NO_TARGET]), lambda _: None)
+
+        return answer
+
+    def _written(self, bus: str, unit: int, given: Answer, waited_s: float) -> None:
+        if given.data:  # an exception carries no reading
+            request = (unit, given.pdu[0], given.start)
+            counts = waited_s < self._options["timeout_s"] * _SURELY
+            self._truth.reply(self._clock.wall_us(), bus, request, given.data, given.values, counts=counts)
+
+
+async def _first_fault(orders: asyncio.Task[None], tasks: list[asyncio.Task[None]]) -> None:
+    """Until the orders end. Raises what ended one of the others."""
+    endless = [task for task in tasks if task.get_name() in ("heartbeat", "serial", "story")]
+    done, _ = await asyncio.wait([orders, *endless], return_when=asyncio.FIRST_COMPLETED)
+    orders.cancel()
+    for task in done:
+        task.result()
+
+
+def _say(line: Mapping[str, Any]) -> None:
+    print(json.dumps(line), flush=True)
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(prog="python -m edge_gateway.demo.plant", description=__doc__)
+    parser.add_argument("--options-file", type=Path, required=True)
+    options = json.loads(parser.parse_args().options_file.read_text(encoding="utf-8"))
+    asyncio.run(Plant(options).run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""The demonstration's processes as one thing: started in the right order, begun, quieted, judged, and always ended."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from edge_gateway.demo.children import Child, ChildFailed, module, program
+from edge_gateway.demo.control import Control
+from edge_gateway.demo.cut import Line
+from edge_gateway.demo.scene import SITE_ID
+from edge_gateway.demo.site_config import Places, gateway_toml, hub_toml
+
+#: Ports that people know from the documentation; another free one is taken where they are not free.
+KNOWN_PORTS = {"page": 8080, "hub": 8090, "plc": 5020, "broker": 1884}
+#: How far an observation may be from the giving of the reading (real seconds): the machine may be busy.
+SLACK_S = 2.0
+#: What the gateway may take to end: it delivers the rest within 8 s.
+END_GATEWAY_S = 8.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteOptions:
+    """``interval_s`` is in simulated seconds, ``timeout_s`` in real ones."""
+
+    folder: Path
+    sockets: Path
+    speed: float
+    seed: int
+    interval_s: float = 60.0
+    timeout_s: float = 1.5
+    #: a broker and a database that run already (campaigns); None: the demonstration's own
+    broker_port: int | None = None
+    receiver_url: str = ""
+
+
+class Site:
+    """``start`` until everything listens, ``begin`` the story, ``quiet``, ``end_gateway``, ``judge``. Leaving it ends all."""
+
+    def __init__(self, options: SiteOptions, *, language: str = "en", known_ports: bool = False) -> None:
+        self.options = options
+        self.language = language
+        self.line = Line()
+        self.control = Control(options.sockets / "gateway.sock")
+        self.children: list[Child] = []
+        self.page_url = self.hub_url = ""
+        self.plant_ports: dict[str, int] = {}
+        self.broker_port = 0
+        self._known = known_ports
+        self._origin_us = time.time_ns() // 1000
+        self._plant: Child | None = None
+        self._gateway: Child | None = None
+
+    @property
+    def plant(self) -> Child:
+        """The running plant."""
+        assert self._plant is not None, "not started"
+        return self._plant
+
+    @property
+    def gateway(self) -> Child:
+        """The running gateway."""
+        assert self._gateway is not None, "not started"
+        return self._gateway
+
+    @property
+    def needed(self) -> list[Child]:
+        """The processes that must not end while the demonstration runs."""
+        return [child for child in self.children if child.name not in ("token", "compare")]
+
+    async def __aenter__(self) -> Self:
+        await self.control.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.line.cut()
+        await self.control.__aexit__()
+        for child in reversed(self.children):
+            child.kill()
+        for child in self.children:
+            await child.end()
+
+    async def start(self) -> None:
+        """Start everything. Raises ChildFailed."""
+        options, folder = self.options, self.options.folder
+        (folder / "logs").mkdir()
+        self.broker_port = options.broker_port or self._port("broker")
+        page_port = self._port("page")
+        broker = None if options.broker_port else self._own_broker()
+        hub, token, receiver, plant = await _all(
+            self._start_hub(), self._token(), self._start_receiver(), self._start_plant(broker)
+        )
+        self.hub_url = f"http://127.0.0.1:{hub}"
+        self.line.target_port = hub
+        await self.line.mend()
+        token_file = folder / "hub-token"
+        token_file.touch(mode=0o600)
+        token_file.write_text(token + "\n")
+        self.plant_ports, self.page_url = plant["ports"], f"http://127.0.0.1:{page_port}"
+        places = Places(
+            tcp_ports=plant["ports"], serial=plant["serial"], broker_port=self.broker_port,
+            hub_url=f"http://127.0.0.1:{self.line.port}", token_file=token_file, receiver_url=receiver, database="demo",
+            page=f"127.0.0.1:{page_port}", language=self.language, speed=options.speed, origin_us=self._origin_us,
+            interval_s=options.interval_s, timeout_s=options.timeout_s,
+        )  # fmt: skip
+        config = folder / "gateway.toml"
+        config.write_text(gateway_toml(places), encoding="utf-8")
+        where = [
+            "--config",
+            str(config),
+            "--state",
+            str(folder / "state"),
+            "--socket",
+            str(options.sockets / "gateway.sock"),
+        ]
+        self._gateway = await self._child("gateway", [*program("edge-gateway"), *where, "run", "--log", "warning"])
+
+    async def begin(self) -> None:
+        """Let the story begin."""
+        self.plant.order("begin")
+
+    async def hold(self) -> None:
+        """The story stops, devices answer on; the line to the hub is whole."""
+        await self.line.mend()
+        self.plant.order("hold")
+
+    async def quiet(self) -> None:
+        """The plant answers nothing from now on: what was answered must arrive."""
+        self.plant.order("quiet")
+
+    async def end_gateway(self) -> None:
+        """End the gateway in order. Raises ChildFailed when it says that something was wrong."""
+        if (code := await self.gateway.end(END_GATEWAY_S)) != 0:
+            raise ChildFailed(f"the gateway ended with exit code {code}; see {self.options.folder / 'logs'}")
+
+    async def judge(self) -> dict[str, Any]:
+        """What the comparison says. Raises ChildFailed."""
+        options = {
+            "truth": str(self.options.folder / "truth.jsonl"),
+            "lines": str(self.options.folder / "influx.lines"),
+            "hub_url": self.hub_url,
+            "gateway": SITE_ID,
+            "slack_us": round(SLACK_S * self.options.speed * 1e6),
+        }
+        comparison = await self._child(
+            "compare", module("compare", "--options-file", str(self._file("compare", options)))
+        )
+        return await comparison.hear_json()
+
+    # -- one process each ----------------------------------------------------------------------------------------------
+
+    async def _child(self, name: str, command: list[str]) -> Child:
+        child = await Child.start(name, command, self.options.folder / "logs")
+        self.children.append(child)
+        return child
+
+    async def _own_broker(self) -> None:
+        await (await self._child("broker", module("broker", "--port", str(self.broker_port)))).hear()
+
+    async def _start_hub(self) -> int:
+        state = self.options.folder / "hub"
+        text = hub_toml(f"127.0.0.1:{self._port('hub')}", state, self.language)
+        (self.options.folder / "hub.toml").write_text(text, encoding="utf-8")
+        scale = ["--speed", f"{self.options.speed:g}", "--clock-origin-us", str(self._origin_us)]
+        config = ["--config", str(self.options.folder / "hub.toml")]
+        hub = await self._child("hub", [*program("regulator-hub"), "run", *config, *scale])
+        return int((await hub.hear()).rpartition(":")[2])  # "… listening on 127.0.0.1:8090"
+
+    async def _token(self) -> str:
+        state = ["--state-dir", str(self.options.folder / "hub")]
+        return await (
+            await self._child("token", [*program("regulator-hub"), "gateways", "add", SITE_ID, *state])
+        ).hear()
+
+    async def _start_receiver(self) -> str:
+        if self.options.receiver_url:
+            return self.options.receiver_url
+        file = str(self.options.folder / "influx.lines")
+        receiver = await self._child("receiver", module("receiver", "--file", file))
+        return f"http://127.0.0.1:{(await receiver.hear_json())['ready']['port']}"
+
+    async def _start_plant(self, broker: Any) -> dict[str, Any]:
+        options = {
+            "seed": self.options.seed,
+            "speed": self.options.speed,
+            "origin_us": self._origin_us,
+            "truth": str(self.options.folder / "truth.jsonl"),
+            "broker_port": self.broker_port,
+            "interval_s": self.options.interval_s,
+            "timeout_s": self.options.timeout_s,
+            "ports": {"plc": self._port("plc")},
+        }
+        starting = self._child("plant", module("plant", "--options-file", str(self._file("plant", options))))
+        self._plant, *_ = await _all(starting, *([broker] if broker else []))
+        ready: dict[str, Any] = (await self.plant.hear_json())["ready"]
+        return ready
+
+    def _file(self, name: str, options: dict[str, Any]) -> Path:
+        path = self.options.folder / f"{name}.json"
+        path.write_text(json.dumps(options), encoding="utf-8")
+        return path
+
+    def _port(self, name: str) -> int:
+        """The known port if it is free and wanted, else any free one."""
+        wanted = [KNOWN_PORTS[name]] if self._known else []
+        for port in [*wanted, 0]:
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except OSError:
+                    continue
+                free: int = probe.getsockname()[1]
+                return free
+        raise OSError("no free TCP port on 127.0.0.1")
+
+
+async def _all(*work: Any) -> list[Any]:
+    """All results in order; the first fault ends the others."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one) for one in work]
+    return [task.result() for task in tasks]
