@@ -102,9 +102,9 @@ class View:
         self._configured(epoch, seq, content["text"])
 
     def _snapshot(self, epoch: str, _seq: int, content: Mapping[str, Any]) -> None:
-        config = content.get("config")
-        if config is not None:
-            self._configured(epoch, int(config["config_seq"]), config["text"])
+        for config in (*(content.get("configs") or ()), content.get("config")):
+            if config is not None:
+                self._configured(epoch, int(config["config_seq"]), config["text"])
 
     def _configured(self, epoch: str, config_seq: int, sha256: str) -> None:
         if not isinstance(sha256, str):

@@ -55,8 +55,7 @@ def test_bad_messages(vector: dict[str, Any]) -> None:
         recipe = {key: bytes.fromhex(vector["recipe"][key]) for key in ("prefix", "fill", "suffix")}
         data = gzip.compress(recipe["prefix"] + recipe["fill"] * vector["recipe"]["times"] + recipe["suffix"], mtime=0)
     with pytest.raises(WireError) as caught:
-        message = wire.decode_message(data)
-        message.entries()
+        wire.decode_message(data).entries()
     assert caught.value.code == vector["code"]
     assert caught.value.code in wire.PROBLEMS
 
@@ -145,12 +144,14 @@ def test_no_header_crashes_the_decoder(kind: str, changed: dict[str, Any]) -> No
         "roots": ["0" * 64], "reason": "x",
     }  # fmt: skip
     body = b"x\n" if kind in {"entries", "live", "text"} else b""
+    code = ""
     try:
         message = wire.decode_message(gzip.compress(json.dumps(good | changed).encode() + b"\n" + body))
         if message.kind in {"entries", "live"}:
             message.entries()
     except WireError as error:
-        assert error.code in wire.PROBLEMS
+        code = error.code
+    assert code in {"", *wire.PROBLEMS}
 
 
 def test_problems_are_rfc_9457() -> None:

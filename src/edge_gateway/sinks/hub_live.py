@@ -39,12 +39,14 @@ class LiveLane:
         self._urgent = asyncio.Event()
         self._looked_back = False
         self._offered: dict[str, int] = {}  # epoch -> first seq that was offered
+        self._newest = ("", -1)
         self._sent = 0
         self._trouble = ""
 
     def offer(self, epoch: str, first: int, entries: Sequence[bytes]) -> None:
         """Newly committed entries."""
         self._offered.setdefault(epoch, first)
+        self._newest = (epoch, first + len(entries) - 1)
         if self._queue.offer(epoch, first, entries):
             self._urgent.set()
         self._news.set()
@@ -71,9 +73,13 @@ class LiveLane:
             await self._news.wait()
             self._news.clear()
             self._urgent.clear()
+            mark = self._newest
             await asyncio.sleep(HEAD_START_S)
             self._queue.drop_served(self._served)
             if not len(self._queue):
+                continue
+            if self._served(*mark):  # in step: what came meanwhile has a head start of its own
+                self._news.set()
                 continue
             try:
                 await self._send_all(reader)
@@ -141,11 +147,7 @@ class LiveLane:
         """A violation's bytes out of the journal; it is dropped if they are gone, for then the hub has passed them."""
         if copy.entry:
             return copy
-        try:
-            found = await reader.read(Position(copy.epoch, copy.seq), max_entries=1, max_bytes=MAX_ENTRY_BYTES)
-        except (KeyError, JournalDamaged):
-            found = []
-        return Copy(copy.epoch, copy.seq, found[0] if found else b"")
+        return Copy(copy.epoch, copy.seq, await self._entry(Position(copy.epoch, copy.seq), reader))
 
     async def _send(self, epoch: str, copies: Sequence[Copy], reader: Reader) -> None:
         entries = {copy.seq: copy.entry for copy in copies if copy.entry}
@@ -173,23 +175,36 @@ class LiveLane:
             return answer
 
     async def _configs(self, epoch: str, wanted: set[int], reader: Reader) -> dict[int, bytes]:
-        """Configuration entries that this session was not told yet; where one is freed, the snapshot that names it."""
+        """What tells the hub of configurations that this session was not told yet, by seq."""
         found: dict[int, bytes] = {}
+        first = next((info.first for info in reader.epochs() if info.epoch == epoch), None)
         for config_seq in sorted(wanted):
-            if (epoch, config_seq) in self._configured:
+            if first is None or (epoch, config_seq) in self._configured:
                 continue
-            first = next((info.first for info in reader.epochs() if info.epoch == epoch), None)
-            if first is None:
-                continue
-            at = max(config_seq, first)
-            try:
-                entries = await reader.read(Position(epoch, at), max_entries=1, max_bytes=MAX_ENTRY_BYTES)
-            except (KeyError, JournalDamaged):
-                continue
-            if entries:
-                found[at] = entries[0]
-                self._configured.add((epoch, config_seq))
+            # Where the config entry is freed, or of an earlier epoch, the oldest snapshot here names it.
+            for at in (config_seq, first):
+                entry = await self._entry(Position(epoch, at), reader)
+                if entry and _tells_of(entry, config_seq):
+                    found[at] = entry
+                    self._configured.add((epoch, config_seq))
+                    break
         return found
+
+    async def _entry(self, at: Position, reader: Reader) -> bytes:
+        """One entry's bytes; b"" when it is not here (any more)."""
+        try:
+            found = await reader.read(at, max_entries=1, max_bytes=MAX_ENTRY_BYTES)
+        except (KeyError, JournalDamaged):
+            return b""  # freed: the hub has passed it; damaged: the ordered lane meets it too, and tells
+        return found[0] if found else b""
+
+
+def _tells_of(entry: bytes, config_seq: int) -> bool:
+    content = orjson.loads(entry)
+    if content["kind"] == "config":
+        return bool(content["seq"] == config_seq)
+    told = [content.get("config"), *(content.get("configs") or [])] if content["kind"] == "snapshot" else []
+    return any(config["config_seq"] == config_seq for config in told if config)
 
 
 def _emptied(copy: Copy) -> Copy:

@@ -294,14 +294,19 @@ def named_texts(entry: bytes) -> list[str]:
         return []
     if not isinstance(content, dict) or content.get("kind") not in {"config", "snapshot"}:
         return []
-    config = content if content["kind"] == "config" else content.get("config")
+    configs = [content] if content["kind"] == "config" else [content.get("config"), *_list(content.get("configs"))]
     names = [content.get("state_text")]
-    if isinstance(config, dict):
-        names.append(config.get("text"))
-        texts = config.get("texts")
-        names += list(texts.values()) if isinstance(texts, dict) else []
+    for config in configs:
+        if isinstance(config, dict):
+            names.append(config.get("text"))
+            texts = config.get("texts")
+            names += list(texts.values()) if isinstance(texts, dict) else []
     return [
         name
         for name in names
         if isinstance(name, str) and len(name) == 64 and all(c in "0123456789abcdef" for c in name)
     ]
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []

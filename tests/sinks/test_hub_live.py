@@ -1,0 +1,159 @@
+"""The live lane before a real hub: a violation overtakes a day of backlog; in step the lane is silent."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_gateway.errors import SinkError
+from edge_gateway.sinks.base import Run
+from edge_gateway.sinks.hub import HubSink
+from tests.regulator_hub import record
+from tests.regulator_hub.harness import EPOCH, GATEWAY, OTHER, Gateway, HubProcess, gateway, registered
+from tests.servers.mosquitto import Mosquitto
+from tests.sinks.hub_record import Record
+from tests.sinks.test_hub import broker_of, sink_for
+
+
+@asynccontextmanager
+async def shipping(sink: HubSink, mine: Record) -> AsyncIterator[None]:
+    """The live lane, as the gateway runs it."""
+    live = asyncio.create_task(sink.run_live(mine))
+    try:
+        yield
+    finally:
+        live.cancel()
+        await asyncio.gather(live, return_exceptions=True)
+        await sink.close()
+
+
+async def drain(sink: HubSink, mine: Record, epoch: str = EPOCH) -> None:
+    """The ordered lane until there is nothing left."""
+    at = next(h.size for h in await sink.meet(mine.epochs()) if h.epoch == epoch)
+    while at < len(mine.held[epoch][1]):
+        entries = mine.held[epoch][1][at : at + sink.max_entries]
+        at += (await sink.deliver(Run(epoch=epoch, first=at, entries=entries), mine)).accepted
+
+
+def committed(sink: HubSink, mine: Record, entry: bytes, epoch: str = EPOCH) -> None:
+    sink.offer(epoch, mine.add(epoch, [entry]), [entry])
+
+
+def day_of_backlog() -> list[bytes]:
+    """200 points at 10 s for 24 h: 86,400 batches of 20 points, 1.7 million readings, under one configuration."""
+    values = ",".join(["-18.25"] * 20)
+    head = '{"v":1,"seq":%d,"kind":"batch","rule_us":%d,"wall_us":%d,"mono_us":%d,"boot":"000000000000","trusted":true,'
+    tail = f'"config_seq":1,"group":"g.1","values":[{values}]}}'
+    return [record.snapshot(0), record.config(1), *((head % (s, s, s, s) + tail).encode() for s in range(2, 86_402))]
+
+
+@pytest.mark.parametrize("via", ["http", "mqtt"])
+async def test_a_violation_overtakes_a_day_of_backlog(via: str, tmp_path: Path, mosquitto: Mosquitto) -> None:
+    toml = f'[mqtt]\nhost = "127.0.0.1"\nport = {mosquitto.port}\nclient_id = "hub-live"\n' if via == "mqtt" else ""
+    with HubProcess(tmp_path, toml=toml) as hub:
+        token = registered(hub.state_dir, mqtt=via == "mqtt")
+        way: dict[str, Any] = {"url": hub.url}
+        if via == "mqtt":
+            way = {"via": "mqtt", "bus": "b", "broker": broker_of(mosquitto.port)}
+        sink, mine = sink_for(tmp_path, token, **way), Record()
+        mine.texts[record.SHA] = record.TEXT
+        mine.add(EPOCH, day_of_backlog())
+        async with shipping(sink, mine), gateway(hub.url, token) as site:
+            await sink.meet(mine.epochs())
+            draining = asyncio.create_task(drain(sink, mine))
+            path = f"/api/v1/gateways/{GATEWAY}"
+            await site.eventually("/api/v1/gateways", lambda a: a["gateways"][0]["epochs"][0]["size"] >= 4000)
+            since_s = time.monotonic()
+            committed(sink, mine, record.batch(86_402, -15.25))
+            committed(sink, mine, record.violation(86_403, "violated"))
+            found = await site.eventually(path + "/violations", lambda a: a["violations"])
+            took_s = time.monotonic() - since_s
+            assert not draining.done(), "the backlog was drained before: nothing was overtaken"
+            assert took_s <= 2.0
+            assert (found["violations"][0]["violated"], found["violations"][0]["in_order"]) == (True, False)
+            points = await site.eventually(path + "/points", lambda a: a["points"] and a["points"][0]["value"] == -15.25)
+            assert points["points"][0] | {"state": "violation", "in_order": False, "unit": "Cel"} == points["points"][0]
+            await draining
+            await site.eventually(path + "/points", lambda a: a["points"][0]["in_order"])
+            assert (await site.get(path + "/alarms"))["alarms"] == []  # the copies were the entries
+
+
+async def test_in_step_the_live_lane_sends_nothing(tmp_path: Path) -> None:
+    with HubProcess(tmp_path) as hub:
+        token = registered(hub.state_dir)
+        sink, mine = sink_for(tmp_path, token, url=hub.url), Record()
+        mine.texts[record.SHA] = record.TEXT
+        mine.add(EPOCH, record.start(2))
+        async with shipping(sink, mine):
+            await drain(sink, mine)
+            for seq in range(2, 12):
+                committed(sink, mine, record.batch(seq, -20.0))
+                await drain(sink, mine)
+                await asyncio.sleep(0.1)
+            async with asyncio.timeout(5):
+                while sink.status()["live"]["waiting"]:
+                    await asyncio.sleep(0.05)
+            assert sink.status()["live"]["sent"] == 0
+
+
+async def test_after_an_outage_and_a_restart_violations_of_the_backlog_go_first(tmp_path: Path) -> None:
+    """The process that saw the violation committed is gone; the next one finds it in the journal."""
+    with HubProcess(tmp_path) as hub:
+        token = registered(hub.state_dir)
+        mine = Record()
+        mine.texts[record.SHA] = record.TEXT
+        mine.add(EPOCH, [*record.start(3000), record.violation(3000, "violated"), record.batch(3001, -15.0)])
+        mine.free(EPOCH, 2)  # the config entry's segment is freed: the configuration must come another way
+        mine.held[EPOCH] = (2, [record.snapshot(2, 1), *mine.held[EPOCH][1][1:]])
+        mine.add(OTHER, [record.snapshot(0, 1), record.batch(1, -16.0)])
+        sink = sink_for(tmp_path, token, url=hub.url)
+        async with shipping(sink, mine), gateway(hub.url, token) as site:
+            await asyncio.sleep(0.1)  # nothing is offered: nothing is said
+            committed(sink, mine, record.batch(2, -17.0), OTHER)
+            path = f"/api/v1/gateways/{GATEWAY}"
+            async with asyncio.timeout(10):
+                while not sink.status()["live"]["sent"] >= 2:
+                    await asyncio.sleep(0.05)
+            assert (await site.get(path + "/violations"))["violations"][0]["seq"] == 3000
+            points = await site.eventually(path + "/points", lambda a: a["points"] and a["points"][0]["value"] == -17.0)
+            assert points["points"][0]["name_zh"] == "冷库1 空气温度"
+
+
+async def test_the_hub_dies_and_the_violation_still_comes(tmp_path: Path) -> None:
+    with HubProcess(tmp_path) as hub:
+        token = registered(hub.state_dir)
+        sink, mine = sink_for(tmp_path, token, url=hub.url, timeout_s=2.0), Record()
+        mine.texts[record.SHA] = record.TEXT
+        mine.add(EPOCH, record.start(5000))
+        async with shipping(sink, mine), gateway(hub.url, token) as site:
+            await sink.meet(mine.epochs())
+            hub.kill()
+            committed(sink, mine, record.violation(5000, "violated"))
+            for seq in range(5001, 5100):
+                committed(sink, mine, record.batch(seq, -10.0))
+            async with asyncio.timeout(5):
+                while not sink.status()["live"]["trouble"]:
+                    await asyncio.sleep(0.05)
+            hub.start()
+            async with asyncio.timeout(10):
+                while True:  # the ordered lane comes back by its own pace, and wakes the live one
+                    try:
+                        await sink.meet(mine.epochs())
+                        break
+                    except SinkError:
+                        await asyncio.sleep(0.1)
+            since_s = time.monotonic()
+            await _violations(site)
+            assert time.monotonic() - since_s <= 2.0
+
+
+async def _violations(site: Gateway) -> None:
+    async with asyncio.timeout(10):
+        while not (await site.get("/api/v1/violations"))["violations"]:
+            await asyncio.sleep(0.02)
