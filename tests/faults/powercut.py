@@ -112,7 +112,6 @@ def _no_folder_sync(core: Core, disk: SimDisk) -> None:
 PLANTED: dict[str, Fault] = {
     "synchronous=NORMAL": Fault(spoil=_normal),
     "no folder fsync": Fault(spoil=_no_folder_sync),
-    "the cache trusted after a kill": Fault(core=TrustsTheCache),
     "tail deleted before the seal is durable": Fault(core=DeletesFirst),
 }
 
@@ -132,6 +131,7 @@ class Run:
         self.refused = self.refused_undecided = 0
         self.ids = 0
         self.seed = seed
+        self.killed = False  # the life before ended by a kill, not by a cut
 
     def play(self) -> Tally:
         try:
@@ -149,7 +149,7 @@ class Run:
         return f"{self.seed & 0xFFFFFFFF:08x}{self.ids:08x}"
 
     def _live(self, last: bool) -> None:
-        opening = self.rng.random() < 1 / 3
+        opening = self.killed or self.rng.random() < 1 / 3
         self.disk.cut_after(None if last else self.rng.randrange(1, 45 if opening else 330))
         core = self.fault.core(self.files, STATE, SETTINGS, wall_us=lambda: 1_780_000_000_000_000, new_id=self._new_id)
         try:
@@ -163,13 +163,13 @@ class Run:
         except (JournalError, apsw.Error) as error:
             if not self.disk.dead:
                 self._corrupt(f"{type(error).__name__}: {error}")
-        killed = self.disk.dead and self.rng.random() < 0.15
-        self.tally.cuts += self.disk.dead and not killed
+        self.killed = self.disk.dead and self.rng.random() < 0.25
+        self.tally.cuts += self.disk.dead and not self.killed
         self.tally.seals += core.state.seals
         self.disk.dead = not last  # what is torn down after a cut has no effect
         if hasattr(core.state, "tail"):
             core.close()
-        if killed:  # only the process ended: what it wrote is seen, and still not durable
+        if self.killed:  # only the process ended: what it wrote is seen, and still not durable
             self.disk.go_on()
         else:
             self.disk.restart()

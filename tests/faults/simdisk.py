@@ -8,10 +8,11 @@ beside a torn write stay as they were.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import random
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -71,9 +72,10 @@ class SimDisk:
         self.operations = 0
         self.cut_at: int | None = None
         self.dead = False
+        self.lose_all = False
         #: Called before each operation with its kind and path; may raise what a failing disk raises.
         self.fail: Callable[[str, str], None] | None = None
-        #: Called when a sync failed: kernels drop the dirty pages then (they stay visible until the next restart).
+        #: Kernels drop the dirty pages of a failed sync: they stay visible until the next restart, and never get durable.
         self.drop_on_failed_sync = True
 
     # --- operations -------------------------------------------------------------------------------------------
@@ -124,7 +126,7 @@ class SimDisk:
     def sync(self, path: str, inode: Inode) -> None:
         try:
             alive = self.step("sync", path)
-        except BaseException:
+        except OSError:
             if self.drop_on_failed_sync:
                 inode.pending.clear()
             raise
@@ -166,8 +168,9 @@ class SimDisk:
 
     # --- the cut ----------------------------------------------------------------------------------------------
 
-    def restart(self) -> None:
-        """What is on the platter after the cut: the only thing that is left."""
+    def restart(self, *, lose_all: bool = False) -> None:
+        """What is on the platter after the cut is all that is left; ``lose_all``: of what was not synced, nothing is."""
+        self.lose_all = lose_all
         for changes in self.unsynced.values():
             for change in self._some(changes):
                 self._apply(change)
@@ -191,7 +194,7 @@ class SimDisk:
 
     def _some(self, things: list[T]) -> list[T]:
         """None, all, a beginning, or any of them, in order (the order of what overlaps is kept)."""
-        way = self.rng.random()
+        way = 0.0 if self.lose_all else self.rng.random()
         if way < 0.25:
             return []
         if way < 0.45:
@@ -230,7 +233,7 @@ class SimFiles:
     def make_folder(self, path: Path) -> None:
         if str(path) not in self.disk.names:
             self.disk.open(str(path), create=True)
-            self.sync_folder(path.parent)
+        self.sync_folder(path.parent)
 
     def names(self, folder: Path) -> list[str]:
         start = f"{folder}/"
@@ -291,13 +294,13 @@ class SimVfs(apsw.VFS):
         create = bool(flags[0] & apsw.SQLITE_OPEN_CREATE)
         try:
             inode = self.disk.open(path, create)
-        except FileNotFoundError:
+        except OSError:
             raise apsw.CantOpenError(path) from None
         flags[1] = flags[0]
         return SimVfsFile(self.disk, path, inode, create)
 
     def xDelete(self, name: str, sync_folder: bool) -> None:  # noqa: N802
-        with suppress(PowerCut):  # SQLite does not look: the disk is dead from here on all the same
+        with suppress(PowerCut), _sqlite_errors():  # SQLite does not look: the disk is dead from here on all the same
             self.disk.unlink(name)
             if sync_folder:
                 self.disk.sync_folder(str(PurePosixPath(name).parent))
@@ -307,6 +310,16 @@ class SimVfs(apsw.VFS):
 
     def xFullPathname(self, name: str) -> str:  # noqa: N802
         return name
+
+
+@contextmanager
+def _sqlite_errors() -> Iterator[None]:
+    """What the unix VFS makes of the system's errors."""
+    try:
+        yield
+    except OSError as error:
+        kind = apsw.FullError if error.errno == errno.ENOSPC else apsw.IOError
+        raise kind(str(error)) from None
 
 
 class SimVfsFile:
@@ -323,16 +336,19 @@ class SimVfsFile:
         return bytes(self._inode.seen[offset : offset + amount])
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802
-        self._disk.write(self._path, self._inode, offset, bytes(data))
+        with _sqlite_errors():
+            self._disk.write(self._path, self._inode, offset, bytes(data))
 
     def xTruncate(self, size: int) -> None:  # noqa: N802
-        self._disk.truncate(self._path, self._inode, size)
+        with _sqlite_errors():
+            self._disk.truncate(self._path, self._inode, size)
 
     def xSync(self, flags: int) -> None:  # noqa: N802
-        self._disk.sync(self._path, self._inode)
-        if self._folder_due:
-            self._folder_due = False
-            self._disk.sync_folder(str(PurePosixPath(self._path).parent))
+        with _sqlite_errors():
+            self._disk.sync(self._path, self._inode)
+            if self._folder_due:
+                self._folder_due = False
+                self._disk.sync_folder(str(PurePosixPath(self._path).parent))
 
     def xFileSize(self) -> int:  # noqa: N802
         return len(self._inode.seen)

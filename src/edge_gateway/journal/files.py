@@ -36,7 +36,7 @@ class Files(Protocol):
         ...
 
     def make_folder(self, path: Path) -> None:
-        """Create a folder (its parent exists) and make its name durable; nothing happens if it is there."""
+        """Create a folder (its parent exists) if it is not there, and make its name durable in any case."""
         ...
 
     def names(self, folder: Path) -> list[str]:
@@ -124,6 +124,7 @@ class DiskFiles:
     def make_folder(self, path: Path) -> None:
         if not path.is_dir():
             path.mkdir(mode=0o750, exist_ok=True)
+        with contextlib.suppress(PermissionError):  # a parent that we may not open is another's, and older
             self.sync_folder(path.parent)
 
     def names(self, folder: Path) -> list[str]:

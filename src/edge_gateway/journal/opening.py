@@ -6,6 +6,7 @@ is sealed as the old epoch's last segment, cursors and quarantine come along whe
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -58,9 +59,8 @@ class Opening:
         self._finish_moving(database)
         tail = self._connect(database)
         try:
-            if not tail.prepare():
-                return self._begin(tail)
-            return self._check(tail)
+            there = self._prepare(tail, database)
+            return self._check(tail) if there else self._begin(tail)
         except _DAMAGE as wrong:
             with suppress(apsw.Error):
                 tail.close()
@@ -71,8 +71,17 @@ class Opening:
             raise
         self._move_aside(database)
         tail = self._connect(database)
-        tail.prepare()
+        self._prepare(tail, database)
         return self._rebuild(tail, why)
+
+    def _prepare(self, tail: Tail, database: Path) -> bool:
+        """``Tail.prepare``, not taken at its word: after an error of the disk in the middle of the change SQLite
+        answers "wal" and goes on with a rollback journal, whose removal it does not make durable.
+        """
+        there = tail.prepare()
+        if self.files.read(database, 18, 2) != b"\x02\x02":
+            raise OSError(errno.EIO, f"{database} could not be brought into write-ahead mode")
+        return there
 
     def _connect(self, database: Path) -> Tail:
         try:
