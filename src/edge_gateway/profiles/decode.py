@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import groupby
@@ -229,23 +230,36 @@ def _judged(
     return [value if mark is GOOD else None for value, mark in zip(values, quality, strict=True)], quality
 
 
-def _shortest_all(raws: Raw) -> list[int | float]:
-    """``shortest32`` of each, in one formatting where all lie between 0.001 and 2³³ in size.
-
-    There a float32's step is no larger than one unit of the seventh digit, so that rounding to seven digits
-    cannot miss a shorter decimal.
-    """
-    if min(map(abs, raws)) >= 0.001 and max(map(abs, raws)) < 8589934592.0:
-        number = len(raws)
-        near: list[int | float] = list(map(float, (_SEVEN[number] % tuple(raws)).split()))
-        form = _FORMS[number]
-        if form.unpack(form.pack(*near)) == tuple(raws):
-            return near
-    return [shortest32(raw) for raw in raws]
-
-
+# 10 to the power that makes seven digits of a number below each step; NaN where the arithmetic below would not be exact.
+_STEPS = [5e-324, 0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e7]
+_POWERS = [1.0, float("nan"), 1e9, 1e8, 1e7, 1e6, 1e5, 1e4, 1e3, 1e2, 1e1, 1.0, float("nan")]
+#: Added and taken away again, it rounds a double of less than 2**51 to a whole number, half to even.
+_WHOLE = 1.5 * 2.0**52
 _FORMS = [struct.Struct(f"<{n}f") for n in range(126)]
-_SEVEN = ["%.7g " * n for n in range(126)]
+
+
+def _shortest_all(raws: Raw) -> list[int | float]:
+    """``shortest32`` of each, by arithmetic instead of text for numbers of 0.001 to 10⁷ in size (and 0).
+
+    There raw × 10ᵏ is exact (24 + 26 bits), so is its rounding to n digits, and the quotient of two exact doubles
+    is the double nearest to that decimal. A float32's step is there no larger than a unit of the seventh digit, so
+    that seven digits cannot miss a shorter decimal.
+    """
+    raws = tuple(raws)
+    powers = [_POWERS[bisect_right(_STEPS, abs(raw))] for raw in raws]
+    near: list[int | float] = [(raw * p + _WHOLE - _WHOLE) / p for raw, p in zip(raws, powers, strict=True)]
+    form = _FORMS[len(raws)]
+    back = form.unpack(form.pack(*near))
+    if back == raws:
+        return near
+    for index, (raw, again) in enumerate(zip(raws, back, strict=True)):
+        if raw != again:
+            eight = powers[index] * 10.0
+            better = (raw * eight + _WHOLE - _WHOLE) / eight
+            near[index] = better if _ONE.unpack(_ONE.pack(better))[0] == raw else shortest32(raw)
+    return near
+
+
 _ONE = struct.Struct("<f")
 
 
