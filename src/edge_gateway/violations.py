@@ -37,7 +37,7 @@ _CONDITION_AFTER = {
 #: What an entry holds of a violation, besides the step itself.
 _ENTRY_KEYS = (
     "violation", "rule", "point", "condition", "handling", "first", "peak", "minutes", "limit", "severity", "basis",
-    "verified", "episode",
+    "verified", "level", "episode",
 )  # fmt: skip
 
 
@@ -154,6 +154,11 @@ class Violations:
         return self._body(record, step) | {"by": by, "reason": reason}
 
     # --- state ----------------------------------------------------------------------------------------------------
+
+    @property
+    def number(self) -> int:
+        """The last number given."""
+        return self._number
 
     def open(self) -> list[dict[str, Any]]:
         """What is open, in the order of opening: copies; ``level`` is ``notice`` or ``violation``."""

@@ -45,6 +45,7 @@ def test_a_step_becomes_an_entry_that_says_everything() -> None:
         "violation": ID, "rule": "r1", "point": "p1", "step": "violated", "condition": "active", "handling": "new",
         "first": {"rule_us": 1, "wall_us": 2, "value": -17.0}, "peak": -15.0, "minutes": 1.5, "value": -15.0,
         "limit": "≤ -18 Cel", "severity": "major", "basis": "GB 1 (2019), clause not verified", "verified": "no",
+        "level": "violation",
         "episode": 1,
     }  # fmt: skip
     stamp = record_entry.Stamp(1, 2, 3, "boot", True)

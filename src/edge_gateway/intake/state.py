@@ -84,7 +84,8 @@ class State:
         """JSON-able; see journal-format.md, the state object."""
         return {
             "rules": self.engine.snapshot(),
-            "violations": self.violations.snapshot(),
+            "violations": self.violations.open(),
+            "numbers": {"violation": self.violations.number},
             "gaps": self.gaps,
             "slots": self.slots,
             "corrections": self.corrections,
@@ -94,7 +95,8 @@ class State:
         """Take over a snapshot entry's state (already resolved if it was a text) and configuration reference."""
         state = snapshot.get("state") or {}
         self.engine.restore(state.get("rules") or {})
-        self.violations.restore(state.get("violations") or {})
+        number = (state.get("numbers") or {}).get("violation", 0)
+        self.violations.restore({"open": state.get("violations") or [], "number": number})
         self.gaps = dict(state.get("gaps") or {})
         self.slots = dict(state.get("slots") or {})
         self.corrections = dict(state.get("corrections") or {})
