@@ -129,7 +129,7 @@ class ModbusSource:
                     self._hold(mono_us)
                 poll = self._pick(mono_us)
                 if poll is not None:
-                    await self._turn(poll)
+                    await self._turn(poll, mono_us)
                 elif not self._outbox:
                     next_us = min((poll.slots.due_us for poll in self.bus.polls), default=mono_us + self._sleep_us)
                     await self._clock.sleep_until(min(next_us, mono_us + self._sleep_us))
@@ -163,9 +163,8 @@ class ModbusSource:
                 best, rank = poll, its_rank
         return best
 
-    async def _turn(self, poll: Poll) -> None:
+    async def _turn(self, poll: Poll, mono_us: int) -> None:
         unit = poll.unit
-        mono_us = self._clock.mono_us()
         if mono_us < unit.rest_until_us:
             self._failed(poll, self._unasked(poll, BAD_NO_ANSWER, "backed-off", unit.said), unit.rest_until_us)
             return
@@ -179,11 +178,10 @@ class ModbusSource:
                 turn = await self.turns.take(poll)
         finally:
             self._running = None
-        mono_us = self._clock.mono_us()
         if turn.failed == "backed-off":
-            unit.failed(mono_us, turn.said)
+            unit.failed(self._clock.mono_us(), turn.said)
         elif not turn.failed:
-            unit.answered(mono_us, turn.said)
+            unit.answered(turn.batch.mono_us, turn.said)
         if poll.retired:
             return  # its slot was accounted for when it went
         if turn.failed:

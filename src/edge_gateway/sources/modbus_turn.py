@@ -9,6 +9,7 @@ from edge_gateway.backoff import Backoff
 from edge_gateway.clock import Clock
 from edge_gateway.errors import BadFrame, DeviceRefused, LinkDown
 from edge_gateway.links.modbus import Line, NoAnswer
+from edge_gateway.profiles.decode import Columns
 from edge_gateway.reading import (
     BAD_BUSY,
     BAD_FRAME,
@@ -50,9 +51,11 @@ class Turn:
 class _State:
     """A turn under way: per ask its columns or the reason for having none."""
 
-    results: dict[int, tuple[list[Value], list[str] | None]] = field(default_factory=dict)
+    results: dict[int, Columns] = field(default_factory=dict)
     reasons: dict[int, str] = field(default_factory=dict)
-    blocks: list[tuple[Block, int]] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+    mono_us: list[int] = field(default_factory=list)  # when each block's answer came
+    wall_us: int = 0  # when the last one came
     asked: bool = False
     answered: bool = False
     said: str = ""
@@ -82,7 +85,7 @@ class Turns:
             ask = queue.pop(0)
             if ask.refused and not ask.worked:
                 state.reasons[id(ask)] = BAD_REFUSED
-            elif ask.rest_until_us > self._clock.mono_us():
+            elif ask.rest_until_us and ask.rest_until_us > self._clock.mono_us():
                 state.reasons[id(ask)] = BAD_NO_ANSWER
             else:
                 state.asked = True
@@ -105,17 +108,20 @@ class Turns:
         except LinkDown as error:
             self._stop(state, ask, BAD_LINK_DOWN, "unreachable", error)
         else:
-            mono_us = self._clock.mono_us()
-            block = ask.block
-            data = answer[2:]
-            state.results[id(ask)] = ask.decode(data)
-            state.blocks.append(
-                (Block(unit=block.unit, function=block.function, start=block.start, data=data), mono_us)
-            )
-            state.answered = ask.worked = True
-            ask.refused = False
-            ask.backoff.reset()
+            self._answered(ask, answer[2:], state)
         return []
+
+    def _answered(self, ask: Ask, data: bytes, state: _State) -> None:
+        state.mono_us.append(self._clock.mono_us())
+        state.wall_us = self._clock.wall_us()
+        block = ask.block
+        state.blocks.append(Block(unit=block.unit, function=block.function, start=block.start, data=data))
+        state.results[id(ask)] = ask.decode(data)
+        state.answered = ask.worked = True
+        ask.refused = False
+        if ask.rest_until_us:
+            ask.rest_until_us = 0
+            ask.backoff.reset()
 
     def _refused(self, poll: Poll, ask: Ask, state: _State, refusal: DeviceRefused) -> list[Ask]:
         code = refusal.code
@@ -204,31 +210,42 @@ class Turns:
 
     def _result(self, poll: Poll, state: _State) -> Turn:
         """The columns in the order of the asks, which is the order of the group's points."""
-        fallback = next(reversed(state.reasons.values()), BAD_NO_ANSWER)
-        values: list[Value] = []
-        quality: list[str] | None = None
-        for ask in poll.asks:
-            found = state.results.get(id(ask))
-            if found is None:
-                reason = state.reasons.get(id(ask), fallback)
-                found = [None] * ask.columns, [reason] * ask.columns
-            some, marks = found
-            if marks is not None and quality is None:
-                quality = [GOOD] * len(values)
-            if quality is not None:
-                quality += marks or [GOOD] * len(some)
-            values += some
-        mono_us = state.blocks[-1][1] if state.blocks else self._clock.mono_us()
-        for block, at_us in state.blocks[:-1]:
-            block.offset_us = at_us - mono_us
+        values, quality = _joined(poll.asks, state)
+        if not state.blocks:
+            state.mono_us.append(self._clock.mono_us())
+            state.wall_us = self._clock.wall_us()
+        mono_us = state.mono_us[-1]
+        if len(state.blocks) > 1:
+            for block, at_us in zip(state.blocks, state.mono_us, strict=True):
+                block.offset_us = at_us - mono_us
         batch = Batch(
             group=poll.planned.group,
             mono_us=mono_us,
-            wall_us=self._clock.wall_us() - (self._clock.mono_us() - mono_us if state.blocks else 0),
+            wall_us=state.wall_us,
             values=values,
             quality=quality,
-            blocks=[block for block, _ in state.blocks],
+            blocks=state.blocks,
         )
         if state.asked and not state.answered and not state.failed:
             state.failed = "backed-off"  # it has nothing but failures to tell
         return Turn(batch, "" if state.answered else state.failed, state.said)
+
+
+def _joined(asks: list[Ask], state: _State) -> Columns:
+    if len(asks) == 1 and state.results:
+        return state.results[id(asks[0])]
+    fallback = next(reversed(state.reasons.values()), BAD_NO_ANSWER)
+    values: list[Value] = []
+    quality: list[str] | None = None
+    for ask in asks:
+        found = state.results.get(id(ask))
+        if found is None:
+            reason = state.reasons.get(id(ask), fallback)
+            found = [None] * ask.columns, [reason] * ask.columns
+        some, marks = found
+        if marks is not None and quality is None:
+            quality = [GOOD] * len(values)
+        if quality is not None:
+            quality += marks or [GOOD] * len(some)
+        values += some
+    return values, quality
