@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 from edge_gateway.record.entry import Stamp, encode
@@ -27,8 +28,12 @@ def batch(seq: int, *, size: int = 0, group: str = "cold1-th.1", salt: str = "")
     values = [seq % 50 / 10, -18.0 - seq % 7]
     body: dict[str, Any] = {"config_seq": 1, "group": group, "values": values}
     if size or salt:
-        body["message"] = {"topic": salt, "payload": (f"{seq * 2654435761 % 2**32:08x}" * (size // 8 + 1))[:size]}
+        body["message"] = {"topic": salt, "payload": _noise(seq, size)}
     return encode(seq, "batch", stamp(seq), body)
+
+
+def _noise(seq: int, size: int) -> str:
+    return "".join(sha256(b"%d.%d" % (seq, at)).hexdigest() for at in range(size // 64 + 1))[:size]
 
 
 def run(first: int, count: int, segment_entries: int, **options: Any) -> list[bytes]:

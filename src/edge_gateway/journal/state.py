@@ -88,7 +88,9 @@ class State:
             self.free_covered(used + more - self.room.soft_bytes)
             used = self.used_bytes()
         self.used = used
-        self.room.quota_full = used + more > self.room.ordinary_bytes
+        # Once full, it stays so until there is some more room: else each sealed segment would end and begin a gap.
+        limit = self.room.soft_bytes if self.room.quota_full else self.room.ordinary_bytes
+        self.room.quota_full = used + more > limit
         if self.room.disk_full and not self.room.look() and self.plan(self.settings.reserve_bytes).free:
             self.room.shed()  # the tables need a little room to say what is freed
             self.free_covered(self.settings.reserve_bytes)

@@ -1,0 +1,154 @@
+"""A small file system, filled from outside and by the journal itself, and freed: the child of ``test_full.py``.
+
+``python -m tests.faults.full FOLDER``: FOLDER is a file system of its own. The last line is JSON; exit 1 on any loss.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from edge_gateway.clock import SystemClock
+from edge_gateway.errors import JournalFull
+from edge_gateway.journal.base import Position
+from edge_gateway.journal.store import JournalSettings, Store, open_journal
+from tests.journal.entries import run
+
+SEGMENT = 256
+ROUNDS = 6
+
+
+@dataclass(slots=True)
+class Result:
+    rounds: int = 0
+    acknowledged: int = 0
+    refused: int = 0
+    from_reserve: int = 0
+    freed_segments: int = 0
+    slowest_resume_s: float = 0.0
+    lost: int = 0
+    altered: int = 0
+
+
+class Scenario:
+    def __init__(self, folder: Path, store: Store) -> None:
+        self.folder = folder
+        self.store = store
+        self.epoch = store.epoch
+        self.entries: list[bytes] = []
+        self.result = Result()
+
+    async def append(self, count: int, *, size: int, reserve: bool = False) -> None:
+        entries = run(self.store.next_seq, count, SEGMENT, size=size)
+        await self.store.append(entries, reserve=reserve)
+        self.entries += entries
+        self.result.acknowledged += count
+
+    async def until_full(self, *, most: int) -> None:
+        """Ordinary batches until they are refused, also when everything that is complete was sealed and packed."""
+        settled = False
+        for _ in range(most):
+            try:
+                await self.append(16, size=600)
+                settled = False
+            except JournalFull:
+                self.result.refused += 1
+                if settled:
+                    return
+                settled = await self._sealed()
+        raise AssertionError("the journal never said that it is full")
+
+    async def _sealed(self) -> bool:
+        """Wait until no complete segment is left in the tail; a full disk may not let them be sealed."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                while len(await self.store.segments()) < self.store.committed_seq // SEGMENT:
+                    await self.store.heartbeat()
+                    await asyncio.sleep(0.01)
+        return True
+
+    async def on_the_reserve(self) -> None:
+        """Violations and their like go on; ordinary batches do not."""
+        for _ in range(40):
+            await self.append(1, size=300, reserve=True)
+            self.result.from_reserve += 1
+        with suppress(JournalFull):
+            await self.append(16, size=600)
+            raise AssertionError("an ordinary batch was taken while there was no room")
+
+    async def resumes(self) -> None:
+        """Room came back: nobody does anything but wait, as intake does."""
+        began = time.monotonic()
+        async with asyncio.timeout(60):
+            while self.store.full:
+                await asyncio.sleep(0.05)
+        await self.append(16, size=600)
+        self.result.slowest_resume_s = max(self.result.slowest_resume_s, round(time.monotonic() - began, 2))
+
+    async def filled_from_outside(self) -> None:
+        filler = self.folder / "filler"
+        with filler.open("wb", buffering=0) as handle, suppress(OSError):
+            while True:
+                handle.write(os.urandom(1 << 16))
+        with filler.open("ab", buffering=0) as handle, suppress(OSError):
+            while True:
+                handle.write(b"x" * 512)
+        await self.until_full(most=2_000)
+        await self.on_the_reserve()
+        filler.unlink()
+        await self.resumes()
+
+    async def filled_by_itself(self) -> None:
+        """No hub: the quota is reached. Then the hub's receipt comes, and what it covers goes."""
+        await self.until_full(most=20_000)
+        await self.on_the_reserve()
+        before = sum(segment.freed for segment in await self.store.segments())
+        await self.store.move_cursor("hub", Position(self.epoch, self.store.committed_seq), {"size": 1})
+        await self.resumes()
+        self.result.freed_segments += sum(segment.freed for segment in await self.store.segments()) - before
+
+    async def check(self, store: Store) -> None:
+        first = store.epochs()[0].first
+        found: list[bytes] = []
+        while part := await store.read(Position(self.epoch, first + len(found)), max_entries=1000, max_bytes=1 << 22):
+            found += part
+        self.result.lost += max(0, len(self.entries) - first - len(found))
+        self.result.altered += sum(a != b for a, b in zip(self.entries[first:], found, strict=False))
+
+
+async def play(folder: Path) -> Result:
+    settings = JournalSettings(
+        max_bytes=20_000_000, segment_entries=SEGMENT, commit_every_us=50_000, hub_name="hub", sinks=("hub",)
+    )
+    clock = SystemClock(declared=True)
+    store = await open_journal(folder / "state", settings=settings, clock=clock)
+    scenario = Scenario(folder, store)
+    await scenario.append(1, size=0)
+    for number in range(ROUNDS):
+        if number % 2:
+            await scenario.filled_by_itself()
+        else:
+            await scenario.filled_from_outside()
+        scenario.result.rounds += 1
+        await scenario.check(store)
+    await store.close()
+    store = await open_journal(folder / "state", settings=settings, clock=clock)
+    await scenario.check(store)
+    await store.close()
+    return scenario.result
+
+
+def main() -> int:
+    result = asyncio.run(play(Path(sys.argv[1])))
+    print(json.dumps(asdict(result)))
+    return 1 if result.lost or result.altered else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
