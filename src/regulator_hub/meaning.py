@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from edge_gateway.rules.base import each_rule
 from edge_gateway.units import symbol
 
 
@@ -37,7 +38,7 @@ def compile_text(text: bytes) -> Meaning:
         }
         limits: dict[str, list[dict[str, Any]]] = {}
         rules = {}
-        for rule in resolved.get("rules", []):
+        for rule in each_rule(resolved.get("rules", [])):
             rules[f"{rule['id']} {rule.get('point', '')}"] = {
                 key: rule.get(key, "")
                 for key in ("title_zh", "title_en", "do_zh", "do_en", "basis", "verified", "severity", "limit")

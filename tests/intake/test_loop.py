@@ -19,7 +19,7 @@ from edge_gateway.journal.retention import JournalSettings
 from edge_gateway.journal.store import Store, open_journal
 from edge_gateway.reading import Batch, GapClosed, GapOpened, Group
 from edge_gateway.record import entry
-from edge_gateway.rules.base import BoundRule
+from edge_gateway.rules.base import BoundRule, rules_document
 from edge_gateway.telemetry import silent
 from edge_gateway.testing import FakeClock
 
@@ -35,7 +35,7 @@ def setup_of(rules: tuple[BoundRule, ...] = (RULE,), **resolved: Any) -> Setup:
         "site": {"id": "tlf-007"},
         "points": {"cold1-air": {"unit": "Cel"}, "cold1-rh": {"unit": "%"}},
         "groups": {COLD.id: {"device": "cold1", "points": list(COLD.points), "interval_us": COLD.interval_us}},
-        "rules": [rule.as_config() for rule in rules],
+        "rules": rules_document(rules),
     }
     return Setup(resolved=document | resolved, groups={COLD.id: COLD}, texts={"rules/t.toml": b"#"}, rules=rules, software="t")
 
@@ -193,6 +193,7 @@ async def test_each_segment_opens_with_a_snapshot_that_a_restart_can_use(tmp_pat
         state = run.intake.state.snapshot()
     assert all((e["kind"] == "snapshot") == (e["seq"] % 8 == 0) for e in entries)
     async with running(tmp_path, clock, segment_entries=8, orderly=False) as run:
+        await flushed(run)
         recovered = run.found.state.snapshot()
         gaps = [e for e in await run.all_entries() if e["kind"] == "gap"]
     assert recovered["rules"] == state["rules"]

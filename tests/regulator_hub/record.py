@@ -9,7 +9,7 @@ from typing import Any
 
 POINTS = ["cold1-air", "cold1-rh"]
 RULE = {
-    "id": "frozen-store", "kind": "limit", "point": "cold1-air", "high": "-18", "limit": "≤ -18 Cel", "verified": "no",
+    "id": "frozen-store", "kind": "limit", "points": ["cold1-air"], "high": "-18", "limit": "≤ -18 Cel", "verified": "no",
     "title_zh": "冷库温度", "title_en": "Frozen store temperature", "do_zh": ["关门"], "do_en": ["Close the door"],
     "severity": "major", "basis": "GB 31605-2020", "notices_only": False,
 }  # fmt: skip

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from line_protocol_parser import parse_line
 
-from edge_gateway.rules.base import BoundRule
+from edge_gateway.rules.base import BoundRule, rules_document
 from edge_gateway.wire import line
 from tests.sinks.influx_record import EPOCH, resolved
 
@@ -88,8 +88,10 @@ def test_limits_golden_and_the_ended_ones() -> None:
         id="frozen", pack="cold-chain", pack_version="1.0.0", edition="", kind="limit", point="a", unit="Cel", high="-18",
         clear_high="-18.5", violation_after_us=1_800_000_000, limit="≤ -18 Cel", severity="major", standard="GB X",
         basis_edition="2024", clause="6.3",
-    ).as_config()  # fmt: skip
-    now, before = table("a", rules=[frozen]), table("a", rules=[frozen | {"id": "old"}, {"id": "bare", "point": "a"}])
+    )  # fmt: skip
+    (document,) = rules_document([frozen])
+    before = table("a", rules=[document | {"id": "old"}, {"id": "bare", "points": ["a"]}])
+    now = table("a", rules=[document])
     assert line.limits(now, before, EPOCH, 7, TIME_US) == [
         (
             "limit,point=a,rule=frozen,site=tlf-007 high=-18.0,clear_high=-18.5,after_s=0.0,notice_after_s=0.0,violation_after_s=1800.0,"

@@ -12,6 +12,7 @@ from edge_gateway.intake.state import Setup
 from edge_gateway.profiles.spec import DeviceSpec
 from edge_gateway.reading import Group
 from edge_gateway.record.entry import canonical
+from edge_gateway.rules.base import rules_document
 
 
 def device_specs(loaded: Loaded) -> dict[str, tuple[DeviceSpec, ...]]:
@@ -47,7 +48,7 @@ def resolved(loaded: Loaded, groups: Mapping[str, Group], software: str) -> dict
             id_: {"device": group.device, "points": list(group.points), "interval_us": group.interval_us}
             for id_, group in groups.items()
         },
-        "rules": [rule.as_config() for rule in loaded.binding.rules],
+        "rules": rules_document(loaded.binding.rules),
         "not_monitored": sorted({item.rule for item in loaded.binding.not_monitored}),
         "outlets": {id_: outlet.model_dump(exclude_none=True) for id_, outlet in config.outlets.items()},
         "sinks": {id_: {"kind": sink.kind} for id_, sink in config.sinks.items()},

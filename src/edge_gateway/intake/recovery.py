@@ -11,7 +11,7 @@ from edge_gateway.intake.loop import Intake
 from edge_gateway.intake.state import Setup, State
 from edge_gateway.journal.base import Journal, Recovery
 from edge_gateway.record import entry
-from edge_gateway.rules.base import BoundRule
+from edge_gateway.rules.base import BoundRule, each_rule
 from edge_gateway.sources.mqtt_ledger import replay as replay_message
 
 
@@ -50,7 +50,7 @@ async def recover(journal: Journal, recovery: Recovery, gateway: str) -> Recover
 async def _use_config(journal: Journal, state: State, text: str) -> None:
     resolved = _parse(await journal.text(text))
     state.resolved = resolved
-    state.use_rules([BoundRule.from_config(rule) for rule in resolved.get("rules", [])])
+    state.use_rules([BoundRule.from_config(rule) for rule in each_rule(resolved.get("rules", []))])
 
 
 def _parse(text: bytes) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edge_gateway.reading import Batch
+from edge_gateway.rules.base import each_rule
 from edge_gateway.units import symbol
 
 #: A value older than this many intervals is stale.
@@ -89,7 +90,7 @@ def _row(
 
 def _limits(resolved: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     limits: dict[str, list[dict[str, Any]]] = {}
-    for rule in resolved.get("rules", []):
+    for rule in each_rule(resolved.get("rules", [])):
         if rule.get("kind") != "limit":
             continue
         shown = {key: rule.get(key) for key in ("id", "low", "high", "limit", "verified", "notices_only")}

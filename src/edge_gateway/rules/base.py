@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 #: Kinds, each named by the broken condition.
@@ -103,6 +104,31 @@ class BoundRule:
         for key in ("do_zh", "do_en"):
             known[key] = tuple(known.get(key, ()))
         return cls(**known)
+
+
+def rules_document(rules: Iterable[BoundRule]) -> list[dict[str, Any]]:
+    """Rules as the resolved configuration holds them: each once, with all ``points`` at which it has the same numbers.
+
+    A thousand points under three rules are three rules, not three thousand: the text must fit into one message.
+    """
+    found: dict[BoundRule, dict[str, Any]] = {}
+    for rule in rules:
+        shared = replace(rule, point="", renamed_from="")
+        body = found.get(shared)
+        if body is None:
+            body = found[shared] = shared.as_config() | {"points": []}
+        body["points"].append(rule.point)
+        if rule.renamed_from:
+            body.setdefault("renamed", {})[rule.point] = rule.renamed_from
+    return list(found.values())
+
+
+def each_rule(document: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The resolved configuration's rules one a point, each with its ``point``."""
+    for body in document:
+        rest = {key: value for key, value in body.items() if key not in ("points", "renamed")}
+        for point in body["points"]:
+            yield rest | {"point": point, "renamed_from": body.get("renamed", {}).get(point, "")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

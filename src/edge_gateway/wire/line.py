@@ -20,6 +20,8 @@ from typing import Any
 
 import orjson
 
+from edge_gateway.rules.base import each_rule
+
 #: Longest text field; InfluxDB 1.x takes 64 KiB.
 MAX_TEXT = 8192
 #: Longest tag value, in characters; the whole key may have 64 KiB.
@@ -145,7 +147,7 @@ _LIMIT_TEXTS = ("kind", "unit", "limit", "severity", "basis", "verified", "outle
 def _limits(site: str, rules: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Series → fields of each rule at its point."""
     found = {}
-    for rule in rules:
+    for rule in each_rule(rules):
         fields = [f"{name}={float_field(float(rule[name]))}" for name in _LIMIT_NUMBERS if rule.get(name) is not None]
         fields += [
             f"{name}_s={float_field(rule[f'{name}_us'] / 1e6)}"
