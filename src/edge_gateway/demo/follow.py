@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import aiohttp
+
 from edge_gateway.demo.scene import BROKER_BUS, DEVICES, SITE_EN, SITE_ZH
 from edge_gateway.demo.site import Site
 from edge_gateway.demo.story import TEXTS
@@ -16,6 +18,7 @@ from edge_gateway.units import symbol
 
 _POLL_S = 0.25
 _START_POLL_S = 0.05
+_CATCH_UP_S = 60.0
 _NAMES = {point.id: (point.en, point.zh) for device in DEVICES for point in device.points}
 
 
@@ -56,6 +59,7 @@ class Follower:
         self._site = site
         self._teller = teller
         self._begun_s = 0.0
+        self._catching_up: asyncio.Task[None] | None = None
         self._shown: dict[str, tuple[str, str, str]] = {}
 
     async def first_reading(self) -> None:
@@ -98,13 +102,14 @@ class Follower:
     async def run(self) -> None:
         """Tell until cancelled. Raises ChildFailed when a process ends that must not."""
         self._begun_s = time.monotonic()
-        work = [self._plant(), self._violations(), *(child.ended() for child in self._site.needed)]
+        work = [self._plant(), self._violations(), self._hub(), *(child.ended() for child in self._site.needed)]
         tasks = [asyncio.create_task(one) for one in work]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
+            tasks += [self._catching_up] if self._catching_up else []
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -139,6 +144,7 @@ class Follower:
                 self._site.line.cut()
             elif what == "hub-back":
                 await self._site.line.mend()
+                self._catching_up = asyncio.create_task(self._caught_up(), name="catch up")
 
     async def _violations(self) -> None:
         while True:
@@ -146,6 +152,26 @@ class Follower:
             if answer is not None:
                 self._compare({str(found["violation"]): found for found in answer["violations"]})
             await asyncio.sleep(_POLL_S)
+
+    async def _hub(self) -> None:
+        """Tell what the hub shows of violations, and when it has caught up after the cut."""
+        told: set[str] = set()
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2.0)) as session:
+            while True:
+                try:
+                    async with session.get(f"{self._site.hub_url}/api/v1/violations") as answer:
+                        found = (await answer.json())["violations"]
+                except (aiohttp.ClientError, TimeoutError):
+                    found = []
+                for id_ in [v["violation"] for v in found if v["violated"] and v["violation"] not in told]:
+                    told.add(id_)
+                    self._teller.at(self._story_s(), f"  the hub shows violation {id_}", f"  监管端已显示违规 {id_}")
+                await asyncio.sleep(_POLL_S)
+
+    async def _caught_up(self) -> None:
+        await self.delivering(_CATCH_UP_S)
+        await self.drained(_CATCH_UP_S)
+        self._teller.at(self._story_s(), "the hub has everything again", "监管端已补齐全部数据")
 
     def _compare(self, now: dict[str, dict[str, Any]]) -> None:
         for id_, found in now.items():

@@ -105,13 +105,22 @@ async def _live(site: Site, options: Options, teller: Teller, stop: asyncio.Even
         return None
     first_reading_s = process_age_s()
     teller.say(f"First reading {first_reading_s:.1f} s after start.", f"启动后 {first_reading_s:.1f} 秒得到首个读数。")
+    await play(site, follower, options.for_s, stop)
+    return await site.judge() | {"first_reading_s": round(first_reading_s, 2)}
+
+
+async def play(site: Site, follower: Follower, for_s: float | None, stop: asyncio.Event) -> None:
+    """Play the story for so long (None: until ``stop``), then end plant and gateway in order: all that was answered has arrived.
+
+    Raises ChildFailed.
+    """
     if not await follower.listened(LISTEN_S):
-        teller.say("The gateway has not subscribed at the broker.", "网关未能订阅 MQTT。")
+        raise ChildFailed("the gateway has not subscribed at the broker")
     await site.begin()
     following = asyncio.create_task(follower.run(), name="follow")
     ending = asyncio.create_task(stop.wait(), name="stop")
     try:
-        await asyncio.wait({following, ending}, timeout=options.for_s, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({following, ending}, timeout=for_s, return_when=asyncio.FIRST_COMPLETED)
         if following.done():
             following.result()
         await site.hold()
@@ -123,7 +132,6 @@ async def _live(site: Site, options: Options, teller: Teller, stop: asyncio.Even
             task.cancel()
         await asyncio.gather(following, ending, return_exceptions=True)
     await site.end_gateway()
-    return await site.judge() | {"first_reading_s": round(first_reading_s, 2)}
 
 
 async def _unless(stop: asyncio.Event, task: asyncio.Task[None]) -> bool:

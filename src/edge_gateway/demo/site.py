@@ -36,6 +36,7 @@ class SiteOptions:
     timeout_s: float = 1.5
     #: a broker and a database that run already (campaigns); None: the demonstration's own
     broker_port: int | None = None
+    mqtt_protocol: str = "3.1.1"
     receiver_url: str = ""
 
 
@@ -106,7 +107,7 @@ class Site:
             tcp_ports=plant["ports"], serial=plant["serial"], broker_port=self.broker_port,
             hub_url=f"http://127.0.0.1:{self.line.port}", token_file=token_file, receiver_url=receiver, database="demo",
             page=f"127.0.0.1:{page_port}", language=self.language, speed=options.speed, origin_us=self._origin_us,
-            interval_s=options.interval_s, timeout_s=options.timeout_s,
+            interval_s=options.interval_s, timeout_s=options.timeout_s, mqtt_protocol=options.mqtt_protocol,
         )  # fmt: skip
         config = folder / "gateway.toml"
         config.write_text(gateway_toml(places), encoding="utf-8")
@@ -221,7 +222,11 @@ class Site:
 
 
 async def _all(*work: Any) -> list[Any]:
-    """All results in order; the first fault ends the others."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one) for one in work]
-    return [task.result() for task in tasks]
+    """All results in order; the first fault ends the others and is raised as it is."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

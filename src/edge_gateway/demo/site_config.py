@@ -38,8 +38,7 @@ class Places:
     origin_us: int
     interval_s: float
     timeout_s: float
-    #: "3.1.1" for the demonstration's own broker
-    mqtt_protocol: str = "3.1.1"
+    mqtt_protocol: str
 
 
 def gateway_toml(places: Places) -> str:
