@@ -70,7 +70,6 @@ class Violations:
             "peak": step.peak,
             "minutes": _minutes(step.beyond_us),
             "value": step.value,
-            "since_wall_us": step.wall_us,
         }
         if rule is not None:
             record |= _of_rule(rule)
@@ -98,7 +97,6 @@ class Violations:
             "condition": ACTIVE,
             "handling": "new",
             "episode": 1,
-            "opened_wall_us": step.wall_us,
             "limit": "",
             "severity": "",
             "basis": "",
@@ -169,11 +167,9 @@ class Violations:
         id_ = str(entry["violation"])
         record = self._open.get(id_)
         if record is None:
-            record = {"level": "notice", "opened_wall_us": entry.get("wall_us", 0), "handling": "new", "episode": 1}
+            record = {"level": "notice", "handling": "new", "episode": 1}
         step = entry["step"]
         record |= {key: entry[key] for key in (*_ENTRY_KEYS, "by", "reason", "value") if key in entry}
-        if step in _CONDITION_AFTER:
-            record["since_wall_us"] = entry.get("wall_us", 0)
         if step == VIOLATED:
             record["level"] = "violation"
         number = id_.removeprefix(f"{self._gateway}-")

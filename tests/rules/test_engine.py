@@ -242,10 +242,12 @@ def test_silence_returns_while_recovering() -> None:
     assert steps == [(30, "violated"), (170, "recovered")]
 
 
-def test_a_point_may_have_several_rules_and_steps_come_in_their_order() -> None:
-    line = Line(rule(**HIGH, name="b"), rule(high="12", name="a", violation_after_us=0))
-    assert [(s.rule, s.step) for s in line.at(0, 13)] == [("b", "notice"), ("a", "violated")]
-    assert [(s.rule, s.step) for s in line.at(10, 11)] == [("a", "recovered")]
+def test_a_point_may_have_several_rules_and_the_order_of_files_decides_nothing() -> None:
+    several = [rule(**HIGH, name="b"), rule(high="12", name="a", violation_after_us=0)]
+    for given in (several, several[::-1]):
+        line = Line(*given)
+        assert [(s.rule, s.step) for s in line.at(0, 13)] == [("a", "violated"), ("b", "notice")]
+        assert [(s.rule, s.step) for s in line.at(10, 11)] == [("a", "recovered")]
 
 
 def test_a_removed_rule_leaves_its_violation_open_and_unknown_once() -> None:

@@ -36,7 +36,8 @@ class Engine:
         self._left_seen: dict[str, list[int]] = {}
         self._settled = False
         self._now_us = 0
-        for order, rule in enumerate(rules):
+        # By name, so that the order in which files list rules and points decides nothing.
+        for order, rule in enumerate(sorted(rules, key=lambda each: (each.id, each.point))):
             track = track_for(rule, order)
             self._points.setdefault(rule.point, Point()).add(track)
             self._tracks[_key(rule.id, rule.point)] = track
@@ -48,7 +49,7 @@ class Engine:
     def judge(
         self, rule_us: int, wall_us: int, points: tuple[str, ...], values: list[Value], quality: list[str] | None
     ) -> list[Step]:
-        """The steps that one batch makes, in the order of its columns and of the rules.
+        """The steps that one batch makes, in the order of its columns and of the rules' ids.
 
         A value that is None, NaN or infinite, or of a quality other than good or uncertain, is unknown. Queued and
         future readings are not judged at all. ``rule_us`` never decreases from call to call; ``values`` is kept until
@@ -121,7 +122,7 @@ class Engine:
     # --- time -----------------------------------------------------------------------------------------------------
 
     def tick(self, rule_us: int, wall_us: int) -> list[Step]:
-        """The steps that the passing of time makes, in the order of the rules."""
+        """The steps that the passing of time makes, in the order of the rules' ids and the points."""
         self._now_us = rule_us
         steps = self._begin(rule_us, wall_us) if not self._settled else []
         ripe: list[Track] = []

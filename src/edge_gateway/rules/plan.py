@@ -26,7 +26,7 @@ class Point:
     __slots__ = ("column", "high", "low", "plan", "rates", "seen_us", "seen_wall_us", "silences", "tracks")
 
     def __init__(self) -> None:
-        self.tracks: list[Track] = []  # limit and rate, in the order of the rules
+        self.tracks: list[Track] = []  # limit and rate, in the order of their ids
         self.rates: list[RateTrack] = []  # those of them that are rates
         self.silences: list[StaleTrack] = []
         self.plan: Plan | None = None
