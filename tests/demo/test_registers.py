@@ -40,7 +40,7 @@ def test_ph_probe_has_all_bytes_backward_and_chlorine_none() -> None:
 
 
 def test_contacts_are_packed_from_the_lowest_bit() -> None:
-    device = unit("wellpro/wp8028adam", **{"input_1": 1.0, "input_3": 1.0, "input_2": 0.0})
+    device = unit("wellpro/wp8028adam", input_1=1.0, input_3=1.0, input_2=0.0)
     assert ask(device, 2, 0, 8) == bytes([2, 1, 0b101])
     assert ask(device, 2, 1, 2) == bytes([2, 1, 0b10])
 

@@ -1,0 +1,136 @@
+"""`edge-gateway demo` as people start it: nothing lost, the same seed tells the same, nothing stays behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_gateway.demo.truthlog import read_truth
+
+PROGRAM = [str(Path(sys.executable).with_name("edge-gateway"))]
+QUARTER = ["--for", "15s", "--speed", "60", "--seed", "1", "--json"]
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """A demonstration whose temporary folders are made in ``folder``."""
+    folder.mkdir(exist_ok=True)
+    return subprocess.Popen(
+        [*PROGRAM, "--lang", "en", "demo", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(folder)},
+    )
+
+
+def left_behind(folder: Path) -> list[str]:
+    """Processes that were started for this folder and still run; they name it on their command line."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if entry.name.isdigit() and int(entry.name) != os.getpid() and str(folder) in command:
+            found.append(command)
+    return found
+
+
+def result_of(process: subprocess.Popen[str], within_s: float) -> tuple[dict[str, Any], str]:
+    out, err = process.communicate(timeout=within_s)
+    assert process.returncode == 0, err
+    lines = out.splitlines()
+    assert len(lines) == 1, out
+    return json.loads(lines[0]), err
+
+
+def test_nothing_is_lost_the_same_seed_tells_the_same_and_nothing_stays(tmp_path: Path) -> None:
+    began = time.monotonic()
+    kept = [tmp_path / "kept0", tmp_path / "kept1"]
+    runs = [start(tmp_path / f"tmp{n}", *QUARTER, "--keep", str(kept[n])) for n in range(2)]
+    (first, talk), (second, _) = [result_of(run, 60) for run in runs]
+    assert time.monotonic() - began < 45
+    for result in (first, second):
+        assert result["lost"] == result["extra"] == 0
+        assert result["readings"] == result["hub_readings"] == result["influx_readings"] > 300
+        assert result["first_reading_s"] < 10
+        assert result["violations"] == 1
+    assert first["steps"] == second["steps"]
+    assert ["washing-water-chlorine", "hall-chlorine", "violated"] in first["steps"]
+    assert ["frozen-store-air", "cold1-air", "notice"] in first["steps"]
+    assert not any(rule.endswith("-silence") for rule, _, _ in first["steps"])
+    events = [[(e["story_s"], e["what"]) for e in read_truth(k / "truth.jsonl") if e["kind"] == "event"] for k in kept]
+    assert events[0] == events[1]
+    assert {what for _, what in events[0]} >= {
+        "door-opened",
+        "door-closed",
+        "compressor-stopped",
+        "hub-cut",
+        "hub-back",
+    }
+    for said in ("gateway page", "regulator hub", "VIOLATION", "the door of cold store 1 is left open", "hub shows"):
+        assert said in talk
+    for n in range(2):
+        assert list((tmp_path / f"tmp{n}").iterdir()) == []
+    assert left_behind(tmp_path) == []
+
+
+@pytest.mark.parametrize("when", ["starting", "running"])
+def test_an_interrupt_ends_it_in_order(tmp_path: Path, when: str) -> None:
+    process = start(tmp_path / "tmp", "--speed", "60", "--json")
+    assert process.stderr is not None
+    if when == "running":
+        while "first reading" not in process.stderr.readline().lower():
+            assert process.poll() is None
+    else:
+        while not list((tmp_path / "tmp").glob("*/logs")):
+            assert process.poll() is None
+            time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    if when == "running":
+        assert process.returncode == 0, err
+        assert json.loads(out)["lost"] == 0
+    else:
+        assert process.returncode in (0, 130), err
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert left_behind(tmp_path) == []
+
+
+def test_a_killed_demonstration_takes_its_processes_along(tmp_path: Path) -> None:
+    process = start(tmp_path / "tmp", "--speed", "60", "--json")
+    assert process.stderr is not None
+    while "first reading" not in process.stderr.readline().lower():
+        assert process.poll() is None
+    assert left_behind(tmp_path)
+    process.kill()
+    process.communicate(timeout=5)
+    ends = time.monotonic() + 5
+    while left_behind(tmp_path):
+        assert time.monotonic() < ends, left_behind(tmp_path)
+        time.sleep(0.05)
+
+
+def test_a_folder_with_something_in_it_is_not_taken(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    process = start(tmp_path / "tmp", *QUARTER, "--keep", str(tmp_path))
+    _, err = process.communicate(timeout=20)
+    assert process.returncode != 0
+    assert "not empty" in err
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+@pytest.mark.parametrize("duration", ["soon", "0s", "-5s", "5 days"])
+def test_a_duration_that_is_none_is_a_usage_error(tmp_path: Path, duration: str) -> None:
+    process = start(tmp_path / "tmp", "--for", duration)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert "duration" in err
