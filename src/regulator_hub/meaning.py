@@ -41,7 +41,17 @@ def compile_text(text: bytes) -> Meaning:
         for rule in each_rule(resolved.get("rules", [])):
             rules[f"{rule['id']} {rule.get('point', '')}"] = {
                 key: rule.get(key, "")
-                for key in ("title_zh", "title_en", "do_zh", "do_en", "basis", "verified", "severity", "limit")
+                for key in (
+                    "title_zh",
+                    "title_en",
+                    "do_zh",
+                    "do_en",
+                    "basis",
+                    "verified",
+                    "severity",
+                    "limit",
+                    "violation_after_us",
+                )
             }
             if rule.get("kind") == "limit":
                 keys = ("id", "low", "high", "limit", "verified", "notices_only")

@@ -23,22 +23,30 @@ class Watch:
         self._dark_after_s = dark_after_s
         self._wall_us = wall_us
         self._heard_s: dict[str, float] = {}
+        self._last_us: dict[str, int] = {}
         self.dark: set[str] = set()
 
     async def load(self) -> None:
         """Known gateways have from now on ``dark_after_s`` to be heard; who was dark stays dark until then."""
         now_s = time.monotonic()
-        self._heard_s = {str(row["gateway"]): now_s for row in await self._reader.run(read.gateways)}
+        known = await self._reader.run(read.gateways)
+        self._heard_s = {str(row["gateway"]): now_s for row in known}
+        self._last_us = {str(row["gateway"]): int(row["last_us"]) for row in known}
         open_ = await self._reader.run(read.alarms)
         self.dark = {str(a["gateway"]) for a in open_ if a["kind"] == DARK and a["until_us"] is None}
 
     def seen(self, gateway: str) -> None:
         """A proven message came."""
         self._heard_s[gateway] = time.monotonic()
+        self._last_us[gateway] = self._wall_us()
 
     def silent_s(self, gateway: str) -> float:
         """Seconds since the last proven message (or our start)."""
         return time.monotonic() - self._heard_s.get(gateway, time.monotonic())
+
+    def last_us(self, gateway: str) -> int:
+        """When the last proven message came (µs UTC); 0 if none ever did."""
+        return self._last_us.get(gateway, 0)
 
     async def run(self) -> None:
         """Look until cancelled."""

@@ -1,0 +1,228 @@
+// The live page of gateway and hub: rows by key from a stream, abnormal first, ages ticking from the server's clock. ES2017.
+"use strict";
+(() => {
+  const words = JSON.parse(document.getElementById("words").textContent);
+  const main = document.querySelector("main");
+  const hub = main.dataset.app === "hub";
+  const zh = document.documentElement.lang.startsWith("zh");
+  const ORDER = ["violation", "notice", "no-data", "normal"];
+  const STALE_INTERVALS = 3;
+  let data = JSON.parse(document.getElementById("data").textContent);
+  let at = performance.now(), heard = performance.now(), lostSince = 0, drawn = "";
+
+  const say = (key, values) => (words[key] || key).replace(/\{(\w+)\}/g, (_, name) => values && name in values ? values[name] : "");
+  const name = (row, key) => row[key + (zh ? "_zh" : "_en")] || row[key] || "";
+  const now = () => data.now_us + (performance.now() - at) * 1000 * (data.speed || 1);
+  const el = (tag, cls, ...inside) => {
+    const made = document.createElement(tag);
+    if (cls) made.className = cls;
+    for (const part of inside) if (part !== null && part !== "") made.append(part);
+    return made;
+  };
+
+  const zone = data.timezone || "Asia/Shanghai";
+  const clockOf = (us, seconds) => new Intl.DateTimeFormat(zh ? "zh-CN" : "en-GB", {
+    timeZone: zone, hour12: false, hour: "2-digit", minute: "2-digit", second: seconds ? "2-digit" : undefined }).format(us / 1000);
+  const dayOf = us => new Intl.DateTimeFormat("en-CA", { timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit" }).format(us / 1000);
+  const when = us => (dayOf(us) === dayOf(now()) ? "" : dayOf(us) + " ") + clockOf(us, false);
+
+  function span(kind, us) {
+    const s = Math.max(0, Math.floor(us / 1e6));
+    if (kind === "age" && s < 1) return say("age.now");
+    if (s < 120) return say(kind + ".s", { n: s });
+    const min = Math.floor(s / 60);
+    if (min < 120) return say(kind + ".min", { n: min });
+    const h = Math.floor(min / 60);
+    return h < 48 ? say(kind + ".h", { h, n: min % 60 }) : say(kind + ".d", { d: Math.floor(h / 24), h: h % 24 });
+  }
+  function number(value, decimals) {
+    if (value === null || value === undefined) return say("value.none");
+    const text = typeof value === "number" ? value.toFixed(decimals === undefined || decimals === null ? 1 : decimals) : String(value);
+    return text.replace("-", "\u2212");
+  }
+  const withUnit = (text, row) => text + (row.unit_shown ? "\u00a0" + row.unit_shown : "");
+  const decimal = text => String(text).replace("-", "\u2212");
+  function limitText(limit, row) {
+    if (limit.low && limit.high) return withUnit(decimal(limit.low) + " " + say("limit.between") + " " + decimal(limit.high), row);
+    if (limit.high) return withUnit(say("limit.high") + "\u00a0" + decimal(limit.high), row);
+    return limit.low ? withUnit(say("limit.low") + "\u00a0" + decimal(limit.low), row) : "";
+  }
+  const unverified = verified => verified === "primary" || !verified ? null
+    : el("span", "tag", say(verified === "secondary" ? "limit.secondary" : "limit.unverified"));
+  function quality(code) {
+    return words["q." + code] ? say("q." + code) : say("q.other", { code });
+  }
+  const badge = (state, text) => el("span", "badge " + state, text || say("state." + state));
+
+  // What the browser alone can know: a value that was current when it came grows old.
+  function stale(row) {
+    return row.observed_us === null || lostSince > 0 ||
+      (row.interval_s > 0 && now() - row.observed_us > STALE_INTERVALS * row.interval_s * 1e6);
+  }
+  const state = row => (row.state === "normal" && stale(row)) ? "no-data" : row.state;
+
+  function pointRow(row) {
+    const old = stale(row), shown = state(row);
+    const tr = el("tr", shown + (old ? " stale" : ""));
+    tr.dataset.point = row.point;
+    const value = withUnit(number(row.value, row.decimals), row.value === null ? {} : row);
+    const limits = el("td", "limit");
+    for (const limit of row.limits || []) {
+      const text = limitText(limit, row);
+      if (text) limits.append(el("div", "", text, unverified(limit.verified)));
+    }
+    if (!limits.firstChild) limits.append(el("span", "zone", say("limit.none")));
+    const age = el("td", "age");
+    if (row.observed_us !== null) { age.dataset.observed = row.observed_us; age.dataset.stale = old ? "1" : ""; }
+    const how = el("td", "quality", el("div", "", quality(row.quality)));
+    if (hub && !row.in_order && row.observed_us !== null) how.append(el("span", "tag", say("live.copy")));
+    tr.append(
+      el("td", "state", badge(shown)),
+      el("td", "name", el("div", "", name(row, "name")), el("div", "zone", name(row, "zone"))),
+      el("td", "value", old && row.value !== null ? "(" + value + ")" : value),
+      limits, age, how);
+    return tr;
+  }
+
+  function violationCard(step) {
+    const kind = step.violated ? "violation" : "notice";
+    const li = el("li", kind + (step.handling === "new" ? " new" : ""));
+    const value = v => v === null || v === undefined ? "" : withUnit(number(v, step.decimals), step);
+    const current = data.points[step.gateway + "/" + step.point] || step.first || {};
+    const after = step.violation_after_us ? Math.round(step.violation_after_us / 6e7) : 0;
+    const timer = !step.violated && after ? say("notice.timer", { n: Math.floor(step.minutes || 0), m: after }) : "";
+    const first = el("p", "line", badge(kind, say("state." + kind) + timer), el("strong", "", name(step, "name")),
+      el("strong", "", value(current.value)), el("span", "", (step.limit || "").replace("-", "\u2212").replace(step.unit || "\u0000", step.unit_shown || "")),
+      unverified(step.verified));
+    const since = (step.first || {}).wall_us;
+    const second = el("p", "line dim");
+    if (hub) second.append(el("span", "", siteName(step.gateway)));
+    if (since) { const s = el("span", "since"); s.dataset.since = since; second.append(s); }
+    if (step.peak !== null && step.peak !== undefined) second.append(el("span", "", say("peak", { value: value(step.peak) })));
+    second.append(el("span", "", say("condition." + step.condition)), el("span", "", say("handling." + step.handling)));
+    if (step.severity) second.append(el("span", "", say("severity." + step.severity)));
+    if (hub && !step.in_order) second.append(el("span", "tag", say("live.copy")));
+    const title = name(step, "title");
+    if (title) second.append(el("span", "", title));
+    li.append(first, second);
+    const todo = step[zh ? "do_zh" : "do_en"];
+    if (step.violated && todo && todo.length) li.append(el("p", "line", (Array.isArray(todo) ? todo : [todo]).join(" · ")));
+    return li;
+  }
+  function siteName(gateway) {
+    const row = data.gateways[gateway];
+    return row ? name(row, "site") + " (" + gateway + ")" : gateway;
+  }
+  function alarmCard(alarm) {
+    const li = el("li", "alarm");
+    const since = el("span", "since dim");
+    since.dataset.since = alarm.since_us;
+    const detail = Object.entries(alarm.detail || {}).map(([key, value]) => key + " " + String(value).slice(0, 16)).join(" · ");
+    li.append(el("p", "line", el("strong", "", say("alarm." + alarm.kind)), el("span", "", siteName(alarm.gateway))),
+      el("p", "line dim", since, el("span", "", detail)));
+    return li;
+  }
+  function gatewayBox(gateway, rows) {
+    const box = el("article", "gateway");
+    box.dataset.gateway = gateway.gateway;
+    const heard = el("span", "heard");
+    if (gateway.last_us) heard.dataset.heard = gateway.last_us;
+    if (hub) {
+      box.append(el("header", "", el("h3", "", name(gateway, "site")), el("span", "id", gateway.gateway),
+        gateway.dark ? badge("dark", say("gateway.dark")) : null,
+        gateway.quarantined ? el("span", "tag", say("gateway.quarantined", { n: gateway.quarantined })) : null, heard));
+    }
+    const head = el("tr", "");
+    for (const column of ["state", "point", "value", "limit", "age", "quality"]) {
+      const th = el("th", column, say("col." + column));
+      th.scope = "col";
+      head.append(th);
+    }
+    const body = el("tbody", "");
+    rows.sort((a, b) => ORDER.indexOf(state(a)) - ORDER.indexOf(state(b)) || (a.point < b.point ? -1 : 1));
+    for (const row of rows) body.append(pointRow(row));
+    box.append(rows.length ? el("table", "points", el("thead", "", head), body) : el("p", "none", say("points.none")));
+    return box;
+  }
+
+  function draw() {
+    const rows = Object.values(data.points), steps = Object.values(data.violations), alarms = Object.values(data.alarms || {});
+    const counts = { violation: 0, notice: 0, "no-data": 0, normal: 0 };
+    const worst = {}, byGateway = {};
+    for (const row of rows) {
+      const shown = state(row);
+      counts[shown] += 1;
+      const place = ORDER.indexOf(shown);
+      worst[row.gateway] = Math.min(row.gateway in worst ? worst[row.gateway] : 9, place);
+      (byGateway[row.gateway] = byGateway[row.gateway] || []).push(row);
+    }
+    document.getElementById("counts").replaceChildren(...ORDER.map(s => el("li", "", badge(s), el("b", "", String(counts[s])))));
+    steps.sort((a, b) => b.violated - a.violated || b.step_us - a.step_us);
+    fill("violations", steps.map(violationCard), steps.length);
+    fill("alarms", alarms.sort((a, b) => b.since_us - a.since_us).map(alarmCard), alarms.length);
+    document.getElementById("alarms").hidden = !alarms.length;
+    const boxes = Object.values(data.gateways);
+    const rank = g => g.gateway in worst ? worst[g.gateway] - (g.dark ? 0.5 : 0) : 9;
+    boxes.sort((a, b) => rank(a) - rank(b) || (a.gateway < b.gateway ? -1 : 1));
+    fill("points", boxes.map(g => gatewayBox(g, byGateway[g.gateway] || [])), boxes.length);
+    drawn = staleness();
+    tick();
+  }
+  function fill(id, made, any) {
+    const section = document.getElementById(id), none = section.querySelector(":scope > .none");
+    section.querySelector(".cards, .gateways").replaceChildren(...made);
+    if (none) none.hidden = any > 0;
+  }
+  const staleness = () => Object.values(data.points).map(row => stale(row) ? "1" : "0").join("");
+
+  function tick() {
+    const t = now();
+    if (staleness() !== drawn) return draw();
+    for (const age of document.querySelectorAll("[data-observed]"))
+      age.textContent = span("age", t - Number(age.dataset.observed)) + (age.dataset.stale ? " · " + say("stale") : "");
+    for (const since of document.querySelectorAll("[data-since]"))
+      since.textContent = say("since", { time: when(Number(since.dataset.since)), for: span("for", t - Number(since.dataset.since)) });
+    for (const heardAt of document.querySelectorAll("[data-heard]"))
+      heardAt.textContent = say("gateway.heard", { age: span("age", t - Number(heardAt.dataset.heard)) });
+    document.getElementById("clock").textContent = clockOf(t, true);
+    document.getElementById("zone").textContent = zone === "Asia/Shanghai" ? say("clock.zone") : zone;
+  }
+
+  function lost() {
+    if (lostSince) return;
+    lostSince = now();
+    const banner = document.getElementById("banner");
+    banner.textContent = say("stream.lost", { time: clockOf(lostSince, true) });
+    banner.hidden = false;
+    draw();
+  }
+  function found() {
+    heard = performance.now();
+    if (!lostSince) return;
+    lostSince = 0;
+    document.getElementById("banner").hidden = true;
+  }
+  function stamp(event) { data.now_us = event.now_us; data.speed = event.speed; at = performance.now(); }
+
+  let redraw = 0;
+  function later() { if (!redraw) redraw = requestAnimationFrame(() => { redraw = 0; draw(); }); }
+  let stream = null;
+  function connect() {
+    stream = new EventSource(main.dataset.stream);
+    stream.addEventListener("full", event => { data = JSON.parse(event.data); stamp(data); found(); draw(); });
+    stream.addEventListener("delta", event => {
+      const change = JSON.parse(event.data);
+      stamp(change);
+      for (const section of ["points", "violations", "gateways", "alarms"])
+        for (const [key, row] of Object.entries(change[section] || {}))
+          if (row === null) delete data[section][key]; else data[section][key] = row;
+      found();
+      later();
+    });
+    stream.addEventListener("beat", event => { stamp(JSON.parse(event.data)); found(); });
+    stream.onerror = () => { lost(); if (stream.readyState === EventSource.CLOSED) setTimeout(connect, 5000); };
+  }
+  setInterval(() => { if (performance.now() - heard > 2000 * (data.beat_s || 5)) lost(); tick(); }, 1000);
+  draw();
+  connect();
+})();

@@ -1,0 +1,129 @@
+"""The live page in a real browser: abnormal first, ages tick, a lost stream is said, phone width, both languages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.regulator_hub import record
+from tests.regulator_hub.harness import EPOCH, Gateway, HubProcess, gateway, registered
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[tuple[HubProcess, Gateway]]:
+    with HubProcess(tmp_path, patch="from edge_gateway.web import sse\nsse.BEAT_S = 1.0") as hub:
+        token = registered(hub.state_dir)
+        async with gateway(hub.url, token) as made:
+            await made.text(record.TEXT)
+            now = record.now_us()
+            old = record.batch(2, -19.7, 61.0, wall_us=now - 3_600_000_000)
+            await made.entries(0, [record.snapshot(0), record.config(1), old])
+            yield hub, made
+
+
+async def opened(browser: Browser, url: str, **settings: Any) -> Page:
+    page = await browser.new_page(**settings)
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda line: wrong.append(line.text) if line.type == "error" else None)
+    page.wrong = wrong  # type: ignore[attr-defined]
+    await page.goto(url)
+    return page
+
+
+async def test_the_page_lives(site: tuple[HubProcess, Gateway], browser: Browser) -> None:
+    hub, made = site
+    page = await opened(browser, hub.url, locale="zh-CN", viewport={"width": 1280, "height": 800})
+    row = page.locator('[data-point="cold1-air"]')
+    await expect(row).to_contain_text("无数据")  # an hour old at an interval of 10 s
+    await expect(row.locator(".value")).to_have_text("(−19.7 °C)")
+    await expect(row.locator(".age")).to_have_text("60 分钟前 · 已过时")
+    await expect(row).to_contain_text("≤ −18 °C")
+    await expect(row).to_contain_text("未核实")
+    await expect(row.locator(".quality")).to_have_text("有效")
+
+    await made.live({9: record.batch(9, -15.2)})
+    await expect(row.locator(".value")).to_have_text("−15.2 °C")
+    await expect(row).to_contain_text("尚未按序收到")
+    await expect(row.locator(".badge")).to_have_class("badge normal")
+    await expect(row.locator(".age")).to_have_text("2 秒前", timeout=6000)  # it ticks by itself
+
+    await made.live({10: record.violation(10, "violated")})
+    card = page.locator("#violations li")
+    await expect(card).to_contain_text("违规")
+    await expect(card).to_contain_text("吐鲁番示例清洗点")
+    await expect(card).to_contain_text("关门")
+    assert (await page.locator("#violations").bounding_box() or {})["y"] < (await row.bounding_box() or {})["y"]
+    await expect(page.locator(".points tbody tr").first).to_have_attribute("data-point", "cold1-air")
+    await expect(page.locator("#counts li").first).to_contain_text("1")
+
+    await made.live({11: record.violation(11, "recovered"), 12: record.violation(12, "closed", handling="closed")})
+    await expect(card).to_have_count(0)
+
+    await page.click(".lang")
+    await expect(page.locator("h1")).to_have_text("Regulator's hub · live")
+    await expect(page.locator("html")).to_have_attribute("lang", "en")
+    await page.goto(hub.url)  # remembered
+    await expect(page.locator("h1")).to_have_text("Regulator's hub · live")
+    assert page.wrong == []  # type: ignore[attr-defined]
+
+
+async def test_a_lost_stream_is_said_and_made_good(site: tuple[HubProcess, Gateway], browser: Browser) -> None:
+    hub, made = site
+    page = await opened(browser, hub.url, locale="en-GB")
+    await made.live({9: record.batch(9, -20.5)})
+    row = page.locator('[data-point="cold1-air"]')
+    await expect(row.locator(".value")).to_have_text("−20.5 °C")
+    hub.kill()
+    await expect(page.locator("#banner")).to_contain_text("Connection lost at")
+    await expect(row.locator(".value")).to_have_text("(−20.5 °C)")  # no value looks current any more
+    hub.start()
+    await made.hello()
+    await made.live({13: record.batch(13, -21.5)})
+    await expect(page.locator("#banner")).to_be_hidden(timeout=15_000)
+    await expect(row.locator(".value")).to_have_text("−21.5 °C")
+    await expect(row.locator(".badge")).to_have_text("normal")
+
+
+async def test_silence_without_an_error_is_noticed_too(site: tuple[HubProcess, Gateway], browser: Browser) -> None:
+    hub, _made = site
+    page = await opened(browser, hub.url, locale="en-GB")
+    await asyncio.sleep(1)
+    hub.pause()
+    try:
+        await expect(page.locator("#banner")).to_contain_text("Connection lost", timeout=15_000)
+    finally:
+        hub.resume()
+    await expect(page.locator("#banner")).to_be_hidden(timeout=10_000)
+
+
+async def test_a_phone_shows_all_without_scrolling_sideways(site: tuple[HubProcess, Gateway], browser: Browser) -> None:
+    hub, made = site
+    await made.live({9: record.batch(9, -15.2), 10: record.violation(10, "violated")})
+    await made.entries(1, [record.config(1, "f" * 64)], EPOCH)  # a conflict: its alarm is shown
+    for language in ("zh-CN", "en-GB"):
+        page = await opened(browser, hub.url, locale=language, viewport={"width": 390, "height": 844})
+        await expect(page.locator("#violations li")).to_have_count(1)
+        await expect(page.locator("#alarms li")).to_have_count(1)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 390
+        box = await page.locator(".lang").bounding_box()
+        assert box is not None
+        assert box["height"] >= 44
+        for cell in ("value", "limit", "age", "quality"):
+            assert await page.locator(f'[data-point="cold1-air"] .{cell}').inner_text()
+        await page.close()
+
+
+async def test_without_scripts_the_values_are_there(site: tuple[HubProcess, Gateway], browser: Browser) -> None:
+    hub, _made = site
+    context = await browser.new_context(java_script_enabled=False, locale="en-GB")
+    page = await context.new_page()
+    await page.goto(hub.url)
+    await expect(page.locator(".plain")).to_contain_text("Cold store 1 air")
+    await expect(page.locator(".plain")).to_contain_text("-19.7 °C")
+    await context.close()
