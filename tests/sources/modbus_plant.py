@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import struct
+import tty
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from edge_gateway.clock import SystemClock
+from edge_gateway.links.modbus_pdu import crc16
 from edge_gateway.reading import Batch, GapClosed, GapOpened, Item
 from edge_gateway.sources.modbus import ModbusTcpConfig
 from edge_gateway.sources.modbus_source import ModbusSource
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
 
     from edge_gateway.profiles.spec import DeviceSpec
 
@@ -78,6 +82,31 @@ class Plant:
                 return bytes((function | 0x80, 2))
         words = [self.registers[(unit, a)] & 0xFFFF for a in range(start, start + count)]
         return struct.pack(f">BB{count}H", function, 2 * count, *words)
+
+
+class SerialPeer:
+    """A unit on a new terminal that ``link`` names: register n holds n."""
+
+    def __init__(self, link: Path) -> None:
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        beside = link.with_name(link.name + ".new")
+        beside.symlink_to(os.ttyname(self._slave))
+        beside.rename(link)
+        self._link = link
+        asyncio.get_running_loop().add_reader(self._master, self._readable)
+
+    def _readable(self) -> None:
+        unit, function, start, count, _ = struct.unpack(">BBHHH", os.read(self._master, 8))
+        answer = struct.pack(f">BBB{count}H", unit, function, 2 * count, *range(start, start + count))
+        os.write(self._master, answer + crc16(answer))
+
+    def close(self) -> None:
+        """Unplug it."""
+        asyncio.get_running_loop().remove_reader(self._master)
+        self._link.unlink()
+        os.close(self._slave)
+        os.close(self._master)
 
 
 class Recorder:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -23,9 +24,10 @@ from edge_gateway.reading import (
     GapClosed,
     GapOpened,
 )
+from edge_gateway.sources import modbus_unit
 from edge_gateway.sources.modbus import ModbusRtuConfig, ModbusTcpConfig
 from tests.profiles.devices import device, registers
-from tests.sources.modbus_plant import SILENT, Plant, Recorder, running, until, words
+from tests.sources.modbus_plant import SILENT, Plant, Recorder, SerialPeer, running, until, words
 
 TICK = 100_000  # µs
 
@@ -186,6 +188,43 @@ async def test_a_register_that_worked_is_asked_singly_each_time(plant: Plant) ->
         plant.registers[(1, 2)] = kept
         await until(lambda: inbox.batches("d.0")[-1].quality is None)
         assert inbox.batches("d.0")[-1].values == [0, 1, 2, 3]
+
+
+async def test_what_was_refused_is_tried_again_in_time(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(modbus_unit, "RELEARN_US", 6 * TICK)
+    plant.registers = words(1, range(4))
+    kept = plant.registers.pop((1, 2))
+    async with running(plant, [device(registers(0, 4), interval_us=TICK)]) as (source, inbox):
+        await until(lambda: source.health()["devices"]["d"]["refused"] == ["d-r2"])
+        plant.registers[(1, 2)] = kept
+        await until(lambda: inbox.batches("d.0")[-1].quality is None)
+        assert source.health()["devices"]["d"]["refused"] == []
+    for batch in inbox.batches("d.0"):
+        assert [v for v in batch.values if v is not None] in ([0, 1, 3], [0, 1, 2, 3])
+
+
+async def test_a_serial_device_that_vanishes_and_comes_back(tmp_path: Path) -> None:
+    """The adaptor is unplugged: the terminal hangs up; later another one stands under the same name."""
+    port = tmp_path / "bus0"
+    peer = SerialPeer(port)
+    config = ModbusRtuConfig(
+        kind="rtu", port=str(port), baud=115_200, timeout_s=0.1, quiet_s=0.05, backoff_first_s=0.05, backoff_most_s=0.2
+    )
+    source = config.build("line", [device(registers(0, 2), interval_us=TICK)], SystemClock(declared=True))
+    inbox = Recorder()
+    task = asyncio.create_task(source.run(inbox))
+    await until(lambda: len(inbox.batches("d.0")) >= 2)
+    peer.close()
+    await until(inbox.gaps)
+    assert source.health()["state"] == "down"
+    peer = SerialPeer(port)
+    await until(lambda: inbox.batches("d.0")[-1].quality is None)
+    task.cancel()
+    await asyncio.wait([task])
+    peer.close()
+    inbox.account("d.0", TICK)
+    assert {g.reason for g in inbox.gaps()} == {"unreachable"}
+    assert {tuple(b.values) for b in inbox.batches("d.0")} == {(0, 1), (None, None)}
 
 
 async def test_busy_is_asked_again_within_the_slot(plant: Plant) -> None:

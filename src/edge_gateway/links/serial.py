@@ -22,7 +22,11 @@ def open_port(port: str, *, baud: int, parity: str, stopbits: int) -> serial.Ser
     """
     try:
         opened = serial.Serial(port, baud, parity=parity, stopbits=stopbits, timeout=0, write_timeout=0, exclusive=True)
-    except (OSError, ValueError) as error:  # SerialException is an OSError; ValueError: a baud rate it cannot do
+    except (
+        OSError,
+        ValueError,
+        termios.error,
+    ) as error:  # SerialException is an OSError; the others: settings it cannot do
         raise LinkDown(f"{port}: {_why(error)}", hint=_hint(error)) from error
     try:
         fcntl.ioctl(opened.fileno(), termios.TIOCEXCL)
@@ -43,6 +47,8 @@ _HELD = frozenset({errno.EAGAIN, errno.EBUSY})
 
 def _why(error: Exception) -> str:
     number = getattr(error, "errno", None)
+    if isinstance(error, termios.error):
+        return f"cannot be set up so ({error.args[-1]})"
     if number in _HELD:
         return "held by another program"
     return os.strerror(number) if isinstance(number, int) else str(error)
@@ -56,7 +62,7 @@ def _hint(error: Exception) -> str:
         return "the user must belong to the group dialout"
     if number in _HELD:
         return "stop the other program, or ask the running gateway: `edge-gateway read`"
-    return ""
+    return "check baud, parity and stopbits" if isinstance(error, ValueError | termios.error) else ""
 
 
 _libc = ctypes.CDLL(None, use_errno=True)

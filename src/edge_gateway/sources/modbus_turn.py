@@ -108,17 +108,18 @@ class Turns:
         except LinkDown as error:
             self._stop(state, ask, BAD_LINK_DOWN, "unreachable", error)
         else:
-            self._answered(ask, answer[2:], state)
+            self._answered(poll, ask, answer[2:], state)
         return []
 
-    def _answered(self, ask: Ask, data: bytes, state: _State) -> None:
+    def _answered(self, poll: Poll, ask: Ask, data: bytes, state: _State) -> None:
         state.mono_us.append(self._clock.mono_us())
         state.wall_us = self._clock.wall_us()
         block = ask.block
         state.blocks.append(Block(unit=block.unit, function=block.function, start=block.start, data=data))
         state.results[id(ask)] = ask.decode(data)
-        state.answered = ask.worked = True
-        ask.refused = False
+        state.answered = True
+        if ask.refused or not ask.worked:
+            poll.succeeded(ask)
         if ask.rest_until_us:
             ask.rest_until_us = 0
             ask.backoff.reset()

@@ -75,18 +75,20 @@ class Poll:
     asks: list[Ask] = field(default_factory=list)
     relearn_us: int = 0
     retired: bool = False
+    #: columns that ever had an answer: when refused later, they are still asked in every slot
+    worked: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
         """Back to the requests as planned."""
-        self.asks = [Ask.of(block, Backoff(*self.backoff_s)) for block in self.planned.blocks]
+        self.asks = [self._ask(block) for block in self.planned.blocks]
         self.relearn_us = 0
 
     def divide(self, ask: Ask, mono_us: int) -> list[Ask]:
         """The unit refused ``ask``: smaller requests in its place; [] when it is a single channel."""
-        parts = [Ask.of(block, Backoff(*self.backoff_s), worked=ask.worked) for block in split(ask.block)]
+        parts = [self._ask(block) for block in split(ask.block)]
         if self.relearn_us == 0:
             self.relearn_us = mono_us + RELEARN_US
         if parts:
@@ -95,6 +97,15 @@ class Poll:
         else:
             ask.refused = True
         return parts
+
+    def succeeded(self, ask: Ask) -> None:
+        """``ask`` had its first answer, or its first after a refusal."""
+        ask.worked, ask.refused = True, False
+        self.worked.update(f.column for f in ask.block.fields)
+
+    def _ask(self, block: PlannedBlock) -> Ask:
+        worked = not self.worked.isdisjoint(f.column for f in block.fields)
+        return Ask.of(block, Backoff(*self.backoff_s), worked=worked)
 
 
 @dataclass(slots=True)
