@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,30 +36,31 @@ def compile_text(text: bytes) -> Meaning:
         points = {
             name: _point(name, body, zones.get(body.get("zone")) or {}) for name, body in resolved["points"].items()
         }
-        limits: dict[str, list[dict[str, Any]]] = {}
-        rules = {}
-        for rule in each_rule(resolved.get("rules", [])):
-            rules[f"{rule['id']} {rule.get('point', '')}"] = {
-                key: rule.get(key, "")
-                for key in (
-                    "title_zh",
-                    "title_en",
-                    "do_zh",
-                    "do_en",
-                    "basis",
-                    "verified",
-                    "severity",
-                    "limit",
-                    "violation_after_us",
-                )
-            }
-            if rule.get("kind") == "limit":
-                keys = ("id", "low", "high", "limit", "verified", "notices_only")
-                limits.setdefault(str(rule.get("point")), []).append({key: rule.get(key) for key in keys})
+        limits, rules = _rules(resolved.get("rules") or [])
         site = dict(resolved.get("site") or {})
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"no resolved configuration: {error!r}") from None
     return Meaning(site=site, groups=groups, intervals_us=intervals, points=points, limits=limits, rules=rules)
+
+
+_TOLD = ("title_zh", "title_en", "do_zh", "do_en", "basis", "verified", "severity", "limit", "violation_after_us")
+
+
+def _rules(document: Iterable[Any]) -> tuple[dict[str, list[dict[str, Any]]], dict[str, dict[str, Any]]]:
+    """Limits by point, and what a page tells of "<rule> <point>". A rule that cannot be read costs no value its meaning."""
+    limits: dict[str, list[dict[str, Any]]] = {}
+    rules: dict[str, dict[str, Any]] = {}
+    for body in document:
+        try:
+            bound = list(each_rule([body]))
+        except (KeyError, TypeError, AttributeError):
+            continue
+        for rule in bound:
+            rules[f"{rule.get('id')} {rule['point']}"] = {key: rule.get(key, "") for key in _TOLD}
+            if rule.get("kind") == "limit":
+                keys = ("id", "low", "high", "limit", "verified", "notices_only")
+                limits.setdefault(str(rule["point"]), []).append({key: rule.get(key) for key in keys})
+    return limits, rules
 
 
 def _point(name: str, body: Mapping[str, Any], zone: Mapping[str, Any]) -> dict[str, Any]:
