@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -32,18 +31,8 @@ class ModbusTcpConfig(_Bus):
     timeout_s: float = Field(default=1.0, ge=0.01, le=60, description="how long to wait for an answer")
     connect_timeout_s: float = Field(default=3.0, ge=0.01, le=60)
 
-    def build(
-        self,
-        bus_id: str,
-        devices: Sequence[DeviceSpec],
-        clock: Clock,
-        *,
-        folder: Path | None = None,
-        gateway: str = "",
-        recovered: Mapping[tuple[str, int], str] | None = None,
-    ) -> ModbusSource:
+    def build(self, bus_id: str, devices: Sequence[DeviceSpec], clock: Clock) -> ModbusSource:
         """The source of this bus. Raises ConfigError for points that the profiles do not have."""
-        del folder, gateway, recovered  # what message sources need
         settings = TcpSettings(
             host=self.host, port=self.port, timeout_s=self.timeout_s, connect_timeout_s=self.connect_timeout_s
         )
@@ -62,18 +51,8 @@ class ModbusRtuConfig(_Bus):
     timeout_s: float = Field(default=0.5, ge=0.01, le=60, description="how long to wait for an answer")
     quiet_s: float = Field(default=0.5, ge=0.005, le=60)
 
-    def build(
-        self,
-        bus_id: str,
-        devices: Sequence[DeviceSpec],
-        clock: Clock,
-        *,
-        folder: Path | None = None,
-        gateway: str = "",
-        recovered: Mapping[tuple[str, int], str] | None = None,
-    ) -> ModbusSource:
+    def build(self, bus_id: str, devices: Sequence[DeviceSpec], clock: Clock) -> ModbusSource:
         """The source of this bus. Raises ConfigError for points that the profiles do not have."""
-        del folder, gateway, recovered  # what message sources need
         settings = RtuSettings(
             port=self.port,
             baud=self.baud,
