@@ -28,6 +28,7 @@ from edge_gateway.shipping.hub import Asks
 from edge_gateway.shipping.loop import Shipping
 from edge_gateway.sinks.base import HubLink, Sink
 from edge_gateway.sinks.hub import HubConfig
+from edge_gateway.sources.mqtt import MqttConfig
 from edge_gateway.telemetry import Telemetry
 
 log = logging.getLogger("edge_gateway")
@@ -113,7 +114,8 @@ def _shipping(loaded: Loaded, journal: Store, intake: Intake, clock: SystemClock
     hubs: list[HubLink] = []
     for name, sink in config.sinks.items():
         if isinstance(sink, HubConfig):
-            broker = config.buses.get(sink.bus or "")
+            bus = config.buses.get(sink.bus or "")
+            broker = bus if isinstance(bus, MqttConfig) else None
             hubs.append(sink.build(name, config.site.id, broker=broker, folder=loaded.folder))
         else:
             hold_us = int(config.clock.hold_s * 1e6)
