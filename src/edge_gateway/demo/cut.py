@@ -18,6 +18,7 @@ class Line:
         self.target_port = 0
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def mend(self) -> None:
         """Listen."""
@@ -36,7 +37,15 @@ class Line:
                 writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             writer.transport.abort()
 
+    async def close(self) -> None:
+        """Cut for good, and wait until everything that was open has ended."""
+        self.cut()
+        await asyncio.gather(*self._tasks)
+
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
         self._writers.add(writer)
         try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target_port)
@@ -50,6 +59,7 @@ class Line:
             return  # cut, or the hub is not there
         finally:
             self._writers.discard(writer)
+            self._tasks.discard(task)
             writer.close()
 
 

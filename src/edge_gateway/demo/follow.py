@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 
+from edge_gateway.demo.children import ChildFailed
 from edge_gateway.demo.scene import BROKER_BUS, DEVICES, SITE_EN, SITE_ZH
 from edge_gateway.demo.site import Site
 from edge_gateway.demo.story import TEXTS
@@ -19,6 +20,7 @@ from edge_gateway.units import symbol
 _POLL_S = 0.25
 _START_POLL_S = 0.05
 _CATCH_UP_S = 60.0
+_FIRST_S = 30.0
 _NAMES = {point.id: (point.en, point.zh) for device in DEVICES for point in device.points}
 
 
@@ -63,13 +65,16 @@ class Follower:
         self._shown: dict[str, tuple[str, str, str]] = {}
 
     async def first_reading(self) -> None:
-        """Until a reading is committed and messages are listened to. Raises ChildFailed when the gateway ends."""
+        """Until a reading is committed. Raises ChildFailed when the gateway ends, or gives none for too long."""
         waiting = asyncio.create_task(self._committed(), name="committed")
         ended = asyncio.create_task(self._site.gateway.ended(), name="gateway ended")
         try:
-            await asyncio.wait({waiting, ended}, return_when=asyncio.FIRST_COMPLETED)
-            if not waiting.done():
+            await asyncio.wait({waiting, ended}, timeout=_FIRST_S, return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
                 ended.result()
+            if not waiting.done():
+                raise ChildFailed(f"no reading within {_FIRST_S:g} s; logs are in {self._site.options.folder / 'logs'}")
+            waiting.result()
         finally:
             waiting.cancel()
             ended.cancel()

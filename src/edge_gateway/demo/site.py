@@ -79,7 +79,7 @@ class Site:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self.line.cut()
+        await self.line.close()
         await self.control.__aexit__()
         for child in reversed(self.children):
             child.kill()
