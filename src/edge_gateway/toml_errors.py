@@ -16,6 +16,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, Tag, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from edge_gateway.errors import ConfigError
@@ -31,15 +32,42 @@ def parse(text: str, file: str, *, exact: bool = False) -> dict[str, Any]:
         return tomllib.loads(text, parse_float=Decimal if exact else float)
     except tomllib.TOMLDecodeError as error:
         match = _AT.match(str(error))
-        why = match.group(1) if match else str(error)
+        said = match.group(1) if match else str(error)
         line = int(match.group(2)) if match and match.group(2) else text.count("\n") + 1
-        raise ConfigError(
-            f"not TOML: {why[:1].lower()}{why[1:]}",
-            file=file,
-            line=line,
-            code="syntax",
-            hint="texts stand in quotes, a table's name in [brackets], one key = value a line",
-        ) from error
+        why, hint = _syntax(said, text.splitlines()[line - 1] if line <= len(text.splitlines()) else "")
+        raise ConfigError(f"not TOML: {why}", file=file, line=line, code="syntax", hint=hint) from error
+
+
+def _syntax(said: str, line: str) -> tuple[str, str]:
+    """What the parser said in words for who wrote the line, and what to do. Nothing of the line itself is shown."""
+    if any(quote in line.partition("#")[0] for quote in "“”‘’「」"):
+        return "quotation marks that are no quotes", 'write straight quotes: "text"'
+    for begins, why, hint in _SYNTAX:
+        if said.startswith(begins):
+            return why or f"{said[:1].lower()}{said[1:]}", hint
+    return (
+        f"{said[:1].lower()}{said[1:]}",
+        "texts stand in quotes, a table's name in [brackets], one key = value a line",
+    )
+
+
+#: How tomllib begins, our words ("": its own), what to do.
+_SYNTAX = (
+    ("Expected '=' after a key", "a key without '='", "write key = value"),
+    ("Invalid value", "a value that is none", 'a text stands in quotes: "text"; numbers, true and false do not'),
+    ("Illegal character '\\n'", "a text that is not closed", "it ends with the quote it began with, on the same line"),
+    ("Illegal character '\\r'", "a text that is not closed", "it ends with the quote it began with, on the same line"),
+    ("Unterminated string", "a text that is not closed", "it ends with the quote it began with"),
+    ("Unclosed array", "a list that is not closed", "it ends with ]"),
+    ("Unclosed inline table", "a table that is not closed", "it ends with }"),
+    ("Cannot declare", "a table that stands twice", "put the keys of both under one [name]"),
+    ("Cannot overwrite", "a key that stands twice", "delete one of the two"),
+    ("Duplicate inline table key", "a key that stands twice", "delete one of the two"),
+    ("Cannot mutate", "a table that is closed already", "put all its keys in one place"),
+    ("Expected ']", "a table's name that is not closed", "write [name] on a line of its own"),
+    ("Expected newline", "something behind the value", "one key = value a line; a remark begins with #"),
+    ("Unescaped", "a backslash that means nothing", "write it twice, or put the text into 'single quotes'"),
+)  # fmt: skip
 
 
 def explain(
@@ -78,13 +106,29 @@ class _Place:
 
     path: Path
     known: tuple[str, ...]
+    field: FieldInfo | None = None
 
 
 def _one(detail: ErrorDetails, model: Any, lines: dict[Path, int], file: str, prefix: Path) -> ConfigError:
     place = _locate(detail["loc"], model)
-    path = (*prefix, *place.path)
+    path = (*prefix, *place.path, *_meant(detail))
     code, why, hint = _words(detail, place)
     return ConfigError(why, file=file, line=line_of(lines, path) or 1, key=dotted(path), code=code, hint=hint)
+
+
+def _meant(detail: ErrorDetails) -> Path:
+    """The key that a fault of a whole table is about: its ``kind``, or the first of its keys that the reason names."""
+    if detail["type"] == "union_tag_invalid":
+        return (str(detail.get("ctx", {}).get("discriminator", "kind")).strip("'"),)
+    table = detail["input"]
+    if detail["type"] != "value_error" or not isinstance(table, Mapping):
+        return ()
+    for name in re.findall(r"[a-z][a-z0-9_-]*", str(detail.get("ctx", {}).get("error", ""))):
+        if name in table and name != "id":  # "two … have the id" is said of others than the table's own
+            return (name,)
+        if below := [key for key, value in table.items() if isinstance(value, Mapping) and name in value]:
+            return (below[0], name)
+    return ()
 
 
 def _locate(loc: Sequence[str | int], model: Any) -> _Place:
@@ -92,6 +136,7 @@ def _locate(loc: Sequence[str | int], model: Any) -> _Place:
     node = _strip(model)
     path: list[str | int] = []
     known: tuple[str, ...] = ()
+    field: FieldInfo | None = None
     for part in loc:
         if part == "[key]":
             break
@@ -109,10 +154,10 @@ def _locate(loc: Sequence[str | int], model: Any) -> _Place:
             field = fields.get(str(part))
             node = None if field is None else _strip(field.annotation)
         else:
-            known = ()
+            known, field = (), None
             arguments = get_args(node)
             node = _strip(arguments[1 if _is_mapping(node) else 0]) if arguments else None
-    return _Place(tuple(path), known)
+    return _Place(tuple(path), known, field)
 
 
 def _is_mapping(node: Any) -> bool:
@@ -180,32 +225,79 @@ def _words(detail: ErrorDetails, place: _Place) -> tuple[str, str, str]:
     if kind == "extra_forbidden":
         return "unknown-key", f"unknown key '{name}'", did_you_mean(name, place.known)
     if kind == "missing":
-        return "missing-key", f"key '{name}' is missing", f"add {name} = …"
+        return _missing(name, place)
     if kind == "value_error":
-        return "not-permitted", str(context.get("error", detail["msg"])), ""
+        return "not-permitted", *_split(str(context.get("error", detail["msg"])))
     if kind in ("literal_error", "union_tag_invalid", "enum"):
-        expected = str(context.get("expected", context.get("expected_tags", "")))
-        choices = re.findall(r"'([^']*)'|(\d+)", expected)
-        known = [text or number for text, number in choices]
-        wrong = context.get("tag", detail["input"])
-        near = difflib.get_close_matches(str(wrong), known, 1)
-        hint = f"did you mean '{near[0]}'?" if near else ""
-        return "not-permitted", f"must be one of {', '.join(known)}, not {_shown(name, wrong)}", hint
+        return _choice(detail, name)
     if kind == "union_tag_not_found":
         key = str(context.get("discriminator", "kind")).strip("'")
         return "missing-key", f"key '{key}' is missing", f"add {key} = …"
     if kind in _BOUNDS:
         key, words = _BOUNDS[kind]
-        return "out-of-range", f"must be {words} {context[key]}, not {shown}", ""
+        return "out-of-range", f"must be {words} {_number(context[key])}, not {shown}", _range(place)
+    if kind == "finite_number":
+        return "wrong-type", f"must be a number, not {shown}", _range(place)
+    return _text(detail, shown)
+
+
+def _text(detail: ErrorDetails, shown: str) -> tuple[str, str, str]:
+    """Faults of a text's form or length, of a value's type, and what is left."""
+    kind, context = detail["type"], detail.get("ctx", {})
     if kind == "string_pattern_mismatch":
         return "not-permitted", f"{shown} is not permitted", _pattern_hint(str(context.get("pattern", "")))
     if kind in ("too_short", "string_too_short"):
-        return "not-permitted", "must not be empty", ""
+        return "not-permitted", "must not be empty", "give it a value, or delete this line"
+    if kind == "string_too_long":
+        return "not-permitted", f"is longer than {context['max_length']} characters", "shorten it"
     for word, meaning in _TYPES.items():
         if kind.startswith(word):
             return "wrong-type", f"must be {meaning}, not {shown}", _type_hint(word, detail["input"])
     message = detail["msg"]
-    return "not-permitted", f"{message[:1].lower()}{message[1:]}", ""
+    return "not-permitted", f"{message[:1].lower()}{message[1:]}", "see the key's description: edge-gateway schema"
+
+
+def _missing(name: str, place: _Place) -> tuple[str, str, str]:
+    node = _strip(place.field.annotation) if place.field is not None else None
+    if isinstance(node, type) and issubclass(node, BaseModel):
+        return "missing-key", f"table [{name}] is missing", f"add a line [{name}] and its keys below it"
+    return "missing-key", f"key '{name}' is missing", f"add {name} = …"
+
+
+def _choice(detail: ErrorDetails, name: str) -> tuple[str, str, str]:
+    """A word (or number) that is none of those permitted."""
+    context = detail.get("ctx", {})
+    expected = str(context.get("expected", context.get("expected_tags", "")))
+    known = [text or number for text, number in re.findall(r"'([^']*)'|(\d+)", expected)]
+    wrong = str(context.get("tag", detail["input"]))
+    near = difflib.get_close_matches(wrong, known, 1)
+    hint = f"did you mean '{near[0]}'?" if near else "write one of these"
+    shown = _shown(name, context.get("tag", detail["input"]))
+    return "not-permitted", f"must be one of {', '.join(known)}, not {shown}", hint
+
+
+#: What the second half of a reason begins with when it says what to do.
+_ADVICE = re.compile(r"^(.*?)(?:; |: (?=(?:give|set|write|add|use|name|make|put)\b))(.*)$", re.DOTALL)
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Reason and advice of a validator's sentence: ``what is wrong; what to do``."""
+    match = _ADVICE.match(text)
+    return (match[1], match[2]) if match else (text, "change one of the values that it names")
+
+
+def _number(bound: Any) -> str:
+    return str(int(bound)) if bound == int(bound) else str(bound)
+
+
+def _range(place: _Place) -> str:
+    """``between 1 and 247``, from the field's own bounds."""
+    bounds = place.field.metadata if place.field is not None else []
+    low = next((getattr(b, key) for b in bounds for key in ("ge", "gt") if getattr(b, key, None) is not None), None)
+    high = next((getattr(b, key) for b in bounds for key in ("le", "lt") if getattr(b, key, None) is not None), None)
+    if low is not None and high is not None:
+        return f"between {_number(low)} and {_number(high)}"
+    return "write a number that makes sense here"
 
 
 def _shown(name: str, value: object) -> str:
@@ -222,17 +314,23 @@ def _shown(name: str, value: object) -> str:
 
 
 def _type_hint(word: str, value: object) -> str:
-    if word in ("int", "float", "decimal") and isinstance(value, str):
-        return "write the number without quotes and without a unit"
-    if word == "string" and isinstance(value, int | float | Decimal):
-        return f'put it in quotes: "{value}"'
+    if word in ("int", "float", "decimal"):
+        if isinstance(value, str):
+            return "write the number without quotes and without a unit"
+        return "write a whole number" if word == "int" else "write a number"
+    if word == "string":
+        if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+            return f'put it in quotes: "{value}"'
+        return 'write one text: "…"'
     if word == "bool":
         return "write true or false, without quotes"
-    return ""
+    if word in ("tuple", "list"):
+        return 'write ["…", "…"]'
+    return "its keys stand below a line [name], or in {…}"
 
 
 def _pattern_hint(pattern: str) -> str:
     if pattern.startswith("^[a-z0-9]"):
         vendor = "/" in pattern
         return f"{'<vendor>/<model>, each' if vendor else 'an id is'} 1-32 of a-z, 0-9 and '-', not first or last"
-    return f"it must match {pattern}" if pattern else ""
+    return f"it must match {pattern}"

@@ -90,7 +90,7 @@ def test_a_file_in_the_wrong_place(tmp_path: Path) -> None:
         ('type = "int16"', 'type = "int16"\nrange_low = 5\nrange_high = 5', "range_low 5.0 is not below range_high 5.0"),
         ('verified = "no"\n\n[[', 'verified = "maybe"\n\n[[', 'must be one of primary, secondary, no, not "maybe"'),
         ('id = "acme/t1"', 'id = "Acme/T1"', '"Acme/T1" is not permitted'),
-        ("[modbus]\nbaud = 9600", "", "key 'modbus' is missing"),
+        ("[modbus]\nbaud = 9600", "", "table [modbus] is missing"),
         ('[[sources]]\ncite = "made for a test"\nverified = "no"', "sources = []", "must not be empty"),
         ("[channels.temperature]", "[channels.Temp_1]", '"Temp_1" is not permitted'),
         ('model = "T1"', "model = T1", "not TOML"),

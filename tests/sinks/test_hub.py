@@ -16,7 +16,8 @@ from pydantic import ValidationError
 
 from edge_gateway.errors import ConfigError, NotAuthorised, Unreachable
 from edge_gateway.sinks.base import Conflict, Run
-from edge_gateway.sinks.hub import HubConfig, HubSink
+from edge_gateway.sinks.hub import HubConfig
+from edge_gateway.sinks.hub_sink import HubSink
 from tests.regulator_hub import record
 from tests.regulator_hub.harness import EPOCH, GATEWAY, OTHER, HubProcess, Running, registered, running_hub
 from tests.servers.mosquitto import Mosquitto
@@ -215,7 +216,7 @@ async def test_what_is_no_hub_frees_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"url": "http://hub.example.org"}, "plain http is for this machine only"),
+        ({"url": "http://hub.example.org"}, "plain http, which is for this machine only"),
         ({"url": "ftp://hub.example.org"}, "no address"),
         ({"url": ""}, "no address"),
         ({"url": "https://user:secret@hub.example.org"}, "would end up in logs"),

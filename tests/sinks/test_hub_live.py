@@ -13,7 +13,7 @@ import pytest
 
 from edge_gateway.errors import SinkError
 from edge_gateway.sinks.base import Run
-from edge_gateway.sinks.hub import HubSink
+from edge_gateway.sinks.hub_sink import HubSink
 from tests.regulator_hub import record
 from tests.regulator_hub.harness import EPOCH, GATEWAY, OTHER, Gateway, HubProcess, gateway, registered
 from tests.servers.mosquitto import Mosquitto

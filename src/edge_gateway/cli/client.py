@@ -10,6 +10,11 @@ from typing import Any
 
 from edge_gateway.errors import GatewayError
 
+#: Errors of the gateway that mean: the device did not answer, or not properly.
+_NO_ANSWER = frozenset({"SourceError", "LinkDown", "NoAnswer", "BadFrame", "DeviceRefused"})
+#: … and: a sink is away.
+_NO_NETWORK = frozenset({"SinkError", "Unreachable", "NotAuthorised"})
+
 
 class NotRunning(GatewayError):
     """No gateway answers at the socket."""
@@ -24,9 +29,11 @@ class NotPermitted(GatewayError):
 
 
 class Refused(GatewayError):
-    """The gateway says no, and why."""
+    """The gateway says no, and why. ``exit_code`` follows from whose no it is."""
 
-    exit_code = 1
+    def __init__(self, why: str, *, hint: str = "", kind: str = "") -> None:
+        super().__init__(why, hint=hint)
+        self.exit_code = 4 if kind in _NO_ANSWER else 5 if kind in _NO_NETWORK else 1
 
 
 class _Connection(http.client.HTTPConnection):
@@ -47,14 +54,6 @@ class Client:
         self._path = path
         self._timeout_s = timeout_s
 
-    def running(self) -> bool:
-        """Whether a gateway answers at the socket."""
-        try:
-            self.get("/v1/position")
-        except NotRunning:
-            return False
-        return True
-
     def get(self, path: str) -> dict[str, Any]:
         """The JSON answer. Raises NotRunning, NotPermitted, Refused."""
         return self._ask("GET", path, None)
@@ -68,16 +67,23 @@ class Client:
         try:
             connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
             response = connection.getresponse()
-            answer: dict[str, Any] = json.loads(response.read() or b"{}")
+            answer = json.loads(response.read() or b"{}")
         except PermissionError:
-            hint = "join the group that owns it: sudo usermod -aG edge-gateway $USER"
+            hint = "join the group that owns it: sudo usermod -aG edge-gateway $USER, then log in again"
             raise NotPermitted(f"no permission for {self._path}", hint=hint) from None
-        except (FileNotFoundError, ConnectionRefusedError):
-            raise NotRunning(f"no gateway answers at {self._path}", hint="start it, or name it with --socket") from None
+        except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+            hint = "start it with `edge-gateway run`, or name its folder with --state"
+            raise NotRunning(f"no gateway answers at {self._path}", hint=hint) from None
+        except TimeoutError:
+            hint = "it may be busy; `edge-gateway status` tells"
+            raise Refused(f"the gateway did not answer within {self._timeout_s:.0f} s", hint=hint) from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise Refused(f"the gateway at {self._path} gave no proper answer: {error}") from error
         finally:
             connection.close()
+        if not isinstance(answer, dict):
+            raise Refused(f"the gateway at {self._path} gave no proper answer")
         if response.status >= 400:
-            raise Refused(str(answer.get("why", f"status {response.status}")), hint=str(answer.get("hint", "")))
+            why, kind = str(answer.get("why", f"status {response.status}")), str(answer.get("error", ""))
+            raise Refused(why, hint=str(answer.get("hint", "")), kind=kind)
         return answer

@@ -6,36 +6,48 @@ import asyncio
 
 import click
 
-from edge_gateway.cli.main import CONFIG, Context
+from edge_gateway.cli.main import CONFIG, OK, say_errors
+from edge_gateway.cli.verbs import Context, option, verb
+from edge_gateway.errors import ConfigError
+
+#: Faults of the machine rather than of the file: a restart may help.
+_NOT_THE_FILE = frozenset({"no-listen"})
 
 
-@click.command("run")
-@click.option(
+@verb(
+    "run",
+    zh="运行网关，直到 SIGTERM 或 Ctrl-C。SIGHUP：重新读取配置。\n\n退出码：0 正常停止，78 配置被拒绝，7 状态目录被另一个网关占用。",
+    examples=[
+        "edge-gateway run",
+        "edge-gateway run --config ./gateway.toml --state ./state",
+        "kill -HUP <pid>          # take over a changed configuration",
+    ],
+)
+@option(
     "--log",
     "level",
     default="info",
+    envvar="EDGE_GATEWAY_LOG",
     type=click.Choice(["debug", "info", "warning", "error"]),
     help="least level that is logged",
+    zh="日志级别",
 )
 @click.pass_obj
 def command(ctx: Context, level: str) -> int:
     """Run the gateway until SIGTERM or Ctrl-C. SIGHUP reads the configuration again.
 
-    \b
-    edge-gateway run
-    edge-gateway --config ./gateway.toml --state ./state run
-    Exit codes: 78 the configuration was refused, 7 another gateway holds the state folder.
+    Exit codes: 0 stopped in order, 78 the configuration was refused, 7 another gateway has the state folder.
     """
     from edge_gateway.app.run import Options, run
-    from edge_gateway.config.load import ConfigRefused
     from edge_gateway.telemetry import set_up_logging
 
     set_up_logging(level)
     try:
         asyncio.run(run(Options(config=ctx.config, state_dir=ctx.state_dir, socket=ctx.socket)))
-    except ConfigRefused as refused:
-        for fault in refused.faults:
-            click.echo(f"error: {fault}", err=True)
+    except ConfigError as refused:
+        if refused.code in _NOT_THE_FILE:
+            raise
+        say_errors([refused], ctx.language)
         click.echo(ctx.say("the gateway does not start with this configuration", "配置被拒绝，网关未启动"), err=True)
         return CONFIG
-    return 0
+    return OK

@@ -3,125 +3,133 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import click
 
 from edge_gateway.cli.client import Client
-from edge_gateway.cli.main import NO, OK, Context
-from edge_gateway.units import show, symbol
+from edge_gateway.cli.main import NO, OK
+from edge_gateway.cli.verbs import Context, option, verb
+from edge_gateway.cli.words import limits, local, name, quality, span, value, word
 
 
-@click.command("status")
-@click.option("--json", "as_json", is_flag=True, help="one JSON object")
-@click.option("--points", is_flag=True, help="every point with value, unit, limit, age and quality")
+@verb(
+    "status",
+    zh="显示运行状态。退出码：0 一切正常，1 有事需要处理（或网关未运行）。",
+    examples=[
+        "edge-gateway status",
+        "edge-gateway status --points      # every point: value, unit, limit, age, quality",
+        "edge-gateway status --json",
+    ],
+)
+@option("--json", "as_json", is_flag=True, help="one JSON object", zh="输出一个 JSON 对象")
+@option("--points", is_flag=True, help="every point, not only the abnormal ones", zh="列出所有测点，而不仅是异常的")
 @click.pass_obj
 def command(ctx: Context, as_json: bool, points: bool) -> int:
-    """Say how the running gateway is. Exit 0 all well, 1 something wants a person (or no gateway answers).
-
-    \b
-    edge-gateway status
-    edge-gateway status --points
-    edge-gateway status --json
-    """
+    """Say how the running gateway is. Exit codes: 0 all well, 1 something wants a person (or no gateway answers)."""
     client = Client(ctx.socket)
     status = client.get("/v1/status")
     rows = client.get("/v1/points")["points"]
     if as_json:
         click.echo(json.dumps(status | {"rows": rows}, ensure_ascii=False))
     else:
-        _talk(ctx, status, rows, points)
+        for line in lines(ctx, status, rows, points):
+            click.echo(line)
     return NO if status["problems"] else OK
 
 
-def local(wall_us: int, zone: str) -> str:
-    """``2026-03-05 14:03:27 +08:00``: never without its offset."""
-    return (
-        datetime.fromtimestamp(wall_us / 1e6, UTC)
-        .astimezone(ZoneInfo(zone))
-        .isoformat(" ", "seconds")
-        .replace("+", " +")
-    )
-
-
-def span(seconds: float) -> str:
-    """``2 h 10 min``: two parts at the most."""
-    for size, unit, small, small_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
-        if seconds >= size:
-            return f"{int(seconds // size)} {unit} {int(seconds % size // small)} {small_unit}"
-    return f"{seconds:.0f} s"
-
-
-def row_text(ctx: Context, row: dict[str, Any]) -> str:
-    """One point, never a number without unit, limit, age and quality."""
-    name = row["name_zh"] if ctx.language == "zh" else row["name_en"]
-    value = ctx.say("no value", "无数据") if row["value"] is None else show(row["value"], row["decimals"], row["unit"])
-    if row["stale"] and row["value"] is not None:
-        value = f"({value})"
-    limits = "; ".join(limit["limit"] for limit in row["limits"] if limit.get("limit")) or ctx.say("no limit", "无限值")
-    limits = limits.replace(row["unit"], symbol(row["unit"])) if row["unit"] else limits
-    age = ctx.say("never", "从未") if row["age_s"] is None else span(row["age_s"])
-    return f"  {row['point']:<20} {name}  {value}  {limits}  {ctx.say('age', '距今')} {age}  {row['quality']}  {row['state']}"
-
-
-def _talk(ctx: Context, status: dict[str, Any], rows: list[dict[str, Any]], every: bool) -> None:
-    site, zone = status["site"], status["site"].get("timezone", "Asia/Shanghai")
-    now = status["wall_us"]
-    clock = ctx.say("trusted", "可信") if status["clock"]["trusted"] else ctx.say("NOT TRUSTED", "不可信")
-    name = site.get("name_zh") if ctx.language == "zh" else site.get("name_en")
-    click.echo(
-        f"edge-gateway {status['version']}  {site.get('id')} {name}  {ctx.say('running', '已运行')} "
-        f"{span((now - status['started_wall_us']) / 1e6)}  {local(now, zone)}  {ctx.say('clock', '时钟')} {clock} ({status['clock']['trust']})"
-    )
+def lines(ctx: Context, status: dict[str, Any], rows: list[dict[str, Any]], every: bool) -> Iterator[str]:
+    """The answer for people, most important first."""
+    zone = status["site"].get("timezone", "Asia/Shanghai")
+    yield _head(ctx, status, zone)
     counts = status["points"]
-    click.echo(
-        ctx.say("points   ", "测点   ")
-        + f"{len(rows)}: {counts['violation']} {ctx.say('violation', '违规')} · {counts['notice']} {ctx.say('notice', '预警')} · "
-        f"{counts['no-data']} {ctx.say('no data', '无数据')} · {counts['normal']} {ctx.say('within limits', '正常')}"
+    summary = " · ".join(
+        f"{counts[state]} {word(ctx, state)}" for state in ("violation", "notice", "no-data", "normal")
     )
+    yield f"{ctx.say('points', '测点')}   {len(rows)}: {summary}"
     for row in rows:
         if every or row["state"] != "normal":
-            click.echo(row_text(ctx, row))
+            yield row_text(ctx, row, zone)
     for violation in status["violations"]:
-        click.echo(f"{ctx.say('open', '未关闭')}  {violation_text(violation, zone)}")
-    for name, health in status["buses"].items():
-        click.echo(
-            f"{ctx.say('bus', '总线')}  {name}  {health.get('state', '')}  {health.get('words', health.get('why', ''))}"
-        )
-    for name, sink in status["sinks"].items():
-        why = f"  {sink['why']}" if sink["why"] else ""
-        click.echo(
-            f"{ctx.say('sink', '去向')} {name}  {sink['state']}  {ctx.say('backlog', '积压')} {sink['backlog']}{why}"
-        )
-    journal = status["journal"]
-    hours = journal.get("autonomy_hours")
-    click.echo(
-        f"{ctx.say('journal', '日志')}  {ctx.say('epoch', '纪元')} {journal['epoch']}  {ctx.say('entries', '条目')} {journal['committed_seq']}  "
-        f"{(journal.get('bytes_per_day') or 0) / 1e6:.1f} MB/{ctx.say('day', '天')}"
-        + (f"  {ctx.say('room for', '可存')} {span(hours * 3600)}" if hours else "")
-    )
-    config = status["config"]
-    applied = local(config["applied_wall_us"], zone)
-    click.echo(f"{ctx.say('config', '配置')}  {config['sha256'][:12]}  {ctx.say('applied', '生效于')} {applied}")
-    if config["rejected"]:
-        click.echo(
-            f"  {ctx.say('REJECTED', '被拒绝')}  {local(config['rejected_wall_us'], zone)}  {config['rejected']}"
-        )
-    if config["pending_restart"]:
-        click.echo(
-            f"  {ctx.say('takes effect at the next start', '重启后生效')}: {', '.join(config['pending_restart'])}"
-        )
+        yield f"{ctx.say('open', '未关闭')}     {violation_text(ctx, violation, zone)}"
+    for gap in status["gaps"]:
+        yield f"{ctx.say('gap', '缺口')}      {', '.join(gap['groups'])}  {word(ctx, gap['reason'])}  {gap.get('detail', '')}".rstrip()
+    for bus, health in status["buses"].items():
+        yield from _bus(ctx, bus, health)
+    for sink, health in status["sinks"].items():
+        why = f"  {health['why']}" if health["why"] else ""
+        backlog = ctx.say("backlog", "积压")
+        yield f"{ctx.say('sink', '去向')}     {sink}  {word(ctx, health['state'])}  {backlog} {health['backlog']}{why}"
+    yield _journal(ctx, status["journal"])
+    yield from _config(ctx, status["config"], zone)
     if status["not_monitored"]:
-        click.echo(f"{ctx.say('not monitored', '未监测')}  {', '.join(status['not_monitored'])}")
+        yield f"{ctx.say('not monitored', '未监测')}  {', '.join(status['not_monitored'])}"
 
 
-def violation_text(violation: dict[str, Any], zone: str) -> str:
+def _head(ctx: Context, status: dict[str, Any], zone: str) -> str:
+    site = status["site"]
+    clock = ctx.say("trusted", "可信") if status["clock"]["trusted"] else ctx.say("NOT TRUSTED", "不可信")
+    running = span((status["wall_us"] - status["started_wall_us"]) / 1e6)
+    return (
+        f"edge-gateway {status['version']}  {site.get('id')} {site.get('name_zh' if ctx.language == 'zh' else 'name_en', '')}  "
+        f"{ctx.say('running', '已运行')} {running}  {local(status['wall_us'], zone)}  "
+        f"{ctx.say('clock', '时钟')} {clock} ({status['clock']['trust']})"
+    )
+
+
+def row_text(ctx: Context, row: dict[str, Any], zone: str) -> str:
+    """One point, never a number without unit, limit, age and quality."""
+    age = ctx.say("never", "从未") if row["age_s"] is None else span(row["age_s"])
+    since = f"  {ctx.say('since', '自')} {local(row['since_us'], zone)}" if row.get("since_us") else ""
+    parts = (row["point"], name(ctx, row), value(ctx, row), limits(ctx, row), f"{ctx.say('age', '距今')} {age}")
+    return f"  {'  '.join(parts)}  {quality(ctx, row['quality'])}  {word(ctx, row['state'])}{since}"
+
+
+def violation_text(ctx: Context, violation: dict[str, Any], zone: str) -> str:
     """One open violation or notice in a line."""
     first = violation["first"]
-    value = "" if first.get("value") is None else f"  {first['value']}"
+    level = word(ctx, str(violation.get("level", "violation")))
+    shown = "" if first.get("value") is None else f"  {first['value']}"
+    states = f"{word(ctx, violation['condition'])} / {word(ctx, violation['handling'])}"
     return (
-        f"{violation['violation']}  {violation['rule']}  {violation['point']}{value}  {violation.get('limit', '')}  "
-        f"{local(first['wall_us'], zone)}  {violation['condition']} / {violation['handling']}"
+        f"{violation['violation']}  {level}  {violation['rule']}  {violation['point']}{shown}  {violation.get('limit', '')}  "
+        f"{ctx.say('since', '自')} {local(first['wall_us'], zone)}  {states}"
     )
+
+
+def _bus(ctx: Context, bus: str, health: dict[str, Any]) -> Iterator[str]:
+    said = f"  {health.get('said')}" if health.get("said") else ""
+    yield f"{ctx.say('bus', '总线')}      {bus}  {word(ctx, str(health.get('state', '')))}{said}"
+    devices = health.get("devices")
+    for id_, device in devices.items() if isinstance(devices, dict) else ():
+        if isinstance(device, dict) and device.get("state") == "silent":
+            yield f"           {id_}  {word(ctx, 'silent')}  {device.get('said', '')}"
+
+
+def _journal(ctx: Context, journal: dict[str, Any]) -> str:
+    per_day, hours = journal.get("bytes_per_day"), journal.get("autonomy_hours")
+    parts = [
+        f"{ctx.say('journal', '日志')}  {ctx.say('epoch', '纪元')} {journal['epoch']}",
+        f"{ctx.say('entries', '条目')} {journal['committed_seq']}",
+    ]
+    if per_day:
+        parts.append(f"{per_day / 1e6:.1f} MB/{ctx.say('day', '天')}")
+    if hours:
+        parts.append(f"{ctx.say('room for', '可存')} {span(hours * 3600)}")
+    if journal.get("full"):
+        parts.append(ctx.say("FULL: ordinary readings stopped", "已满：普通读数已停止"))
+    return "  ".join(parts)
+
+
+def _config(ctx: Context, config: dict[str, Any], zone: str) -> Iterator[str]:
+    applied = local(config["applied_wall_us"], zone)
+    yield f"{ctx.say('config', '配置')}   {config['sha256'][:12]}  {ctx.say('applied', '生效于')} {applied}"
+    if config["rejected"]:
+        rejected, when = (
+            ctx.say("file on disk REJECTED", "磁盘上的新配置被拒绝"),
+            local(config["rejected_wall_us"], zone),
+        )
+        yield f"  {rejected}  {when}  {config['rejected']}"
+    if config["pending_restart"]:
+        yield f"  {ctx.say('takes effect at the next start', '重启后生效')}: {', '.join(config['pending_restart'])}"

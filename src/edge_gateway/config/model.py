@@ -27,12 +27,14 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+_ORIGIN = re.compile(r"^[a-z0-9][a-z0-9.-]*\.[a-z]{2,}(/[a-z0-9-]+)*$")
+
+
 class SiteConfig(_Table):
     """The establishment and its gateway: one id for both, permanent."""
 
     id: Identifier = Field(description="the establishment's and gateway's id, permanent")
     origin: str = Field(
-        pattern=r"^[a-z0-9][a-z0-9.-]*\.[a-z]{2,}(/[a-z0-9-]+)*$",
         max_length=64,
         description="domain-like name of who runs it, set once; names the record's origin",
     )
@@ -40,13 +42,20 @@ class SiteConfig(_Table):
     name_en: str = Field(max_length=128, description="what people read, in English")
     timezone: str = Field(default="Asia/Shanghai", description="shown beside every time; records are kept in UTC")
 
+    @field_validator("origin")
+    @classmethod
+    def _domain_like(cls, name: str) -> str:
+        if not _ORIGIN.match(name):
+            raise ValueError(f'"{name}" is no origin; write a name of your own domain, such as "example.org/xj"')
+        return name
+
     @field_validator("timezone")
     @classmethod
     def _known(cls, name: str) -> str:
         try:
             ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError(f"'{name}' is no time zone; use a name such as Asia/Shanghai") from error
+            raise ValueError(f'"{name}" is no time zone; use a name such as "Asia/Shanghai"') from error
         return name
 
 
@@ -116,7 +125,7 @@ class PageConfig(_Table):
         if text and not (host and port.isascii() and port.isdigit() and not re.search(r"\s|/", host)):
             raise ValueError(f'"{text}" is no address; write address:port such as "127.0.0.1:8080", or "" for no page')
         if text and int(port) > 65_535:
-            raise ValueError(f"port {port} is beyond 65535")
+            raise ValueError(f"port {port} is beyond 65535; choose one from 1024 to 65535")
         return text
 
 

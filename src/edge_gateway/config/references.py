@@ -61,7 +61,7 @@ def _devices(config: GatewayConfig, profiles: Profiles, locate: Locate) -> Itera
         bus = config.buses.get(device.bus)
         if bus is None:
             yield locate(
-                (*at, "bus"), f"no bus '{device.bus}'", code="no-such", hint=did_you_mean(device.bus, config.buses)
+                (*at, "bus"), f"no bus '{device.bus}'", code="no-such", hint=_near("buses", device.bus, config.buses)
             )
             continue
         mqtt = isinstance(bus, MqttConfig)
@@ -131,11 +131,11 @@ def _points(config: GatewayConfig, profiles: Profiles, locate: Locate) -> Iterab
         at: KeyPath = ("points", id_)
         if point.zone not in config.zones:
             yield locate(
-                (*at, "zone"), f"no zone '{point.zone}'", code="no-such", hint=did_you_mean(point.zone, config.zones)
+                (*at, "zone"), f"no zone '{point.zone}'", code="no-such", hint=_near("zones", point.zone, config.zones)
             )
         device = config.devices.get(point.device)
         if device is None:
-            hint = did_you_mean(point.device, config.devices)
+            hint = _near("devices", point.device, config.devices)
             yield locate((*at, "device"), f"no device '{point.device}'", code="no-such", hint=hint)
             continue
         yield from _channel(id_, point, device, profiles.get(device.profile), locate)
@@ -195,7 +195,7 @@ def _outlets(config: GatewayConfig, locate: Locate) -> Iterable[ConfigError]:
         at: KeyPath = ("outlets", id_, "zone")
         zone = config.zones.get(outlet.zone)
         if zone is None:
-            yield locate(at, f"no zone '{outlet.zone}'", code="no-such", hint=did_you_mean(outlet.zone, config.zones))
+            yield locate(at, f"no zone '{outlet.zone}'", code="no-such", hint=_near("zones", outlet.zone, config.zones))
         elif zone.kind != "outlet":
             why = f"zone '{outlet.zone}' is a {zone.kind}, no outlet"
             yield locate(at, why, code="not-permitted", hint='its kind must be "outlet"')
@@ -216,9 +216,10 @@ def _sinks(config: GatewayConfig, locate: Locate) -> Iterable[ConfigError]:
     for id_, sink in hubs.items():
         if sink.via == "mqtt" and not isinstance(config.buses.get(sink.bus or ""), MqttConfig):
             brokers = [name for name, bus in config.buses.items() if isinstance(bus, MqttConfig)]
-            yield locate(
-                ("sinks", id_, "bus"),
-                f"no mqtt bus '{sink.bus}'",
-                code="no-such",
-                hint=did_you_mean(sink.bus or "", brokers),
-            )
+            near = f"brokers: {', '.join(brokers)}" if brokers else 'add a table [buses.…] with kind = "mqtt"'
+            yield locate(("sinks", id_, "bus"), f"bus '{sink.bus}' is no broker", code="no-such", hint=near)
+
+
+def _near(table: str, wrong: str, known: Iterable[str]) -> str:
+    names = list(known)
+    return did_you_mean(wrong, names) if names else f"there is none yet: add a table [{table}.{wrong}]"

@@ -91,9 +91,10 @@ def _explain(path: KeyPath, name: str, written: str, error: ConfigError, locate:
     cause = error.__cause__
     place = secret_path(name)
     if isinstance(cause, FileNotFoundError):
-        why, hint = f"there is no file {place}", "put the secret alone into it, readable by the service only"
-        if "/" not in written and path[2] in SECRETS:
-            hint += f"; or load it as the systemd credential '{written}'"
+        why, hint = f"there is no file {place}", "name a PEM file that the service can read"
+        if path[2] in SECRETS:
+            hint = "put the secret alone into it, readable by the service only"
+            hint += f"; or load it as the systemd credential '{written}'" if "/" not in written else ""
         return locate(path, why, code="no-file", hint=hint), "/" not in written
     if isinstance(cause, PermissionError):
         hint = "run as the service's user, or give that user the right to read it"

@@ -13,11 +13,7 @@ from edge_gateway.rules.bind import Binding
 
 def unused_warnings(config: GatewayConfig, binding: Binding, locate: Locate) -> Iterator[ConfigError]:
     """Rules without a point, tables that nothing refers to, doors that are open."""
-    for item in binding.not_monitored:
-        where = f" at '{item.place}'" if item.place else ""
-        why = f"rule '{item.rule}' judges nothing{where}: {item.why}"
-        hint = "it is reported as not monitored, never as compliant"
-        yield locate(("rules", "packs"), why, code="not-monitored", hint=hint)
+    yield from _not_monitored(config, binding, locate)
     yield from _tables(config, locate)
     if not config.sinks:
         why, hint = "there is no sink: readings stay on this machine", "add [sinks.hub] or [sinks.influx]"
@@ -29,6 +25,19 @@ def unused_warnings(config: GatewayConfig, binding: Binding, locate: Locate) -> 
     if config.clock.speed != 1.0 and config.clock.trust != "declared":
         why = "a scaled clock cannot be the kernel's"
         yield locate(("clock", "speed"), why, code="clock", hint='set trust = "declared", or delete speed')
+
+
+def _not_monitored(config: GatewayConfig, binding: Binding, locate: Locate) -> Iterator[ConfigError]:
+    """One warning a pack and reason: few sites have every kind of place."""
+    idle: dict[tuple[str, str], list[str]] = {}
+    for item in binding.not_monitored:
+        rule = f"{item.rule} at '{item.place}'" if item.place else item.rule
+        idle.setdefault((item.pack, item.why), []).append(rule)
+    for (pack, why), rules in idle.items():
+        index = config.rules.packs.index(pack) if pack in config.rules.packs else 0
+        text = f"judging nothing here: {', '.join(rules)} ({why})"
+        hint = "reported as not monitored, never as compliant"
+        yield locate(("rules", "packs", index), text, code="not-monitored", hint=hint)
 
 
 def _tables(config: GatewayConfig, locate: Locate) -> Iterator[ConfigError]:

@@ -46,7 +46,7 @@ def load(profile_id: str, folders: Sequence[Path] = ()) -> Loaded:
             if loaded.profile.id != profile_id:
                 why = f"this file's id is '{loaded.profile.id}', its place says '{profile_id}'"
                 line = toml_lines.line_of(toml_lines.lines(loaded.text), ("id",))
-                raise ConfigError(why, file=str(file), line=line, key="id", code="not-permitted")
+                raise ConfigError(why, file=str(file), line=line, key="id", code="not-permitted", hint="make the two agree")
             return loaded
     hint = toml_errors.did_you_mean(profile_id, available(folders))
     raise ConfigError(f"no device profile '{profile_id}'", code="unknown-profile", hint=hint)

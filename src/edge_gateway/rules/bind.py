@@ -67,7 +67,7 @@ def bind(
             if (first := owners.setdefault(rule.id, loaded)) is not loaded:
                 why = f"pack '{first.pack.id}' has a rule '{rule.id}' already"
                 line = line_of(dict(loaded.lines), ("rule", index, "id"))
-                raise ConfigError(why, file=str(loaded.file), line=line, key=f"rule[{index}].id", code="duplicate")
+                raise ConfigError(why, file=str(loaded.file), line=line, key=f"rule[{index}].id", code="duplicate", hint="rename one of the two")
             _bind_rule(loaded, rule, points, zones, permits, binding)
     return binding
 

@@ -67,7 +67,7 @@ def read_pack(file: Path) -> tuple[LoadedPack | None, list[ConfigError]]:
     if pack.id != file.stem:
         why = f"this file's id is '{pack.id}', its name says '{file.stem}'"
         line = toml_lines.line_of(lines, ("id",))
-        return None, [ConfigError(why, file=str(file), line=line, key="id", code="not-permitted")]
+        return None, [ConfigError(why, file=str(file), line=line, key="id", code="not-permitted", hint="make the two agree")]
     sha256 = hashlib.sha256(text.encode()).hexdigest()
     return LoadedPack(pack=pack, text=text, sha256=sha256, file=file, lines=lines), []
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import ssl
 from ipaddress import ip_address
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from edge_gateway.clock import Clock
-from edge_gateway.links import http
 from edge_gateway.links.secret import read_secret
-from edge_gateway.sinks.influxdb_sink import InfluxSink
-from edge_gateway.sinks.influxdb_v1 import V1, V1Target
+
+if TYPE_CHECKING:
+    import ssl
+
+    from edge_gateway.sinks.influxdb_sink import InfluxSink
 
 
 def _address(url: str) -> str:
@@ -46,6 +47,8 @@ class _InfluxConfig(BaseModel):
 
     def tls(self) -> ssl.SSLContext | None:
         """What https needs, made at start. Raises ConfigError for a ``ca_file`` that cannot be used."""
+        from edge_gateway.links import http
+
         return http.tls_context(self.ca_file) if urlsplit(self.url).scheme == "https" else None
 
 
@@ -66,6 +69,9 @@ class Influx1Config(_InfluxConfig):
 
     def build(self, name: str, *, site: str, clock: Clock, hold_us: int) -> InfluxSink:
         """The sink. ``hold_us``: how long entries of an untrusted boot wait. Raises ConfigError for a bad secret or ca_file."""
+        from edge_gateway.sinks.influxdb_sink import InfluxSink
+        from edge_gateway.sinks.influxdb_v1 import V1, V1Target
+
         target = V1Target(
             url=self.url,
             database=self.database,
@@ -89,6 +95,7 @@ class Influx2Config(_InfluxConfig):
 
     def build(self, name: str, *, site: str, clock: Clock, hold_us: int) -> InfluxSink:
         """The sink. ``hold_us``: how long entries of an untrusted boot wait. Raises ConfigError for a bad secret or ca_file."""
+        from edge_gateway.sinks.influxdb_sink import InfluxSink
         from edge_gateway.sinks.influxdb_v2 import V2, V2Target
 
         target = V2Target(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from edge_gateway.clock import Clock
-from edge_gateway.links.modbus import RtuSettings, TcpSettings, open_line
 from edge_gateway.profiles.spec import DeviceSpec
-from edge_gateway.sources.modbus_source import ModbusSource
+
+if TYPE_CHECKING:
+    from edge_gateway.sources.modbus_source import ModbusSource
 
 
 class _Bus(BaseModel):
@@ -33,6 +34,9 @@ class ModbusTcpConfig(_Bus):
 
     def build(self, bus_id: str, devices: Sequence[DeviceSpec], clock: Clock) -> ModbusSource:
         """The source of this bus. Raises ConfigError for points that the profiles do not have."""
+        from edge_gateway.links.modbus import TcpSettings, open_line
+        from edge_gateway.sources.modbus_source import ModbusSource
+
         settings = TcpSettings(
             host=self.host, port=self.port, timeout_s=self.timeout_s, connect_timeout_s=self.connect_timeout_s
         )
@@ -51,8 +55,18 @@ class ModbusRtuConfig(_Bus):
     timeout_s: float = Field(default=0.5, ge=0.01, le=60, description="how long to wait for an answer")
     quiet_s: float = Field(default=0.5, ge=0.005, le=60)
 
+    @field_validator("stopbits", mode="before")
+    @classmethod
+    def _number(cls, value: Any) -> Any:
+        if isinstance(value, bool):  # which equals 1
+            raise ValueError("must be one of 1, 2, not true or false; write one of these")
+        return value
+
     def build(self, bus_id: str, devices: Sequence[DeviceSpec], clock: Clock) -> ModbusSource:
         """The source of this bus. Raises ConfigError for points that the profiles do not have."""
+        from edge_gateway.links.modbus import RtuSettings, open_line
+        from edge_gateway.sources.modbus_source import ModbusSource
+
         settings = RtuSettings(
             port=self.port,
             baud=self.baud,

@@ -1,0 +1,197 @@
+"""How verbs look: help in two languages with examples on top, and the same global options before and after a verb; knows no verb."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every verb knows: where things are, and the reader's language. ``asked`` is what options said."""
+
+    config: Path
+    state_dir: Path
+    socket: Path
+    language: str
+    asked: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, asked: dict[str, Any]) -> Context:
+        """From options, else the environment, else where such things are."""
+        state_dir = asked.get("state") or state_folder()
+        return cls(
+            config=asked.get("config") or config_file(),
+            state_dir=state_dir,
+            socket=control_socket(state_dir, asked.get("socket")),
+            language=language(asked.get("lang")),
+            asked=asked,
+        )
+
+    def say(self, en: str, zh: str) -> str:
+        """The sentence in the reader's language."""
+        return zh if self.language == "zh" else en
+
+
+def language(asked: str | None) -> str:
+    """``zh`` or ``en``: what was asked for, else EDGE_GATEWAY_LANG, LC_ALL, LC_MESSAGES, LANG."""
+    names = ("EDGE_GATEWAY_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
+    value = asked or next((os.environ[name] for name in names if os.environ.get(name)), "")
+    return "zh" if value.lower().startswith("zh") else "en"
+
+
+def config_file() -> Path:
+    """$EDGE_GATEWAY_CONFIG, else the system's file for root or where there is one, else the user's."""
+    if value := os.environ.get("EDGE_GATEWAY_CONFIG"):
+        return Path(value)
+    if os.geteuid() == 0 or Path("/etc/edge-gateway/gateway.toml").is_file():
+        return Path("/etc/edge-gateway/gateway.toml")
+    return Path(os.environ.get("XDG_CONFIG_HOME", "~/.config")).expanduser() / "edge-gateway" / "gateway.toml"
+
+
+def state_folder() -> Path:
+    """$EDGE_GATEWAY_STATE_DIR, systemd's StateDirectory, else the system's or the user's state folder."""
+    for name in ("EDGE_GATEWAY_STATE_DIR", "STATE_DIRECTORY"):
+        if value := os.environ.get(name):
+            return Path(value.split(":")[0])
+    if os.geteuid() == 0 or Path("/var/lib/edge-gateway").is_dir():
+        return Path("/var/lib/edge-gateway")
+    return Path(os.environ.get("XDG_STATE_HOME", "~/.local/state")).expanduser() / "edge-gateway"
+
+
+def control_socket(state_dir: Path, asked: str | None) -> Path:
+    """Asked for, $EDGE_GATEWAY_SOCKET, systemd's runtime folder, the system's for its state folder, else in the state folder."""
+    if named := asked or os.environ.get("EDGE_GATEWAY_SOCKET"):
+        return Path(named)
+    if runtime := os.environ.get("RUNTIME_DIRECTORY"):
+        return Path(runtime.split(":")[0]) / "control.sock"
+    if state_dir == Path("/var/lib/edge-gateway"):
+        return Path("/run/edge-gateway/control.sock")
+    return state_dir / "control.sock"
+
+
+def reader_language(ctx: click.Context) -> str:
+    """The language for help: also before any verb ran."""
+    found: Any = ctx.obj
+    return found.language if isinstance(found, Context) else language(ctx.find_root().params.get("lang"))
+
+
+class Option(click.Option):
+    """An option with help in two languages."""
+
+    def __init__(self, *args: Any, zh: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.zh = zh
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """In the reader's language."""
+        english = self.help
+        if self.zh and reader_language(ctx) == "zh":
+            self.help = self.zh
+        try:
+            return super().get_help_record(ctx)
+        finally:
+            self.help = english
+
+
+def option(*declarations: str, zh: str, **kwargs: Any) -> Callable[[_Function], _Function]:
+    """``click.option`` with Chinese help."""
+    return click.option(*declarations, cls=Option, zh=zh, **kwargs)
+
+
+def _note(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """Take over a global option wherever it stands: what stands later wins."""
+    before = ctx.obj.asked if isinstance(ctx.obj, Context) else {}
+    if value is not None and value != before.get(param.name):
+        ctx.obj = Context.of(before | {str(param.name): value})
+    elif not isinstance(ctx.obj, Context):
+        ctx.obj = Context.of(before)
+    return value
+
+
+def global_options(*, hidden: bool) -> list[click.Parameter]:
+    """--config, --state, --socket, --lang: every verb takes them too."""
+    path = click.Path(path_type=Path)
+    shared: dict[str, Any] = {"callback": _note, "expose_value": False, "hidden": hidden}
+    return [
+        Option(["--config"], type=path, metavar="FILE", help="the configuration file", zh="配置文件", **shared),
+        Option(["--state"], type=path, metavar="FOLDER", help="the state folder", zh="状态目录", **shared),
+        Option(["--socket"], metavar="FILE", help="the running gateway's control socket", zh="控制套接字", **shared),
+        Option(
+            ["--lang"],
+            type=click.Choice(["zh", "en"]),
+            is_eager=True,
+            help="language of what people read",
+            zh="界面语言",
+            **shared,
+        ),
+    ]
+
+
+class _Help(click.Command):
+    """Help with examples on top, in the reader's language; global options are not repeated."""
+
+    zh: str = ""
+    examples: Sequence[str] = ()
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Usage, examples, text, options."""
+        self.format_usage(ctx, formatter)
+        chinese = reader_language(ctx) == "zh"
+        with formatter.section("示例" if chinese else "Examples"):
+            for example in self.examples:
+                formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
+        text = self.zh if chinese else (self.help or "").split("\f")[0]
+        for paragraph in text.split("\n\n"):
+            formatter.write_paragraph()
+            formatter.write_text(" ".join(paragraph.split()))
+        self.format_options(ctx, formatter)
+
+    def get_short_help_str(self, limit: int = 60) -> str:
+        """One line for a group's list."""
+        current = click.get_current_context(silent=True)
+        if self.zh and current is not None and reader_language(current) == "zh":
+            return self.zh.split("。")[0]
+        return super().get_short_help_str(limit)
+
+
+class Verb(_Help):
+    """A verb."""
+
+    def __init__(self, *args: Any, zh: str, examples: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.zh, self.examples = zh, examples
+        self.params += global_options(hidden=True)
+
+
+class Verbs(_Help, click.Group):
+    """A noun with verbs: ``violations list``."""
+
+    def __init__(self, *args: Any, zh: str, examples: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.zh, self.examples = zh, examples
+        self.params += global_options(hidden=True)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Options, then the verbs."""
+        click.Command.format_options(self, ctx, formatter)
+        rows = [(name, command.get_short_help_str(80)) for name, command in self.commands.items()]
+        with formatter.section("命令" if reader_language(ctx) == "zh" else "Commands"):
+            formatter.write_dl(rows)
+
+
+def verb(name: str, *, zh: str, examples: Sequence[str]) -> Callable[[Callable[..., Any]], Verb]:
+    """Makes a function a verb; its docstring is the English help, ``zh`` the Chinese one."""
+    return click.command(name, cls=Verb, zh=zh, examples=examples)
+
+
+def noun(name: str, *, zh: str, examples: Sequence[str]) -> Callable[[Callable[..., Any]], Verbs]:
+    """Makes a function a noun that verbs are added to."""
+    return click.group(name, cls=Verbs, zh=zh, examples=examples)

@@ -1,0 +1,151 @@
+"""The regulator's hub as a sink: its ordered lane beside the live one; knows no cursor and no configuration.
+
+docs/reference/hub-protocol.md. Only a receipt of the present session is passed on as one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from edge_gateway.errors import SinkError, Unreachable
+from edge_gateway.journal.base import EpochInfo, Reader
+from edge_gateway.sinks.base import Conflict, Held, Outcome, Run
+from edge_gateway.sinks.hub_live import LiveLane
+from edge_gateway.sinks.hub_session import Carrier, Lane
+from edge_gateway.sinks.hub_texts import send_texts
+from edge_gateway.wire import hub as wire
+from edge_gateway.wire.hub import WireError
+
+#: Entries offered at once: more than 1,000 while there is a backlog, so that a round trip is rare.
+MAX_ENTRIES = 2_000
+MAX_BYTES = 3 * 1024 * 1024
+#: Roots that one declaration carries; a longer range is declared in parts.
+MAX_ROOTS = 2_000
+
+
+class HubSink:
+    """Implements ``HubLink``. The two lanes share the carrier and nothing else but the sizes that receipts gave."""
+
+    def __init__(self, name: str, gateway: str, carrier: Carrier) -> None:
+        self._name = name
+        self._gateway = gateway
+        self._carrier = carrier
+        self._lane = Lane(carrier)
+        self._sizes: dict[str, int] = {}
+        self._live = LiveLane(carrier, self._sizes)
+        self._receipts = 0
+        self._hub = ""
+
+    @property
+    def name(self) -> str:
+        """The sink's id in the configuration."""
+        return self._name
+
+    @property
+    def max_entries(self) -> int:
+        """Most entries a run should have."""
+        return MAX_ENTRIES
+
+    @property
+    def max_bytes(self) -> int:
+        """Most bytes of entries a run should have."""
+        return MAX_BYTES
+
+    async def meet(self, epochs: Sequence[EpochInfo]) -> list[Held]:
+        """Begin a session; what the hub holds of these epochs (the newest 256). Raises Unreachable, NotAuthorised."""
+        asked = epochs[-wire.MAX_HELLO_EPOCHS :]
+        hello = await self._lane.hello([(info.epoch, info.size) for info in asked])
+        sizes, closed = hello["sizes"], hello.get("closed") or []
+        held = [
+            Held(epoch=info.epoch, size=_size(sizes.get(info.epoch, 0)), closed=info.epoch in closed) for info in asked
+        ]
+        self._sizes.clear()
+        self._sizes.update({item.epoch: item.size for item in held})
+        self._hub = str(hello.get("hub", ""))[:64]
+        self._live.wake()
+        return held
+
+    async def deliver(self, run: Run, reader: Reader) -> Outcome:
+        """One message with as many of the run's entries as its bounds allow. Raises Conflict, Unreachable, NotAuthorised."""
+        answer = await self._offer(run)
+        receipt = self._receipt(answer, run.epoch, least=run.first + 1)
+        accepted = min(receipt["size"] - run.first, len(run.entries))
+        try:
+            await send_texts(self._lane, answer, reader)
+        except SinkError:
+            pass  # the receipt counts all the same; the lane's next message begins a new session and the hub asks again
+        return Outcome(accepted=accepted, receipt=receipt)
+
+    async def declare_skipped(self, epoch: str, first: int, count: int, roots: Sequence[str], reason: str) -> None:
+        """Declare a range of whole segments gone, with one root each. Raises Conflict, Unreachable, NotAuthorised."""
+        if not roots or count <= 0:
+            raise ValueError("a skipped range covers at least one whole segment, with its root")
+        segment = -(-count // len(roots))
+        for start in range(0, len(roots), MAX_ROOTS):
+            part = list(roots[start : start + MAX_ROOTS])
+            at = first + start * segment
+            size = min(len(part) * segment, first + count - at)
+            header = {"kind": "skipped", "epoch": epoch, "first": at, "count": size, "roots": part, "reason": reason}
+            self._receipt(await self._lane.ask(header), epoch, least=at + size)
+
+    def offer(self, epoch: str, first: int, entries: Sequence[bytes]) -> None:
+        """See ``HubLink``."""
+        self._live.offer(epoch, first, entries)
+
+    async def run_live(self, reader: Reader) -> None:
+        """Keep the carrier connected and send the live lane, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._carrier.run(), name=f"hub-carrier:{self._name}")
+            group.create_task(self._live.run(reader), name=f"hub-live:{self._name}")
+
+    def status(self) -> dict[str, Any]:
+        """JSON-able: link, session, receipts, live lane."""
+        return {
+            "hub": self._hub,
+            "session": self._lane.open,
+            "receipts": self._receipts,
+            "link": self._carrier.status(),
+            "live": self._live.status(),
+        }
+
+    async def close(self) -> None:
+        """Close the carrier."""
+        await self._carrier.close()
+
+    async def _offer(self, run: Run) -> dict[str, Any]:
+        """The answer to the run's first entries: half as many as long as they exceed a message's bounds."""
+        count = len(run.entries)
+        while True:
+            header = {"kind": "entries", "epoch": run.epoch, "first": run.first, "count": count}
+            try:
+                return await self._lane.ask(header, wire.lines(run.entries[:count]))
+            except WireError as error:
+                if count == 1:
+                    raise Unreachable(f"entry {run.first} fits into no message: {error.why}") from None
+                count = (count + 1) // 2
+
+    def _receipt(self, answer: dict[str, Any], epoch: str, *, least: int) -> dict[str, Any]:
+        """The receipt in an answer to us. Raises Conflict or Unreachable when it is none, or covers nothing of ours."""
+        if "conflict" in answer:
+            seq, held = _size(answer.get("seq")), str(answer.get("hash", ""))[:64]
+            why = f"the hub holds another entry {seq} of epoch {epoch} (leaf hash {held})"
+            raise Conflict(why, epoch=epoch, seq=seq, hash=held)
+        if "expected" in answer:
+            raise Unreachable(f"the hub expects entry {_size(answer['expected'])} of epoch {epoch}")
+        receipt = answer.get("receipt")
+        if not isinstance(receipt, dict) or (receipt.get("gateway"), receipt.get("epoch")) != (self._gateway, epoch):
+            raise Unreachable("the hub's answer is no receipt for what was sent")
+        size = _size(receipt.get("size"))
+        if size < least:
+            raise Unreachable(f"the hub's receipt covers {size} entries, {least} were sent")
+        self._receipts += 1
+        self._sizes[epoch] = size
+        return receipt
+
+
+def _size(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise Unreachable("the hub's answer has a size that is no number")
+    return value
