@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from edge_gateway.intake.state import Setup
 from edge_gateway.journal.base import Position
 from edge_gateway.journal.retention import JournalSettings
 from edge_gateway.journal.store import Store, open_journal
-from edge_gateway.reading import Batch, GapClosed, GapOpened, Group
+from edge_gateway.reading import Batch, GapClosed, GapOpened, Group, Message
 from edge_gateway.record import entry
 from edge_gateway.rules.base import BoundRule, rules_document
 from edge_gateway.telemetry import silent
@@ -247,3 +248,18 @@ async def test_a_reload_keeps_what_a_rule_knows(tmp_path: Path) -> None:
     config = [e for e in entries if e["kind"] == "config"][-1]
     assert config["changes"] == [{"key": "site.name_en", "old": None, "new": "x"}]
     assert [e["step"] for e in entries if e["kind"] == "violation"] == ["notice", "violated"]
+
+
+async def test_a_message_committed_just_before_a_segment_rolls_is_still_known_after_a_restart(tmp_path: Path) -> None:
+    """The broker may send it again with DUP; the snapshot that opens the new segment remembers it."""
+    clock = FakeClock()
+    message = Message(topic="t", payload=b"21.5", packet_id=7)
+    async with running(tmp_path, clock, segment_entries=8, orderly=False) as run:
+        item = batch(clock, -20.0)
+        item.message = message
+        await run.intake.inbox.put(item)
+        for _ in range(12):
+            await run.intake.inbox.put(batch(clock, -20.0))
+        await flushed(run)
+    async with running(tmp_path, clock, segment_entries=8, orderly=False) as run:
+        assert run.found.state.messages == {("t", 7): sha256(b"21.5").hexdigest()}

@@ -84,7 +84,7 @@ async def _run(options: Options, loaded: Loaded, journal: Store, clock: SystemCl
         commit_every_us=int(config.journal.commit_every_s * 1e6),
         tell=telemetry.tell,
     )
-    field = Field(loaded, clock=clock, inbox=intake.inbox, messages=found.messages)
+    field = Field(loaded, clock=clock, inbox=intake.inbox, messages=found.state.messages)
     await open_run(
         intake, found, setup(loaded, field.groups(), __version__), clock, carried=carried, damaged=recovery.damaged
     )

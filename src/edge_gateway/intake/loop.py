@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 from edge_gateway import events
@@ -22,6 +23,7 @@ from edge_gateway.journal.base import Journal, Lagging
 from edge_gateway.reading import Batch, GapClosed, GapOpened, Item, Note
 from edge_gateway.record import entry
 from edge_gateway.rules.base import Step
+from edge_gateway.sources.mqtt_ledger import replay as replay_message
 
 #: How often an idle intake looks at the clock's trust (real seconds).
 CLOCK_LOOK_S = 1.0
@@ -99,7 +101,9 @@ class Intake:
             case GapOpened() | GapClosed():
                 await self._take_gap(item)
             case Note():
-                await self.add("event", {"event": item.event, **item.detail})
+                body = {"event": item.event, **item.detail}
+                await self.add("event", body)
+                replay_message(self.state.messages, {"kind": "event", **body})
                 if item.committed is not None:
                     self._after_commit.append(item.committed)
                     self._pace.added(self._real_us(), 0, message=True)
@@ -114,6 +118,9 @@ class Intake:
         self._pending.append(data)
         self._batches.append(batch)
         self._pace.added(self._real_us(), len(data), message=batch.committed is not None)
+        if batch.message is not None and batch.message.packet_id:
+            digest = sha256(batch.message.payload).hexdigest()
+            self.state.remember(batch.message.topic, batch.message.packet_id, digest)
         if batch.slot_us is not None:
             self.state.slots[batch.group.id] = batch.slot_us
         steps = self.state.engine.judge(rule_us, batch.wall_us, batch.group.points, batch.values, batch.quality)

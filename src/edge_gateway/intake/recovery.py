@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from edge_gateway.clock import Clock
@@ -21,8 +21,6 @@ class Recovered:
 
     state: State
     last: dict[str, Any] | None = None
-    #: (topic, packet id) -> payload hash of the last segment's messages that a broker may send again, oldest first
-    messages: dict[tuple[str, int], str] = field(default_factory=dict)
     #: whether the last run ended in order
     stopped: bool = False
 
@@ -63,7 +61,7 @@ def _parse(text: bytes) -> dict[str, Any]:
 async def _replay(journal: Journal, found: Recovered, body: Mapping[str, Any]) -> None:
     state, kind = found.state, body["kind"]
     found.stopped = kind == "event" and body.get("event") == "stopped"
-    replay_message(found.messages, body)
+    replay_message(state.messages, body)
     if kind == "batch":
         _replay_batch(found, body)
     elif kind == "tick":

@@ -11,6 +11,9 @@ from edge_gateway.rules.base import BoundRule
 from edge_gateway.rules.engine import Engine
 from edge_gateway.violations import Violations
 
+#: Messages remembered over all brokers: more than their send windows together.
+MAX_MESSAGES = 512
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
@@ -36,6 +39,8 @@ class State:
         self.gaps: dict[str, dict[str, Any]] = {}
         self.slots: dict[str, int] = {}
         self.corrections: dict[str, int] = {}
+        #: (topic, packet id) -> payload hash of the newest messages: a broker may send them again, oldest first
+        self.messages: dict[tuple[str, int], str] = {}
         self.config: dict[str, Any] | None = None
         self.resolved: dict[str, Any] = {}
         self._rules: dict[tuple[str, str], BoundRule] = {}
@@ -80,6 +85,13 @@ class State:
         """What differs from the configuration in force: ``{"key", "old", "new"}``, keys dotted, in order."""
         return list(_differences("", self.resolved, setup.resolved)) if self.resolved else []
 
+    def remember(self, topic: str, packet_id: int, digest: str) -> None:
+        """A QoS 1 message is in the record; only the newest can still be unacknowledged at a broker."""
+        self.messages.pop((topic, packet_id), None)
+        self.messages[topic, packet_id] = digest
+        if len(self.messages) > MAX_MESSAGES:
+            del self.messages[next(iter(self.messages))]
+
     def snapshot(self) -> dict[str, Any]:
         """JSON-able; see journal-format.md, the state object."""
         return {
@@ -89,6 +101,7 @@ class State:
             "gaps": self.gaps,
             "slots": self.slots,
             "corrections": self.corrections,
+            "messages": [[topic, number, digest] for (topic, number), digest in self.messages.items()],
         }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
@@ -100,6 +113,7 @@ class State:
         self.gaps = dict(state.get("gaps") or {})
         self.slots = dict(state.get("slots") or {})
         self.corrections = dict(state.get("corrections") or {})
+        self.messages = {(topic, number): digest for topic, number, digest in state.get("messages") or []}
         self.config = snapshot.get("config")
 
 
