@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -119,6 +120,7 @@ def main() -> int:
     parser.add_argument("--n", type=float, default=10.0, help="minutes")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers and folder go
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="truth-") as folder:
         result = asyncio.run(campaign(Path(folder), seconds=options.n * 60, seed=options.seed))
