@@ -73,11 +73,13 @@ class TrustsTheCache(Core):
     """Planted: after a kill, what the cache shows is taken for durable."""
 
     def open(self) -> None:
-        checkpoint, Tail.checkpoint = Tail.checkpoint, lambda self: None  # type: ignore[method-assign]
+        checkpoint, frames = Tail.checkpoint, Tail.log_frames
+        Tail.checkpoint = lambda self: None  # type: ignore[method-assign]
+        Tail.log_frames = lambda self: 1 << 30  # type: ignore[method-assign]
         try:
             super().open()
         finally:
-            Tail.checkpoint = checkpoint  # type: ignore[method-assign]
+            Tail.checkpoint, Tail.log_frames = checkpoint, frames  # type: ignore[method-assign]
 
 
 @dataclass(slots=True)

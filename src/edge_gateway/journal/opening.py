@@ -18,7 +18,7 @@ from edge_gateway.errors import JournalDamaged, JournalError
 from edge_gateway.journal.base import Position, Quarantined
 from edge_gateway.journal.files import TEMPORARY, Files
 from edge_gateway.journal.segments import ENDING, Segment, SegmentFile, write_segment
-from edge_gateway.journal.tail import Epoch, Held, Tail, entry_crc
+from edge_gateway.journal.tail import Epoch, Held, Tail, entry_crc, unread_commits
 from edge_gateway.record.merkle import Frontier, node_hash
 
 DATABASE = "journal.sqlite"
@@ -57,9 +57,13 @@ class Opening:
             self.files.make_folder(folder)
         database = self.state_dir / DATABASE
         self._finish_moving(database)
+        log = self.state_dir / (DATABASE + "-wal")
+        written = self.files.read(log) if self.files.exists(log) else b""
         tail = self._connect(database)
         try:
             there = self._prepare(tail, database)
+            if written and unread_commits(written, tail.log_frames()) > 1:
+                raise JournalDamaged("the database's log is damaged: commits in it can no longer be read")
             return self._check(tail) if there else self._begin(tail)
         except _DAMAGE as wrong:
             with suppress(apsw.Error):
@@ -238,16 +242,16 @@ class Saved:
         except apsw.Error:
             return saved
         try:
-            with suppress(*_DAMAGE, apsw.Error, ValueError):
+            with suppress(*_DAMAGE, apsw.Error):
                 held = database.held()
                 saved.epochs, saved.cursors, saved.receipts = held.epochs, held.cursors, held.receipts
                 saved.segments = {(s.epoch, s.first): s for s in held.segments}
-            with suppress(apsw.Error):
+            with suppress(apsw.Error, ValueError, TypeError):
                 for seq, crc, entry in database.connection.execute("SELECT seq, crc, entry FROM tail ORDER BY seq"):
                     if crc != entry_crc(seq, entry):
                         break
                     saved.tail.append((seq, entry))
-            with suppress(apsw.Error):
+            with suppress(apsw.Error, ValueError):
                 saved.quarantine = database.quarantined()
         finally:
             with suppress(apsw.Error):

@@ -79,6 +79,18 @@ def row_crc(*values: Any) -> int:
     return crc32(orjson.dumps(values))
 
 
+def unread_commits(log: bytes, frames: int) -> int:
+    """Commits of the log's own generation that lie beyond the ``frames`` which SQLite recognises.
+
+    SQLite ends its reading at the first frame that fails its checksum. A power cut leaves at most one commit behind
+    such a frame, the one that was being written; more of them were acknowledged, and a bit of the log has changed.
+    File format: https://sqlite.org/walformat.html.
+    """
+    size = 24 + PAGE_BYTES
+    starts = range(32 + max(0, frames) * size, len(log) - size + 1, size)
+    return sum(log[at + 8 : at + 16] == log[16:24] and log[at + 4 : at + 8] != bytes(4) for at in starts)
+
+
 @dataclass(slots=True, kw_only=True)
 class Epoch:
     """One epoch's row."""
@@ -190,6 +202,12 @@ class Tail:
 
     def held(self) -> Held:
         """Everything but entries. Raises JournalDamaged for a row that fails its check."""
+        try:
+            return self._held()
+        except (ValueError, TypeError) as wrong:  # text that is none, a number where text belongs
+            raise JournalDamaged(f"a row in the journal's database cannot be read ({wrong})") from wrong
+
+    def _held(self) -> Held:
         held = Held()
         for *values, crc in self.connection.execute(
             "SELECT number, epoch, first, reason, closed, wall_us, size, root, crc FROM epochs ORDER BY number"
@@ -319,6 +337,11 @@ class Tail:
         return int(self.connection.total_changes() - before)
 
     # --- the file ---------------------------------------------------------------------------------------------
+
+    def log_frames(self) -> int:
+        """How many frames of the log SQLite recognises (and brings into the main file as far as readers let it)."""
+        frames, _ = self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        return int(frames)
 
     def checkpoint(self) -> None:
         """Bring everything into the main file and empty the log: what was read after a kill is durable then."""
