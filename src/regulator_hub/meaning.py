@@ -75,5 +75,5 @@ def _point(name: str, body: Mapping[str, Any], zone: Mapping[str, Any]) -> dict[
         "quantity": str(body.get("quantity", "")),
         "unit": unit,
         "unit_shown": symbol(unit),
-        "decimals": body.get("decimals", 1),
+        "decimals": min(9, max(0, int(body.get("decimals", 1)))),
     }

@@ -101,10 +101,14 @@ class View:
     def _config(self, epoch: str, seq: int, content: Mapping[str, Any]) -> None:
         self._configured(epoch, seq, content["text"])
 
-    def _snapshot(self, epoch: str, _seq: int, content: Mapping[str, Any]) -> None:
+    def _snapshot(self, epoch: str, seq: int, content: Mapping[str, Any]) -> None:
         for config in (*(content.get("configs") or ()), content.get("config")):
             if config is not None:
                 self._configured(epoch, int(config["config_seq"]), config["text"])
+        # What is open here is told by the entries before; after a skipped range only the snapshot tells it.
+        for body in (content.get("state") or {}).get("violations") or ():
+            if body["violation"] not in self.state["violations"]:
+                self._violation(epoch, seq, {"step": "", **body, "wall_us": body.get("wall_us", content["wall_us"])})
 
     def _configured(self, epoch: str, config_seq: int, sha256: str) -> None:
         if not isinstance(sha256, str):
@@ -171,24 +175,17 @@ class View:
         before = self.state["violations"].get(name)
         if before is not None and not self._at_least(epoch, seq, (before["epoch"], before["seq"])):
             return
-        keys = (
-            "rule",
-            "point",
-            "step",
-            "condition",
-            "handling",
-            "first",
-            "peak",
-            "minutes",
-            "limit",
-            "severity",
-            "basis",
-            "verified",
-        )
-        step = {key: content.get(key) for key in keys}
-        step |= {"violation": name, "epoch": epoch, "seq": seq, "step_us": content["wall_us"]}
+        step: dict[str, Any] = {key: str(content[key]) for key in ("rule", "point", "step", "condition", "handling")}
+        step |= {key: str(content.get(key) or "") for key in ("limit", "severity", "basis", "verified")}
+        first = content.get("first")
+        step |= {
+            "first": first if isinstance(first, dict) else {},
+            "peak": content.get("peak"),
+            "minutes": content.get("minutes"),
+        }
+        step |= {"violation": name, "epoch": epoch, "seq": seq, "step_us": int(content["wall_us"])}
         step["violated"] = bool(before and before["violated"]) or content.get("step") == "violated"
-        step["violated"] = step["violated"] or bool(content.get("violated"))
+        step["violated"] = step["violated"] or content.get("level") == "violation"
         ended = content.get("handling") in {"closed", "withdrawn", "merged"} or content.get("step") == "cancelled"
         step["ended"] = ended
         self.state["violations"][name] = step

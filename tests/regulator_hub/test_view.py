@@ -1,0 +1,187 @@
+"""What entries mean: order of epochs and lanes, texts that come late, corrections, and what cannot be interpreted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from regulator_hub import rows
+from regulator_hub.meaning import compile_text
+from regulator_hub.view import MAX_ENDED, MAX_QUARANTINE, View
+from tests.regulator_hub import record
+
+A, B = "a" * 16, "b" * 16
+
+
+def view(*, texts: dict[str, bytes] | None = None, order: Sequence[str] = (A, B)) -> View:
+    known = {record.SHA: record.TEXT} if texts is None else texts
+    made = View("tlf-007", known.get)
+    made.order = {epoch: place for place, epoch in enumerate(order)}
+    return made
+
+
+def feed(to: View, epoch: str, entries: Sequence[bytes], first: int = 0, *, in_order: bool = True) -> None:
+    for seq, entry in enumerate(entries, first):
+        to.feed(epoch, seq, entry, in_order=in_order)
+
+
+def value(of: View, point: str = "cold1-air") -> Any:
+    return of.state["latest"][point]["value"]
+
+
+def test_an_old_epochs_backlog_does_not_cover_a_newer_value() -> None:
+    made = view()
+    feed(made, B, [record.snapshot(0, 1), record.batch(1, -5.0)], in_order=False)
+    feed(made, A, record.start(50))
+    assert value(made) == -5.0
+    assert not rows.points(made, record.now_us())[0]["in_order"]
+    feed(made, B, [record.snapshot(0, 1), record.batch(1, -5.0)])
+    assert rows.points(made, record.now_us())[0]["in_order"]
+
+
+@given(st.permutations(range(8)))
+def test_the_live_lane_may_come_in_any_order(order: list[int]) -> None:
+    made = view()
+    entries = [*record.start(6), record.violation(6, "violated"), record.violation(7, "recovered")]
+    feed(made, A, entries[:2])
+    for seq in order:
+        made.feed(A, seq, entries[seq], in_order=False)
+    assert value(made) == -25.0
+    assert [v["condition"] for v in rows.violations(made, ended=False)] == ["recovered"]
+
+
+def test_batches_wait_for_a_text_that_comes_late() -> None:
+    texts: dict[str, bytes] = {}
+    made = view(texts=texts)
+    feed(made, A, [*record.start(5), record.violation(5, "violated")])
+    assert made.state["latest"] == {}
+    assert made.current() is None
+    assert len(rows.violations(made, ended=False)) == 1  # what needs no text does not wait
+    texts[record.SHA] = record.TEXT
+    assert made.text_came(record.SHA) == {A: 2}
+    assert made.state["cursors"][A] == 2
+    feed(made, A, record.start(5)[2:], 2)
+    assert value(made) == -24.0
+    assert made.state["waiting"] == {}
+
+
+def test_what_cannot_be_interpreted_is_quarantined_once_and_hides_nothing() -> None:
+    made = view()
+    bad = [
+        b"no json", b"[]", b'{"seq":99,"kind":"batch"}', record.batch(5, 1.0, config_seq=77),
+        record.entry(6, "batch", config_seq=1, group="none", values=[1]),
+        record.entry(7, "batch", config_seq=1, group="cold1-th.1", values=[1, 2, 3]),
+        record.entry(8, "violation", violation="x"), record.entry(9, "config", text=7),
+        record.entry(10, "correction", boot="x", offset_us="much"),
+    ]  # fmt: skip
+    feed(made, A, record.start(2))
+    feed(made, A, bad, 2)
+    feed(made, A, [record.batch(11, -20.0)], 11)
+    feed(made, A, bad, 2)
+    assert made.state["quarantined"] == len(made.state["quarantine"]) == len(bad)
+    assert value(made) == -20.0
+    feed(made, A, [b"x"] * (MAX_QUARANTINE + 10), 100)
+    assert len(made.state["quarantine"]) == MAX_QUARANTINE
+
+
+def test_unknown_kinds_are_counted_and_bounded() -> None:
+    made = view()
+    feed(made, A, [record.entry(seq, f"kind-{seq}") for seq in range(150)])
+    assert len(made.state["unknown"]) == 100
+    assert made.state["quarantined"] == 0
+
+
+def test_a_text_that_is_no_configuration_costs_its_batches_only() -> None:
+    made = view(texts={record.SHA: b"{}", "c" * 64: record.TEXT})
+    feed(made, A, [*record.start(4), record.config(4, "c" * 64), record.batch(5, -20.0, config_seq=4)])
+    assert made.state["quarantined"] == 2
+    assert value(made) == -20.0
+
+
+def test_a_rule_that_cannot_be_read_costs_no_value() -> None:
+    resolved = json.loads(record.TEXT)
+    resolved["rules"] += [{"id": "x"}, None, {"points": [["?"]], "kind": "limit"}]
+    meaning = compile_text(json.dumps(resolved).encode())
+    assert [limit["high"] for limit in meaning.limits["cold1-air"]] == ["-18"]
+    with pytest.raises(ValueError, match="no resolved configuration"):
+        compile_text(b'{"groups": []}')
+
+
+def test_corrections_mend_times_of_an_untrusted_boot() -> None:
+    made = view()
+    wrong = record.entry(2, "batch", 5, config_seq=1, group="cold1-th.1", values=[-20.0, 50.0])
+    content = json.loads(wrong) | {"trusted": False, "mono_us": 1000, "boot": "abc"}
+    feed(made, A, [*record.start(2), json.dumps(content).encode()])
+    assert made.state["latest"]["cold1-air"]["observed_us"] == 5
+    feed(made, A, [record.entry(3, "correction", boot="abc", offset_us=2_000_000, step_us=1)], 3)
+    assert made.state["latest"]["cold1-air"]["observed_us"] == 2_001_000
+    later = content | {"seq": 4, "mono_us": 5000}
+    feed(made, A, [json.dumps(later).encode()], 4)
+    assert made.state["latest"]["cold1-air"]["observed_us"] == 2_005_000
+
+
+def test_a_message_without_a_point_does_not_cover_its_value() -> None:
+    made = view()
+    own = {"topic": "t", "packet_id": 1, "payload": "{}", "time_us": 77}
+    partial = record.batch(3, None, 61.0, quality=["bad:missing", "good"], message=own)
+    feed(made, A, [*record.start(3), partial])
+    assert value(made) == -22.0
+    assert made.state["latest"]["cold1-rh"]["observed_us"] == 77
+
+
+def test_the_life_of_a_violation() -> None:
+    made = view()
+    steps = [
+        record.violation(2, "notice"), record.violation(3, "violated"),
+        record.violation(4, "acknowledged", handling="acknowledged"),
+        record.violation(5, "recovered", handling="acknowledged"),
+    ]  # fmt: skip
+    feed(made, A, [*record.start(2), *steps[:1]])
+    assert rows.points(made, record.now_us())[0]["state"] == "notice"
+    feed(made, A, steps[1:], 3)
+    found = rows.violations(made, ended=False)[0]
+    assert (found["violated"], found["condition"], found["handling"]) == (True, "recovered", "acknowledged")
+    assert (found["name_zh"], found["title_en"], found["do_en"]) == (
+        "冷库1 空气温度", "Frozen store temperature", ["Close the door"],
+    )  # fmt: skip
+    feed(made, A, [record.violation(6, "closed", handling="closed")], 6)
+    assert rows.violations(made, ended=False) == []
+    assert [v["handling"] for v in rows.violations(made, ended=True)] == ["closed"]
+    for seq in range(7, 7 + MAX_ENDED + 50):
+        feed(made, A, [record.violation(seq, "cancelled", name=f"v-{seq}")], seq)
+    assert len(made.state["violations"]) == MAX_ENDED
+
+
+def test_after_a_skipped_range_the_snapshot_tells_what_is_open() -> None:
+    made = view()
+    body = json.loads(record.violation(4000, "acknowledged", handling="acknowledged", level="violation"))
+    feed(made, A, record.start(3))
+    content = json.loads(record.snapshot(4096, 1)) | {"state": {"violations": [body]}}
+    made.feed(A, 4096, json.dumps(content).encode(), in_order=True)
+    assert [(v["violation"], v["violated"]) for v in rows.violations(made, ended=False)] == [("tlf-007-1", True)]
+
+
+def test_a_kept_state_goes_on_where_it_was() -> None:
+    made = view()
+    entries = [*record.start(6), record.violation(6, "violated")]
+    feed(made, A, entries)
+    kept = json.loads(json.dumps(made.state))
+    again = View("tlf-007", {record.SHA: record.TEXT}.get, kept)
+    again.order = made.order
+    now = record.now_us()
+    assert rows.points(again, now) == rows.points(made, now)
+    assert rows.violations(again, ended=True) == rows.violations(made, ended=True)
+
+
+def test_stale_and_bad_are_no_data() -> None:
+    made = view()
+    feed(made, A, [*record.start(2), record.batch(2, None, 50.0, quality=["bad:no-answer", "good"])])
+    now = record.now_us()
+    states = {row["point"]: (row["state"], row["quality"]) for row in rows.points(made, now)}
+    assert states == {"cold1-air": ("no-data", "bad:no-answer"), "cold1-rh": ("normal", "good")}
+    assert {row["state"] for row in rows.points(made, now + 31_000_000)} == {"no-data"}
