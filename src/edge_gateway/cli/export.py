@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
-from edge_gateway.cli.main import NO, OK, Context
+from edge_gateway.cli.main import NO, OK
+from edge_gateway.cli.verbs import Context, option, verb
 from edge_gateway.history.export import Count, Format, day_us, export, moment_us
 from edge_gateway.history.record import Lookback, newest_config
 from edge_gateway.journal.reading import Reading
@@ -20,24 +21,48 @@ from edge_gateway.journal.reading import Reading
 _ALL = (-(2**62), 2**62)
 
 
-@click.command("export")
-@click.option(
-    "--from", "from_", metavar="MOMENT", help="first moment: 2026-03-05, 2026-03-05T14:00 (local), or 24h ago"
+@verb(
+    "export",
+    zh="从日志导出读数：CSV（带 BOM，含本地时间、时差、UTC、质量）或 JSON 行。只读；网关可同时运行。\n\n退出码：1 有未知测点，或部分日志无法读取。",
+    examples=[
+        "edge-gateway export --day 2026-03-05 > 2026-03-05.csv",
+        "edge-gateway export --from 24h --point cold1-air --format jsonl",
+        "edge-gateway export --from 2026-03-05T14:00 --to 2026-03-06 --out march.csv",
+    ],
 )
-@click.option("--to", metavar="MOMENT", help="the moment before which it ends")
-@click.option("--day", metavar="DATE", help="one local day instead of --from and --to")
-@click.option("--point", "points", multiple=True, help="this point only; may be repeated")
-@click.option("--format", "how", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)
-@click.option("--timezone", help="of local times; by default the site's")
-@click.option("--bom/--no-bom", default=True, help="CSV begins with a BOM, so that Excel reads it as UTF-8")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="write to this new file")
+@option(
+    "--from",
+    "from_",
+    metavar="MOMENT",
+    help="first moment: 2026-03-05, 2026-03-05T14:00 (local), or 24h ago",
+    zh="起始时刻：2026-03-05、2026-03-05T14:00（当地时间），或 24h 之前",
+)
+@option("--to", metavar="MOMENT", help="the moment before which it ends", zh="截止时刻（不含）")
+@option(
+    "--day", metavar="DATE", help="one local day instead of --from and --to", zh="当地的某一天，代替 --from 和 --to"
+)
+@option("--point", "points", multiple=True, help="this point only; may be repeated", zh="仅此测点；可重复")
+@option(
+    "--format", "how", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True, help="form", zh="格式"
+)
+@option("--timezone", help="of local times; by default the site's", zh="当地时间的时区；默认为站点时区")
+@option(
+    "--bom/--no-bom",
+    default=True,
+    help="CSV begins with a BOM, so that Excel reads it as UTF-8",
+    zh="CSV 以 BOM 开头，便于 Excel 识别 UTF-8",
+)
+@option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="write to this new file",
+    zh="写入此新文件（不覆盖）",
+)
 @click.pass_obj
 def command(ctx: Context, /, how: str, points: tuple[str, ...], out: Path | None, **asked: Any) -> int:
-    """Export readings from the journal. The journal is not changed, and the gateway may be running.
+    """Export readings from the journal: CSV with BOM, local time, its offset, UTC and quality; or JSON lines.
 
-    \b
-    edge-gateway export --day 2026-03-05 > 2026-03-05.csv
-    edge-gateway export --from 24h --point cold1-air --format jsonl
+    The journal is not changed, and the gateway may be running. Exit code 1: an unknown point, or a damaged part.
     """
     reading = Reading(ctx.state_dir)
     try:
