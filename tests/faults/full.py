@@ -131,10 +131,10 @@ async def play(folder: Path) -> Result:
     scenario = Scenario(folder, store)
     await scenario.append(1, size=0)
     for number in range(ROUNDS):
-        if number % 2:
-            await scenario.filled_by_itself()
-        else:
+        if number < ROUNDS // 2:  # first from outside: later it is near its own limit all the time
             await scenario.filled_from_outside()
+        else:
+            await scenario.filled_by_itself()
         scenario.result.rounds += 1
         await scenario.check(store)
     await store.close()

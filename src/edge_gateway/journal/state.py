@@ -97,12 +97,16 @@ class State:
             self.room.look()
         return not self.room.full, used + more <= self.settings.max_bytes
 
+    def _freeable(self) -> list[Segment]:
+        """Kept segments but the one that a restart begins with, where no open entry's snapshot is newer."""
+        return self.kept if self.size > self.tail_first else self.kept[:-1]
+
     def plan(self, need_bytes: int) -> Plan:
         """What could be freed for ``need_bytes``."""
         hub = self.settings.hub_name
         holds = None if hub is None else {e: size for (sink, e), size in self.held.receipts.items() if sink == hub}
         cursors = {sink: self.held.cursors.get(sink) for sink in self.settings.sinks if sink != hub}
-        return plan(self.kept, need_bytes, hub_holds=holds, cursors=cursors, order=self.order)
+        return plan(self._freeable(), need_bytes, hub_holds=holds, cursors=cursors, order=self.order)
 
     def free_covered(self, need_bytes: int) -> None:
         """Free the oldest segments that nobody needs any more; note what must be declared before more may go."""
@@ -127,7 +131,7 @@ class State:
         hub = self.settings.hub_name
         holds = None if hub is None else {e: size for (sink, e), size in self.held.receipts.items() if sink == hub}
         least = sum(s.size_bytes for s in self.kept[: self.kept.index(passed[-1]) + 1]) if passed else 0
-        wanted = plan(self.kept, least, hub_holds=holds, cursors=cursors, order=self.order)
+        wanted = plan(self._freeable(), least, hub_holds=holds, cursors=cursors, order=self.order)
         self._free(wanted.free, moves)
         self.skipped_due = ()
 
