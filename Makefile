@@ -1,5 +1,5 @@
 # What a person does with this repository. `make demo` needs git, make, python3 (3.11 or newer) and python3-venv; nothing else.
-.PHONY: setup setup-dev servers demo test check bench truth killloop powercut outage guard clean
+.PHONY: setup setup-dev servers demo test check bench truth killloop powercut outage guard pictures clean
 .DEFAULT_GOAL := setup
 .DELETE_ON_ERROR:
 
@@ -56,6 +56,10 @@ powercut: setup-dev
 
 guard: setup-dev
 	$(PY) -m pytest -q tests/faults/test_guard.py $(ARGS)
+
+# The documentation's pictures, taken of the running demonstration.
+pictures: servers
+	$(PY) -m tests.demo.pictures $(ARGS)
 
 clean:
 	rm -rf $(VENV) .tools .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* htmlcov dist build tests/_out bench/_out

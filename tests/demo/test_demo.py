@@ -134,3 +134,27 @@ def test_a_duration_that_is_none_is_a_usage_error(tmp_path: Path, duration: str)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 2
     assert "duration" in err
+
+
+def test_a_gateway_that_dies_is_told_and_ends_it(tmp_path: Path) -> None:
+    process = start(tmp_path / "tmp", "--speed", "60", "--json")
+    assert process.stderr is not None
+    while "first reading" not in process.stderr.readline().lower():
+        assert process.poll() is None
+    gateways = [entry for entry in Path("/proc").iterdir() if _is_gateway(entry, tmp_path)]
+    assert len(gateways) == 1
+    os.kill(int(gateways[0].name), signal.SIGKILL)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert "gateway ended (exit code -9)" in err
+    assert out == ""
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert left_behind(tmp_path) == []
+
+
+def _is_gateway(entry: Path, folder: Path) -> bool:
+    try:
+        command = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return False
+    return "run" in command and any(part.startswith(f"{folder}/") and part.endswith("gateway.toml") for part in command)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -80,7 +82,7 @@ class Child:
     async def end(self, within_s: float = _END_S) -> int:
         """SIGTERM, then SIGKILL; the exit code."""
         if self.running:
-            self._process.terminate()
+            self._signal(signal.SIGTERM)
             try:
                 async with asyncio.timeout(within_s):
                     await self._process.wait()
@@ -92,7 +94,12 @@ class Child:
     def kill(self) -> None:
         """SIGKILL, if it still lives."""
         if self.running:
-            self._process.kill()
+            self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        # Not the process object's own: it would look for the end first, and take the exit code from those who wait for it.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._process.pid, number)
 
     def _last_words(self) -> str:
         text = self._log.read_text(errors="replace") if self._log.exists() else ""

@@ -52,6 +52,8 @@ class Teller:
         ports = ", ".join(f"127.0.0.1:{port}" for port in site.plant_ports.values())
         self.say(f"  Modbus TCP     {ports}", f"  Modbus TCP {ports}")
         self.say(f"  MQTT           127.0.0.1:{site.broker_port}", f"  MQTT       127.0.0.1:{site.broker_port}")
+        look = f"edge-gateway --socket {site.options.sockets / 'gateway.sock'} status"
+        self.say(f"  try            {look}", f"  试试       {look}")
 
 
 class Follower:

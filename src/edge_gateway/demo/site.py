@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import socket
 import time
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from edge_gateway.demo.site_config import Places, gateway_toml, hub_toml
 
 #: Ports that people know from the documentation; another free one is taken where they are not free.
 KNOWN_PORTS = {"page": 8080, "hub": 8090, "plc": 5020, "broker": 1884}
+#: Below the kernel's ephemeral range, so that no client's socket takes a port between our look and its use.
+_FREE_PORTS = range(12000, 32000)
 #: How far an observation may be from the giving of the reading (real seconds): the machine may be busy.
 SLACK_S = 2.0
 #: What the gateway may take to end: it delivers the rest within 8 s.
@@ -208,16 +211,16 @@ class Site:
 
     def _port(self, name: str) -> int:
         """The known port if it is free and wanted, else any free one."""
+        choose = random.SystemRandom()
         wanted = [KNOWN_PORTS[name]] if self._known else []
-        for port in [*wanted, 0]:
+        for port in wanted + choose.sample(_FREE_PORTS, 50):
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
                     probe.bind(("127.0.0.1", port))
                 except OSError:
                     continue
-                free: int = probe.getsockname()[1]
-                return free
+                return port
         raise OSError("no free TCP port on 127.0.0.1")
 
 
