@@ -1,0 +1,192 @@
+"""Journal, shipping, sink and hub together: what happens when one side remembers less, or something else, than the other."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_gateway import events
+from edge_gateway.clock import SystemClock
+from edge_gateway.errors import JournalFull
+from edge_gateway.journal.retention import JournalSettings
+from edge_gateway.journal.store import Store, open_journal
+from edge_gateway.record.entry import encode
+from edge_gateway.shipping.hub import Asks
+from edge_gateway.shipping.loop import Shipping
+from tests.journal.entries import run, snapshot, stamp
+from tests.regulator_hub.harness import GATEWAY, Gateway, HubProcess, gateway, registered
+from tests.sinks.test_hub import sink_for
+
+SEGMENT = 16
+
+
+@dataclass
+class Site:
+    """A journal, and shipping to the hub; entries are written by the test."""
+
+    journal: Store
+    told: list[events.Event] = field(default_factory=list)
+
+    async def write(self, count: int, **options: Any) -> None:
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    await self.journal.append(run(self.journal.next_seq, count, SEGMENT, **options))
+                    return
+                except JournalFull:
+                    await asyncio.sleep(0.05)  # as intake does: the hub's receipts make room
+
+    async def reopen(self, reason: str) -> None:
+        await self.journal.new_epoch(reason)
+        await self.journal.append([snapshot(0)])
+
+    async def record(self, kind: str, body: dict[str, Any]) -> None:
+        if self.journal.next_seq % SEGMENT == 0:
+            await self.journal.append([snapshot(self.journal.next_seq)])
+        at = self.journal.next_seq
+        await self.journal.append([encode(at, kind, stamp(at), body)])
+
+    def alarms(self) -> set[str]:
+        return {event.code for event in self.told if isinstance(event, events.Alarmed)}
+
+
+@asynccontextmanager
+async def site(folder: Path, hub: HubProcess, token: str, *, max_bytes: int = 1 << 30) -> AsyncIterator[Site]:
+    settings = JournalSettings(max_bytes=max_bytes, segment_entries=SEGMENT, hub_name="hub", sinks=("hub",))
+    folder.mkdir(exist_ok=True)
+    clock = SystemClock(declared=True)
+    journal = await open_journal(folder / "journal", settings=settings, clock=clock)
+    made = Site(journal)
+    asks = Asks(reopen=made.reopen, record=made.record)
+    sink = sink_for(folder, token, url=hub.url, timeout_s=5.0)
+    shipping = Shipping(
+        journal=journal, sinks=[], hubs=[sink], tell=made.told.append, wall_us=clock.wall_us, asks=asks
+    )
+    task = asyncio.create_task(shipping.run())
+    try:
+        yield made
+    finally:
+        shipping.stop()
+        await asyncio.wait([task], timeout=10)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await journal.close()
+
+
+async def settled(made: Site, at: Gateway, holds: Callable[[dict[str, int]], bool] | None = None) -> dict[str, int]:
+    """The hub's sizes once it has everything of the newest epoch (and ``holds``)."""
+
+    def done(answer: Any) -> bool:
+        sizes = {e["epoch"]: e["size"] for g in answer["gateways"] for e in g["epochs"]}
+        return sizes.get(made.journal.epoch) == made.journal.committed_seq and (holds is None or holds(sizes))
+
+    answer = await at.eventually("/api/v1/gateways", done, 20.0)
+    return {e["epoch"]: e["size"] for e in answer["gateways"][0]["epochs"]}
+
+
+async def hub_alarms(at: Gateway) -> set[str]:
+    return {alarm["kind"] for alarm in (await at.get("/api/v1/alarms"))["alarms"]}
+
+
+@pytest.fixture
+async def hub(tmp_path: Path) -> AsyncIterator[tuple[HubProcess, str, Gateway]]:
+    with HubProcess(tmp_path / "hub") as process:
+        token = registered(process.state_dir)
+        async with gateway(process.url, token) as at:
+            yield process, token, at
+
+
+Parts = tuple[HubProcess, str, Gateway]
+
+
+async def older_state(folder: Path, parts: Parts) -> str:
+    """Deliver 50 entries, keep a copy, deliver 50 more, and put the copy back. Returns the epoch."""
+    process, token, at = parts
+    async with site(folder, process, token) as made:
+        await made.write(50)
+        await settled(made, at)
+    shutil.copytree(folder / "journal", folder / "backup")
+    async with site(folder, process, token) as made:
+        await made.write(50)
+        await settled(made, at)
+        epoch = made.journal.epoch
+    shutil.rmtree(folder / "journal")
+    (folder / "backup").rename(folder / "journal")
+    return epoch
+
+
+async def test_an_older_state_is_a_roll_back_on_both_sides(tmp_path: Path, hub: Parts) -> None:
+    process, token, at = hub
+    old = await older_state(tmp_path / "site", hub)
+    async with site(tmp_path / "site", process, token) as made:
+        sizes = await settled(made, at, lambda sizes: len(sizes) == 2)
+        await made.write(10)
+        sizes = await settled(made, at)
+        assert sizes == {old: 100, made.journal.epoch: 11}
+        assert made.journal.epochs()[-1].reason == "roll-back"
+        assert made.alarms() == {"roll-back"}
+        assert await hub_alarms(at) == {"roll-back"}
+
+
+async def test_an_older_state_that_outgrew_the_hub_is_a_conflict_on_both_sides(tmp_path: Path, hub: Parts) -> None:
+    process, token, at = hub
+    old = await older_state(tmp_path / "site", hub)
+    process.stop()  # it is not there while the fork grows past what it holds
+    async with site(tmp_path / "site", process, token) as made:
+        await made.write(80, salt="another-life")
+        process.start()
+        sizes = await settled(made, at, lambda sizes: len(sizes) == 2)
+        assert sizes == {old: 100, made.journal.epoch: 1}
+        assert made.alarms() == {"conflict"}
+        assert await hub_alarms(at) == {"conflict"}
+        evidence = (await at.get(f"/api/v1/gateways/{GATEWAY}/evidence"))["evidence"]
+        assert [(e["kind"], e["seq"], "another-life" in e["offered"]) for e in evidence] == [("conflict", 99, True)]
+        await made.write(10)
+        assert (await settled(made, at))[made.journal.epoch] == 11
+
+
+async def test_a_hub_that_lost_its_store_is_served_again(tmp_path: Path, hub: Parts) -> None:
+    process, token, at = hub
+    async with site(tmp_path / "site", process, token) as made:
+        await made.write(100)
+        await settled(made, at)
+        process.kill()
+        for path in process.state_dir.glob("hub.sqlite*"):
+            path.unlink()
+        process.start()
+        await made.write(10)
+        assert await settled(made, at) == {made.journal.epoch: 110}
+        assert await hub_alarms(at) == made.alarms() == set()
+
+
+async def test_what_both_lost_is_declared_skipped(tmp_path: Path, hub: Parts) -> None:
+    process, token, at = hub
+    async with site(tmp_path / "site", process, token, max_bytes=2 << 20) as made:
+        while made.journal.epochs()[0].first == 0:  # until retention frees what the hub has passed
+            await made.write(32, size=4000)
+            await settled(made, at)
+        old = made.journal.epochs()[0]
+        assert old.first % SEGMENT == 0
+        process.kill()
+        for path in process.state_dir.glob("hub.sqlite*"):
+            path.unlink()
+        process.start()
+        await made.write(1)
+        sizes = await settled(made, at, lambda sizes: len(sizes) == 2)
+        assert sizes[old.epoch] >= old.size  # served to its end
+        row = (await at.get("/api/v1/gateways"))["gateways"][0]["epochs"][0]
+        roots = {s.first: s.root for s in await made.journal.segments() if s.epoch == old.epoch}
+        skipped = row["skipped"][0]
+        assert (skipped["first"], skipped["reason"]) == (0, "freed-by-retention")
+        assert skipped["roots"] == [roots[first] for first in range(0, skipped["count"], SEGMENT)]
+        assert made.journal.epochs()[-1].reason == "skipped"
+        assert await hub_alarms(at) == {"skipped"}
+        stored = await at.http.get(f"{process.url}/api/v1/gateways/{GATEWAY}/entries?epoch={old.epoch}&first=0&count=5000")
+        assert b'"kind":"skipped"' in await stored.read()
