@@ -6,10 +6,12 @@ import asyncio
 import json
 import os
 import random
+import re
 import socket
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ import pytest
 from edge_gateway.errors import ConfigError, JournalTooNew
 from edge_gateway.wire import hub as wire
 from regulator_hub import app
-from regulator_hub.config import load
+from regulator_hub.config import HubToml, MqttTable, load
 from regulator_hub.store import ingest, schema
 from regulator_hub.store.schema import open_writer
 from regulator_hub.store.writer import StoreFailed, Writer
@@ -211,6 +213,7 @@ async def test_the_view_survives_a_restart_and_a_crash(tmp_path: Path) -> None:
 #: A hub that tells of what it has not yet committed: the window in which a kill takes a receipt back.
 TELLS_TOO_EARLY = """
 import time
+import tomllib
 from regulator_hub.store import writer
 def commit(self, jobs):
     self._db.execute("BEGIN IMMEDIATE")
@@ -346,3 +349,22 @@ def test_a_scaled_clock_is_the_same_for_all(tmp_path: Path) -> None:
         ahead_us = asyncio.run(now()) - time.time_ns() // 1000
         assert ahead_us > 30_000_000
     wait_until(lambda: not hub.running, "ended")
+
+
+def test_the_shipped_file_and_the_page_show_the_defaults(tmp_path: Path) -> None:
+    """hub.toml as shipped, also with every commented key switched on, is what HubToml takes and documents."""
+    shipped = (Path(app.__file__).parent / "hub.toml").read_text(encoding="utf-8")
+    file = tmp_path / "hub.toml"
+    file.write_text(shipped)
+    assert load(file) == load(None, state_dir=Path("/var/lib/regulator-hub"))
+    keys = re.sub(r"^# (?=\[mqtt\]|[a-z_]+ = )", "", shipped, flags=re.MULTILINE)
+    file.write_text(keys)
+    table = load(file)
+    assert table.mqtt is not None
+    assert table.mqtt.client_id == "regulator-hub"
+    page = (Path(__file__).parents[2] / "docs/reference/hub.md").read_text(encoding="utf-8")
+    block = tomllib.loads(page.partition("```toml\n")[2].partition("```")[0])
+    mqtt = block.pop("mqtt")
+    defaults = HubToml().model_dump(mode="json", exclude={"mqtt"})
+    assert block == defaults
+    assert mqtt == MqttTable(host="127.0.0.1").model_dump()
