@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -61,7 +61,6 @@ class Telemetry:
         self._reload = Gauge("edge_gateway_config_reload_success", "0 after a refused configuration", registry=to)
         self._alarms = Counter("edge_gateway_alarms", "Alarms that are no violation of a limit", ["code"], registry=to)
         self._reload.set(1)
-        self._gauges: dict[str, Gauge] = {}
         self._listeners: list[Callable[[events.Event], None]] = []
 
     def listen(self, listener: Callable[[events.Event], None]) -> Callable[[], None]:
@@ -132,13 +131,6 @@ class Telemetry:
             case events.Alarmed():
                 self._alarms.labels(event.code).inc()
                 log.error("%s: %s", event.code, event.why)
-
-    def gauges(self, values: Mapping[str, float]) -> None:
-        """Set gauges by name, made at first use: what status knows and no event tells."""
-        for name, value in values.items():
-            if name not in self._gauges:
-                self._gauges[name] = Gauge(f"edge_gateway_{name}", name.replace("_", " "), registry=self.registry)
-            self._gauges[name].set(value)
 
     def metrics(self) -> bytes:
         """Prometheus text."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from edge_gateway import __version__, events
@@ -45,6 +45,7 @@ class Reloader:
         self.state.rejected = ""
         self.state.pending_restart = needs_restart(self._started_with, loaded.config)
         self.state.not_monitored = tuple(sorted({item.rule for item in loaded.binding.not_monitored}))
+        self.state.not_monitored_detail = tuple(asdict(item) for item in sorted(loaded.binding.not_monitored))
 
     def request(self, by: str) -> None:
         """Ask for a reload from a signal handler; more than eight waiting are one and the same."""

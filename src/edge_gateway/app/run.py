@@ -16,6 +16,7 @@ from edge_gateway.app.reloading import Reloader
 from edge_gateway.app.watchdog import Watchdog
 from edge_gateway.clock import SystemClock
 from edge_gateway.config.load import Loaded, load
+from edge_gateway.config.model import PageConfig
 from edge_gateway.config.resolve import setup
 from edge_gateway.intake.loop import Intake
 from edge_gateway.intake.recovery import open_run, recover
@@ -105,7 +106,7 @@ async def _run(options: Options, loaded: Loaded, journal: Store, clock: SystemCl
         config=reloader.state,
     )
     reloader.applied(loaded, clock.wall_us())
-    await _live(options, config.page.listen, site, field, reloader)
+    await _live(options, config.page, site, field, reloader)
 
 
 def _shipping(loaded: Loaded, journal: Store, intake: Intake, clock: SystemClock, telemetry: Telemetry) -> Shipping:
@@ -127,14 +128,14 @@ def _shipping(loaded: Loaded, journal: Store, intake: Intake, clock: SystemClock
     return Shipping(journal=journal, sinks=sinks, hubs=hubs, tell=telemetry.tell, wall_us=clock.wall_us, asks=asks)
 
 
-async def _live(options: Options, listen: str, site: Site, field: Field, reloader: Reloader) -> None:
+async def _live(options: Options, page: PageConfig, site: Site, field: Field, reloader: Reloader) -> None:
     """The nested lifetimes. Leaving a scope ends what is inside it, in order, and loses nothing."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, lambda: reloader.request("signal"))
-    servers = Servers(site, listen=listen, control=options.socket)
+    servers = Servers(site, listen=page.listen, language=page.language, control=options.socket)
     watchdog = Watchdog(site)
     async with asyncio.TaskGroup() as outer:
         ship = outer.create_task(site.shipping.run(), name="shipping")

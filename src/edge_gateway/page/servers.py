@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 
 from edge_gateway.page.control import PeerProtocol, control_app
+from edge_gateway.page.live import Live
 from edge_gateway.page.site import Site
 from edge_gateway.page.web import page_app
 from edge_gateway.web.serve import listen_tcp, serve
@@ -27,9 +28,10 @@ def _listen_unix(path: Path) -> socket.socket:
 class Servers:
     """Opens the doors in ``run``; ``listening`` returns once connections are taken."""
 
-    def __init__(self, site: Site, *, listen: str, control: Path) -> None:
+    def __init__(self, site: Site, *, listen: str, control: Path, language: str = "zh") -> None:
         self._site = site
         self._listen = listen
+        self._language = language
         self._control = control
         self._open = asyncio.Event()
         self.page_port = 0
@@ -47,7 +49,9 @@ class Servers:
                 if self._listen:
                     page = listen_tcp(self._listen, key="page.listen")
                     self.page_port = page.getsockname()[1]
-                    group.create_task(serve(page_app(self._site), page), name="page")
+                    live = Live(self._site, self._language)
+                    group.create_task(live.run(), name="page-news")
+                    group.create_task(serve(page_app(self._site, live), page), name="page")
                 self._open.set()
         finally:
             self._control.unlink(missing_ok=True)

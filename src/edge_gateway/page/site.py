@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from edge_gateway import events
 from edge_gateway.clock import Clock
 from edge_gateway.errors import GatewayError
 from edge_gateway.intake.loop import Intake
 from edge_gateway.journal.base import Journal
-from edge_gateway.page.view import points_view
+from edge_gateway.page.newest import Newest
+from edge_gateway.page.view import ORDER, Layout, points_view
 from edge_gateway.shipping.loop import Shipping
 from edge_gateway.sources.base import Source
 from edge_gateway.telemetry import Telemetry
@@ -26,6 +28,7 @@ class ConfigState:
     rejected_wall_us: int = 0
     pending_restart: tuple[str, ...] = ()  # keys that changed and need a restart
     not_monitored: tuple[str, ...] = ()  # rules without a point
+    not_monitored_detail: tuple[dict[str, str], ...] = ()  # the same with titles, and why
 
 
 @dataclass(slots=True)
@@ -44,25 +47,46 @@ class Site:
     read_device: Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
     sources: dict[str, Source] = field(default_factory=dict)
     config: ConfigState = field(default_factory=ConfigState)
+    newest: Newest = field(default_factory=Newest)
+    _layout: Layout = field(default_factory=lambda: Layout.of({}), repr=False)
+
+    def __post_init__(self) -> None:
+        """Hear of commits: what they brought is what the page shows."""
+        self.telemetry.listen(self._heard)
+
+    def _heard(self, event: events.Event) -> None:
+        if isinstance(event, events.Committed):
+            self.newest.take(self.intake.latest)
+
+    @property
+    def speed(self) -> float:
+        """How fast the gateway's clock runs against real time: 1 outside demo and tests."""
+        return float(getattr(self.clock, "speed", 1.0))
+
+    def layout(self) -> Layout:
+        """What the configuration in force says of points."""
+        if self._layout.resolved is not self.intake.state.resolved:
+            self._layout = Layout.of(self.intake.state.resolved)
+        return self._layout
 
     def points(self) -> list[dict[str, Any]]:
         """One row a point, abnormal first."""
         state = self.intake.state
         return points_view(
-            state.resolved,
-            self.intake.latest,
+            self.layout(),
+            self.newest.of(state.resolved.get("groups", {})),
             state.violations.open(),
+            state.engine.pending(),
+            state.gaps.values(),
             mono_us=self.clock.mono_us(),
             wall_us=self.clock.wall_us(),
         )
 
-    def status(self) -> dict[str, Any]:
-        """Everything `edge-gateway status` prints; JSON-able."""
+    def status(self, rows: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+        """Everything `edge-gateway status` prints; JSON-able. ``rows``: what ``points`` answered just now."""
         state, journal = self.intake.state, self.journal.status()
-        rows = self.points()
-        counts = {
-            name: sum(row["state"] == name for row in rows) for name in ("violation", "notice", "no-data", "normal")
-        }
+        rows = self.points() if rows is None else rows
+        counts = {name: sum(row["state"] == name for row in rows) for name in ORDER}
         sinks = self.shipping.status()
         problems = [f"point {row['point']}: {row['state']}" for row in rows if row["state"] != "normal"]
         problems += [
@@ -77,10 +101,11 @@ class Site:
             "site": state.resolved.get("site", {}),
             "started_wall_us": self.started_wall_us,
             "wall_us": self.clock.wall_us(),
-            "clock": {"trusted": self.clock.trusted(), "trust": self.trust},
+            "clock": {"trusted": self.clock.trusted(), "trust": self.trust, "speed": self.speed},
             "points": counts,
             "violations": state.violations.open(),
             "not_monitored": list(self.config.not_monitored),
+            "not_monitored_detail": list(self.config.not_monitored_detail),
             "gaps": list(state.gaps.values()),
             "buses": {name: dict(source.health()) for name, source in self.sources.items()},
             "sinks": sinks,
@@ -95,21 +120,6 @@ class Site:
             },
             "problems": problems,
         }
-
-    def gauges(self) -> dict[str, float]:
-        """What /metrics shows besides the events' counters."""
-        journal, rows = self.journal.status(), self.points()
-        values = {
-            "journal_bytes": float(journal["size_bytes"]),
-            "journal_bytes_per_day": float(journal.get("bytes_per_day") or 0.0),
-            "journal_autonomy_hours": float(journal.get("autonomy_hours") or 0.0),
-            "violations_open": float(len(self.intake.state.violations.open())),
-            "points_without_data": float(sum(row["state"] == "no-data" for row in rows)),
-            "clock_trusted": float(self.clock.trusted()),
-        }
-        for delivery in self.shipping.deliveries:
-            values[f"sink_backlog_entries_{delivery.sink.name.replace('-', '_')}"] = float(delivery.progress.backlog)
-        return values
 
     async def quarantine(self, verb: str, ids: list[int], by: str) -> dict[str, Any]:
         """Offer refused lines again, or forget them; journaled with who did it. Raises GatewayError for another verb."""

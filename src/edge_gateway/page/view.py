@@ -1,111 +1,78 @@
-"""The site's state as one JSON-able object, abnormal first: what the page, ``status`` and ``read`` show; pure.
+"""The site's points as JSON-able rows, abnormal first: what the page, ``status`` and ``read`` show; pure.
 
 Never a number without unit, limit, age and quality.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from edge_gateway.reading import Batch
-from edge_gateway.rules.base import each_rule
+from edge_gateway.page.newest import Reading
+from edge_gateway.rules.base import BoundRule, First, each_rule
 from edge_gateway.units import symbol
 
 #: A value older than this many intervals is stale.
 STALE_INTERVALS = 3
-#: Order of states on a page: abnormal first.
-ORDER = ("violation", "notice", "no-data", "normal")
+#: Order of states on a page: abnormal first. ``beyond``: out of its limit, and the rule's delay still runs.
+ORDER = ("violation", "notice", "beyond", "no-data", "normal")
+#: What a row says of a rule that watches its point.
+_RULE_KEYS = (
+    "id", "low", "high", "limit", "verified", "basis", "standard", "clause", "basis_edition", "notices_only", "title_zh",
+    "title_en",
+)  # fmt: skip
+
+#: A point's newest reading, and its newest one with a value.
+Readings = tuple[Reading | None, Reading | None]
+#: Point -> rule id -> the rule as bound there.
+Rules = Mapping[str, Mapping[str, Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a resolved configuration says of points, worked out once: rules and expected interval (µs) by point."""
+
+    resolved: Mapping[str, Any]
+    rules: Rules
+    intervals: Mapping[str, int]
+
+    @classmethod
+    def of(cls, resolved: Mapping[str, Any]) -> Layout:
+        """Worth keeping as long as the configuration stays in force."""
+        rules: dict[str, dict[str, Mapping[str, Any]]] = {}
+        for rule in each_rule(resolved.get("rules", ())):
+            rules.setdefault(str(rule["point"]), {})[str(rule["id"])] = rule
+        groups = resolved.get("groups", {}).values()
+        intervals = {point: int(group.get("interval_us", 0)) for group in groups for point in group["points"]}
+        return cls(resolved, rules, intervals)
 
 
 def points_view(
-    resolved: Mapping[str, Any],
-    latest: Mapping[str, Batch],
+    layout: Layout,
+    readings: Mapping[str, Readings],
     violations: Sequence[Mapping[str, Any]],
+    pending: Iterable[tuple[BoundRule, First]],
+    gaps: Iterable[Mapping[str, Any]],
     *,
     mono_us: int,
     wall_us: int,
 ) -> list[dict[str, Any]]:
-    """One row a point: value, unit, limits, age, quality, state; violations first, then notices, then no data."""
-    newest = _newest(resolved, latest)
-    limits = _limits(resolved)
-    open_steps = _open(violations)
+    """One row a point: value, unit, limits, age, quality, state; in the order of ``ORDER``, then of ids."""
+    offset_us = wall_us - mono_us
+    reasons = _reasons(layout.resolved, gaps)
+    steps = _open(violations)
+    delays = _pending(pending)
     rows = []
-    for point_id, point in resolved.get("points", {}).items():
-        row = _row(point_id, point, newest.get(point_id), mono_us, wall_us)
-        row["limits"] = limits.get(point_id, [])
-        row |= _state(row, open_steps.get(point_id))
+    for id_, point in layout.resolved.get("points", {}).items():
+        row = _about(id_, point, layout.resolved)
+        row |= _reading(readings.get(id_, (None, None)), layout.intervals.get(id_, 0), mono_us, offset_us)
+        mine = layout.rules.get(id_, {})
+        row["gap"] = reasons.get(id_, "")
+        row["limits"] = [{key: rule.get(key) for key in _RULE_KEYS} for rule in mine.values() if _is_limit(rule)]
+        row |= _state(row, steps.get(id_), mine, delays.get(id_))
         rows.append(row)
     return sorted(rows, key=lambda row: (ORDER.index(row["state"]), row["point"]))
-
-
-def _newest(resolved: Mapping[str, Any], latest: Mapping[str, Batch]) -> dict[str, tuple[Any, str, Batch, int]]:
-    newest: dict[str, tuple[Any, str, Batch, int]] = {}
-    for group_id, group in resolved.get("groups", {}).items():
-        batch = latest.get(group_id)
-        if batch is None:
-            continue
-        quality = batch.quality or ["good"] * len(batch.values)
-        for index, point in enumerate(batch.group.points):
-            if point in newest and newest[point][2].mono_us >= batch.mono_us:
-                continue
-            newest[point] = (batch.values[index], quality[index], batch, int(group.get("interval_us", 0)))
-    return newest
-
-
-def _row(
-    point_id: str, point: Mapping[str, Any], newest: tuple[Any, str, Batch, int] | None, mono_us: int, wall_us: int
-) -> dict[str, Any]:
-    unit = str(point.get("unit", ""))
-    row: dict[str, Any] = {
-        "point": point_id,
-        "name_zh": point.get("name_zh") or point_id,
-        "name_en": point.get("name_en") or point_id,
-        "zone": point.get("zone", ""),
-        "quantity": point.get("quantity", ""),
-        "unit": unit,
-        "unit_shown": symbol(unit),
-        "decimals": point.get("decimals", 1),
-        "value": None,
-        "quality": "bad:no-data",
-        "observed_us": None,
-        "age_s": None,
-        "stale": True,
-        "interval_s": 0.0,
-    }
-    if newest is None:
-        return row
-    value, quality, batch, interval_us = newest
-    age_us = max(0, mono_us - batch.mono_us)
-    stale = interval_us > 0 and age_us > STALE_INTERVALS * interval_us
-    return row | {
-        "value": value,
-        "quality": quality,
-        "observed_us": wall_us - age_us,
-        "age_s": round(age_us / 1e6, 1),
-        "stale": stale,
-        "interval_s": interval_us / 1e6,
-    }
-
-
-def _limits(resolved: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    limits: dict[str, list[dict[str, Any]]] = {}
-    for rule in each_rule(resolved.get("rules", [])):
-        if rule.get("kind") != "limit":
-            continue
-        shown = {key: rule.get(key) for key in ("id", "low", "high", "limit", "verified", "notices_only")}
-        limits.setdefault(str(rule.get("point")), []).append(shown)
-    return limits
-
-
-def _open(violations: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """The gravest open violation or notice of each point."""
-    found: dict[str, Mapping[str, Any]] = {}
-    for violation in violations:
-        point = str(violation["point"])
-        if point not in found or is_violation(violation):
-            found[point] = violation
-    return found
 
 
 def is_violation(violation: Mapping[str, Any]) -> bool:
@@ -113,10 +80,116 @@ def is_violation(violation: Mapping[str, Any]) -> bool:
     return violation.get("level") == "violation"
 
 
-def _state(row: Mapping[str, Any], violation: Mapping[str, Any] | None) -> dict[str, Any]:
-    if violation is not None and violation.get("condition") != "recovered":
-        state = "violation" if is_violation(violation) else "notice"
-        return {"state": state, "since_us": violation["first"]["wall_us"], "violation": violation.get("violation")}
+def _about(id_: str, point: Mapping[str, Any], resolved: Mapping[str, Any]) -> dict[str, Any]:
+    unit = str(point.get("unit", ""))
+    zone = resolved.get("zones", {}).get(point.get("zone") or "", {})
+    return {
+        "point": id_,
+        "name_zh": point.get("name_zh") or id_,
+        "name_en": point.get("name_en") or id_,
+        "zone": point.get("zone") or "",
+        "zone_zh": zone.get("name_zh") or point.get("zone") or "",
+        "zone_en": zone.get("name_en") or point.get("zone") or "",
+        "device": point.get("device", ""),
+        "quantity": point.get("quantity", ""),
+        "unit": unit,
+        "unit_shown": symbol(unit),
+        "decimals": point.get("decimals", 1),
+    }
+
+
+def _reading(readings: Readings, interval_us: int, mono_us: int, offset_us: int) -> dict[str, Any]:
+    newest, known = readings
+    row: dict[str, Any] = {
+        "value": None,
+        "quality": "bad:no-data",
+        "observed_us": None,
+        "age_s": None,
+        "stale": True,
+        "interval_s": interval_us / 1e6,
+        "last_value": None,
+        "last_observed_us": None,
+    }
+    if known is not None:
+        row |= {"last_value": known.value, "last_observed_us": known.mono_us + offset_us}
+    if newest is None:
+        return row
+    age_us = max(0, mono_us - newest.mono_us)
+    return row | {
+        "value": newest.value,
+        "quality": newest.quality,
+        "observed_us": newest.mono_us + offset_us,
+        "age_s": round(age_us / 1e6, 1),
+        "stale": 0 < interval_us * STALE_INTERVALS < age_us,
+    }
+
+
+def _reasons(resolved: Mapping[str, Any], gaps: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """By point: why its group has an open gap."""
+    groups = resolved.get("groups", {})
+    return {
+        point: str(gap.get("reason", ""))
+        for gap in gaps
+        for group in gap.get("groups", ())
+        for point in groups.get(group, {}).get("points", ())
+    }
+
+
+def _is_limit(rule: Mapping[str, Any]) -> bool:
+    return rule.get("kind") == "limit"
+
+
+def _open(violations: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """The gravest of the open violations and notices of each point that have not recovered."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for violation in violations:
+        point = str(violation["point"])
+        if violation.get("condition") != "recovered" and (
+            point not in found or (is_violation(violation) and not is_violation(found[point]))
+        ):
+            found[point] = violation
+    return found
+
+
+def _pending(pending: Iterable[tuple[BoundRule, First]]) -> dict[str, tuple[BoundRule, First]]:
+    """Of each point the rule whose delay has run longest."""
+    found: dict[str, tuple[BoundRule, First]] = {}
+    for rule, first in pending:
+        if rule.point not in found or first.rule_us < found[rule.point][1].rule_us:
+            found[rule.point] = (rule, first)
+    return found
+
+
+def _state(
+    row: Mapping[str, Any],
+    step: Mapping[str, Any] | None,
+    rules: Mapping[str, Mapping[str, Any]],
+    delay: tuple[BoundRule, First] | None,
+) -> dict[str, Any]:
+    """``state``, since when, of which rule, and how long that rule waits before the next state (None: no next one)."""
+    calm: dict[str, Any] = {"since_us": None, "violation": None, "rule": None, "wait_s": None, "next": None}
+    if step is not None:
+        state = "violation" if is_violation(step) else "notice"
+        found = calm | {
+            "state": state,
+            "since_us": step["first"]["wall_us"],
+            "violation": step.get("violation"),
+            "rule": step["rule"],
+            "condition": step.get("condition"),
+            "handling": step.get("handling"),
+        }
+        wait_us = rules.get(str(step["rule"]), {}).get("violation_after_us")
+        if state == "notice" and wait_us is not None:
+            found |= {"wait_s": wait_us / 1e6, "next": "violation"}
+        return found
     if row["value"] is None or row["stale"]:
-        return {"state": "no-data", "since_us": row["observed_us"], "violation": None}
-    return {"state": "normal", "since_us": None, "violation": None}
+        since_us = row["last_observed_us"] if row["value"] is None else row["observed_us"]
+        return calm | {"state": "no-data", "since_us": since_us}
+    if delay is not None:
+        rule, first = delay
+        at_once = rule.violation_after_us is not None and rule.violation_after_us <= rule.notice_after_us
+        wait_us = rule.violation_after_us if at_once else rule.notice_after_us
+        following = "violation" if at_once else "notice"
+        since = {"since_us": first.wall_us, "rule": rule.id, "wait_s": (wait_us or 0) / 1e6, "next": following}
+        return calm | {"state": "beyond"} | since
+    return calm | {"state": "normal"}

@@ -1,41 +1,129 @@
-"""The local page: live values, abnormal first, and the machine's doors /healthz, /readyz, /metrics, /api/v1."""
+"""The local page's doors: the live page and its stream, /healthz, /readyz, /metrics, /api/v1; only shows, changes nothing."""
 
 from __future__ import annotations
 
+import asyncio
+import http
+import time
+
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from edge_gateway.page.live import PART, Live
+from edge_gateway.page.metrics import SiteCollector
 from edge_gateway.page.site import Site
+from edge_gateway.web import pages
+
+#: Answers that must be computed: so many a second in the long run, and so many at once.
+RATE_PER_S, BURST = 30.0, 90.0
+#: The journal's writer must answer a no-op within this for the gateway to be ready (real seconds).
+READY_S = 1.0
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
-def page_app(site: Site) -> Starlette:
-    """Routes of the page. It only shows: nothing here changes anything."""
+def page_app(site: Site, live: Live) -> ASGIApp:
+    """Routes of the page. GET and HEAD only."""
 
     async def healthz(_request: Request) -> Response:
-        return PlainTextResponse("ok\n")
+        return PlainTextResponse("ok\n", headers=_HEADERS)
 
     async def readyz(_request: Request) -> Response:
-        status = site.journal.status()
-        ready = not status.get("full") and bool(site.sources)
-        return PlainTextResponse("ready\n" if ready else "not ready\n", status_code=200 if ready else 503)
+        wrong = await not_ready(site)
+        if wrong:
+            return problem(503, "; ".join(wrong), {"Retry-After": "5"})
+        return PlainTextResponse("ready\n", headers=_HEADERS)
 
     async def metrics(_request: Request) -> Response:
-        site.telemetry.gauges(site.gauges())
-        return Response(site.telemetry.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(
+            site.telemetry.metrics(), headers=_HEADERS, media_type="text/plain; version=0.0.4; charset=utf-8"
+        )
 
     async def status(_request: Request) -> Response:
-        return JSONResponse(site.status())
+        return JSONResponse(site.status(), headers=_HEADERS)
 
     async def points(_request: Request) -> Response:
-        return JSONResponse({"wall_us": site.clock.wall_us(), "points": site.points()})
+        body = {
+            "schema": "edge-gateway/points/1",
+            **live.stamp(),
+            "wall_us": site.clock.wall_us(),
+            "points": site.points(),
+        }
+        return JSONResponse(body, headers=_HEADERS)
 
+    async def full(request: Request) -> Response:
+        return JSONResponse(dict(await live.full(request)), headers=_HEADERS)
+
+    async def failed(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if error.status_code == http.HTTPStatus.NOT_FOUND and not request.url.path.startswith("/api/"):
+            return pages.page(request, "notfound.html", live.language, part=PART, status_code=404)
+        return problem(error.status_code, str(error.detail), dict(error.headers or {}))
+
+    site.telemetry.registry.register(SiteCollector(site))
     routes = [
+        Route("/", live.page),
+        Route("/events", live.stream),
+        Route("/full", full),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
         Route("/metrics", metrics),
         Route("/api/v1/status", status),
         Route("/api/v1/points", points),
+        pages.static(),
     ]
-    return Starlette(routes=routes)
+    return Paced(Starlette(routes=routes, exception_handlers={HTTPException: failed}))
+
+
+async def not_ready(site: Site) -> list[str]:
+    """Why the gateway does not do its work now; empty when it does."""
+    wrong = []
+    if site.intake.state.config is None:
+        wrong.append("no configuration is in force")
+    if not site.sources:
+        wrong.append("no bus is read: no device is configured")
+    if site.journal.status()["full"]:
+        wrong.append("the journal is full")
+    try:
+        async with asyncio.timeout(READY_S):
+            await site.journal.heartbeat()
+    except TimeoutError:
+        wrong.append(f"the journal's writer did not answer within {READY_S:g} s")
+    return wrong
+
+
+def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+    """RFC 9457."""
+    title = http.HTTPStatus(status).phrase
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return JSONResponse(body, status, _HEADERS | (headers or {}), media_type="application/problem+json")
+
+
+class Paced:
+    """Bounds the work that readers can ask for: what is computed is paced, what is a file or a sign of life is not."""
+
+    def __init__(self, app: ASGIApp, *, rate_per_s: float = RATE_PER_S, burst: float = BURST) -> None:
+        self._app = app
+        self._rate_per_s = rate_per_s
+        self._burst = self._left = burst
+        self._at_s = time.monotonic()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 429 beyond the pace."""
+        path = scope.get("path", "")
+        if scope["type"] != "http" or path == "/healthz" or path.startswith("/static/") or self._take():
+            await self._app(scope, receive, send)
+            return
+        await problem(429, "too many requests", {"Retry-After": "1"})(scope, receive, send)
+
+    def _take(self) -> bool:
+        now_s = time.monotonic()
+        self._left = min(self._burst, self._left + (now_s - self._at_s) * self._rate_per_s)
+        self._at_s = now_s
+        if self._left < 1.0:
+            return False
+        self._left -= 1.0
+        return True

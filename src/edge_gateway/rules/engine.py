@@ -14,7 +14,7 @@ from edge_gateway.reading import GOOD, UNCERTAIN_FUTURE, UNCERTAIN_QUEUED, Value
 from edge_gateway.rules.base import UNKNOWN, BoundRule, First, Step
 from edge_gateway.rules.kinds import StaleTrack, track_for
 from edge_gateway.rules.plan import Plan, Point, is_number
-from edge_gateway.rules.track import IDLE, NOTICED, Track
+from edge_gateway.rules.track import IDLE, NOTICED, PENDING, Track
 
 __all__ = ["BoundRule", "Engine", "Step"]
 
@@ -205,6 +205,13 @@ class Engine:
         if due_us is not None and (track.queued_us is None or due_us < track.queued_us):
             heappush(self._due, (due_us, track.order, track))
             track.queued_us = due_us
+
+    def pending(self) -> list[tuple[BoundRule, First]]:
+        """Rules beyond whose limit a point is while their delay runs and no notice was given yet: what a page must show.
+
+        ``First`` is the first offending reading. A few hundred comparisons; never asked on the way of a reading.
+        """
+        return [(track.rule, track.first) for track in self._tracks.values() if track.phase == PENDING]
 
     # --- plans and beginnings -------------------------------------------------------------------------------------
 

@@ -32,10 +32,18 @@ HEADERS = {
 
 
 @cache
-def catalog(language: str) -> Mapping[str, str]:
-    """A language's words by key; templates and scripts share them."""
-    words: dict[str, str] = orjson.loads((_HERE / "i18n" / f"{language}.json").read_bytes())
+def catalog(language: str, part: str = "") -> Mapping[str, str]:
+    """A language's words by key; templates and scripts share them. ``part``: with one page's own words besides."""
+    files = [f"{language}.json"] + ([f"{part}.{language}.json"] if part else [])
+    words: dict[str, str] = {}
+    for file in files:
+        words |= orjson.loads((_HERE / "i18n" / file).read_bytes())
     return words
+
+
+def fragments(template: str) -> Any:
+    """The macros of a template by name: parts of a page that are also sent alone. What they return is escaped."""
+    return _templates().get_template(template).module
 
 
 def language(request: Request, default: str) -> str:
@@ -57,14 +65,16 @@ def _templates() -> jinja2.Environment:
     return env
 
 
-def page(request: Request, template: str, default_language: str, **content: Any) -> Response:
+def page(
+    request: Request, template: str, default_language: str, *, part: str = "", status_code: int = 200, **content: Any
+) -> Response:
     """A page in the reader's language; the choice by ``?lang=`` is remembered."""
     chosen = language(request, default_language)
-    words = catalog(chosen)
+    words = catalog(chosen, part)
     html = _templates().get_template(template).render(
         t=words, words=dict(words), lang=chosen, html_lang=_HTML_LANG[chosen], path=request.url.path, **content
     )
-    response = HTMLResponse(html, headers=HEADERS)
+    response = HTMLResponse(html, status_code, headers=HEADERS)
     if request.query_params.get("lang") == chosen:
         response.set_cookie("lang", chosen, max_age=365 * 86_400, samesite="strict", httponly=True)
     return response

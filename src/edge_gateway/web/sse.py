@@ -14,7 +14,7 @@ MAX_STREAMS = 200
 #: A stream is never silent for longer (real seconds); pages call it lost after twice this.
 BEAT_S = 5.0
 #: At most one event a stream in this time (real seconds).
-PACE_S = 0.4
+PACE_S = 0.5
 
 
 class Feed:

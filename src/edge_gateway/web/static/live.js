@@ -84,6 +84,10 @@
     return tr;
   }
 
+  function stepLimit(step) {
+    const text = (step.limit || "").replace(/-(?=\d)/g, "\u2212"), unit = " " + step.unit;
+    return step.unit && text.endsWith(unit) ? text.slice(0, -unit.length) + "\u00a0" + (step.unit_shown || "") : text;
+  }
   function violationCard(step) {
     const kind = step.violated ? "violation" : "notice";
     const li = el("li", kind + (step.handling === "new" ? " new" : ""));
@@ -92,7 +96,7 @@
     const after = step.violation_after_us ? Math.round(step.violation_after_us / 6e7) : 0;
     const timer = !step.violated && after ? say("notice.timer", { n: Math.floor(step.minutes || 0), m: after }) : "";
     const first = el("p", "line", badge(kind, say("state." + kind) + timer), el("strong", "", name(step, "name")),
-      el("strong", "", value(current.value)), el("span", "", (step.limit || "").replace("-", "\u2212").replace(step.unit || "\u0000", step.unit_shown || "")),
+      el("strong", "", value(current.value)), el("span", "", stepLimit(step)),
       unverified(step.verified));
     const since = (step.first || {}).wall_us;
     const second = el("p", "line dim");

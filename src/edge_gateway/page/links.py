@@ -1,0 +1,116 @@
+"""What the page says of buses, sinks, journal, clock and configuration, in one language; pure.
+
+Every item has a label, a word for its state, whether it wants a person (``bad``), and lines of detail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from edge_gateway.page.metrics import answers, is_up
+from edge_gateway.page.words import Words
+
+#: A sink with more entries waiting than this is said so in the strip.
+BACKLOG_SHOWN = 100
+
+
+def links(status: Mapping[str, Any], resolved: Mapping[str, Any], words: Words) -> list[dict[str, Any]]:
+    """All of them in a fixed order; what wants a person is marked, not moved: people learn places."""
+    items = [_clock(status["clock"], words)]
+    items += [_bus(name, health, resolved, words) for name, health in status["buses"].items()]
+    kinds = {name: str(sink.get("kind", "")) for name, sink in resolved.get("sinks", {}).items()}
+    items += [_sink(name, sink, kinds.get(name, ""), words) for name, sink in status["sinks"].items()]
+    return [*items, _journal(status["journal"], words), _config(status, words)]
+
+
+def _item(id_: str, label: str, word: str, *, bad: bool = False, kind: str = "", name: str = "") -> dict[str, Any]:
+    """``ticks`` are sentences that grow older."""
+    return {
+        "id": id_,
+        "label": label,
+        "name": name,
+        "kind": kind,
+        "word": word,
+        "bad": bad,
+        "lines": [],
+        "ticks": [],
+        "said": "",
+    }
+
+
+def _clock(clock: Mapping[str, Any], words: Words) -> dict[str, Any]:
+    key = "untrusted" if not clock["trusted"] else "declared" if clock["trust"] == "declared" else "trusted"
+    item = _item("clock", words.t["link.clock"], words.t[f"clock.{key}"], bad=not clock["trusted"])
+    if clock.get("speed", 1.0) != 1.0:
+        item["lines"].append(words.say("clock.scaled", n=f"{clock['speed']:g}"))
+    return item
+
+
+def _bus(name: str, health: Mapping[str, Any], resolved: Mapping[str, Any], words: Words) -> dict[str, Any]:
+    kind = str(resolved.get("buses", {}).get(name, {}).get("kind") or health.get("kind", ""))
+    state = "up" if is_up(health) else "idle" if health.get("state") == "idle" else "down"
+    devices = health.get("devices", {})
+    silent = [device for device, about in devices.items() if not answers(about)]
+    bad = state == "down" or bool(silent)
+    item = _item(f"bus-{name}", words.t["link.buses"], words.t[f"link.bus.{state}"], bad=bad, name=name)
+    item["kind"] = words.t.get(f"link.kind.{kind}", kind)
+    item["lines"].append(words.say("link.devices", n=len(devices) - len(silent), all=len(devices)))
+    if silent:
+        item["lines"].append(words.say("link.silent", devices=", ".join(silent)))
+    if state == "down":
+        item["said"] = str(health.get("said") or health.get("last_error") or health.get("trouble") or "")
+    return item
+
+
+def _sink(name: str, sink: Mapping[str, Any], kind: str, words: Words) -> dict[str, Any]:
+    state = str(sink["state"])
+    item = _item(f"sink-{name}", words.t["link.sinks"], words.t.get(f"link.sink.{state}", state), name=name)
+    item["kind"] = words.t.get(f"link.kind.{kind}", kind)
+    item["bad"] = state not in ("ok", "connecting")
+    backlog = sink["backlog"]
+    item["lines"].append(words.say("link.backlog", n=backlog) if backlog else words.t["link.backlog.none"])
+    item["backlog"] = words.say("link.backlog", n=backlog) if backlog > BACKLOG_SHOWN else ""
+    for key in ("rejected", "skipped"):
+        if sink[key]:
+            item["lines"].append(words.say(f"link.{key}", n=sink[key]))
+    if item["bad"] and sink["last_ok_wall_us"]:
+        item["ticks"].append(words.tick("tick.ok", sink["last_ok_wall_us"]))
+    item["said"] = str(sink["why"])
+    return item
+
+
+def _journal(journal: Mapping[str, Any], words: Words) -> dict[str, Any]:
+    item = _item("journal", words.t["link.journal"], words.t["journal.full" if journal["full"] else "journal.ok"])
+    item["bad"] = bool(journal["full"] or journal.get("damaged") or journal.get("troubled"))
+    hours, per_day = journal.get("autonomy_hours"), journal.get("bytes_per_day")
+    size = {"size": words.size(journal["size_bytes"]), "max": words.size(journal["max_bytes"])}
+    item["lines"].append(words.say("journal.size", **size))
+    if per_day and hours is not None:
+        item["lines"].append(words.say("journal.day", size=words.size(per_day)))
+        item["lines"].append(words.say("journal.autonomy", **{"for": words.span("for", int(hours * 3.6e9))}))
+    else:
+        item["lines"].append(words.t["journal.learning"])
+    item["lines"].append(words.say("journal.entries", n=f"{journal['committed_seq']:,}"))
+    if item["bad"] and journal.get("last_commit_us"):
+        item["ticks"].append(words.tick("tick.commit", journal["last_commit_us"]))
+    for key in ("damaged", "troubled"):
+        if journal.get(key):
+            item["lines"].append(words.say(f"journal.{key}", why=journal[key]))
+    item["full"] = bool(journal["full"])
+    return item
+
+
+def _config(status: Mapping[str, Any], words: Words) -> dict[str, Any]:
+    config = status["config"]
+    applied = words.say("config.applied", sha=config["sha256"][:8], time=words.when(config["applied_wall_us"]))
+    item = _item("config", words.t["link.config"], applied)
+    if config["rejected"]:
+        item |= {"bad": True, "said": config["rejected"]}
+        item["word"] = words.say("config.rejected", time=words.when(config["rejected_wall_us"]))
+        item["lines"].append(applied)
+    if config["pending_restart"]:
+        item["lines"].append(words.say("config.restart", keys=", ".join(config["pending_restart"])))
+    item["lines"].append(words.say("config.version", version=status["version"]))
+    item["ticks"].append(words.tick("tick.running", status["started_wall_us"]))
+    return item

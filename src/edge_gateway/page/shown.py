@@ -1,0 +1,168 @@
+"""What the page says of points and open violations, in one language: rows of finished words and places; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from edge_gateway.page.bar import Bar, bar
+from edge_gateway.page.view import ORDER, Rules, is_violation
+from edge_gateway.page.words import MINUS, Words
+from edge_gateway.reading import GOOD
+from edge_gateway.units import symbol
+
+#: What the browser may be told without the row being drawn anew.
+Moving = tuple[str, float | None, int | None]
+
+
+def row(about: Mapping[str, Any], words: Words) -> dict[str, Any]:
+    """A point's row: everything the template puts, nothing left to decide there."""
+    old = about["value"] is None or about["stale"]
+    value = about["last_value"] if about["value"] is None else about["value"]
+    seen_us = about["last_observed_us"] if about["value"] is None else about["observed_us"]
+    known = value is not None
+    return {
+        "id": about["point"],
+        "state": about["state"],
+        "rank": f"{ORDER.index(about['state'])}:{about['point']}",
+        "pulse": about["state"] == "violation" and about.get("handling") == "new",
+        "name": words.name(about) or about["point"],
+        "zone": words.name(about, "zone"),
+        "number": words.number(value, about["decimals"]) if known else words.t["value.none"],
+        "unit": about["unit_shown"] if known else "",
+        "known": known,
+        "old": old,
+        "limits": _limits(about, words),
+        "bar": _bar(about, value, words),
+        "interval_us": round(about["interval_s"] * 1e6),
+        "observed_us": seen_us,
+        "age": None if seen_us is None else words.tick("tick.last" if about["value"] is None else "tick.age", seen_us),
+        "why": _why(about, words),
+        "since": _since(about, words),
+    }
+
+
+def moving(shown: Mapping[str, Any]) -> Moving:
+    """The part of a row that changes with every reading: number, marker, time of observation."""
+    marker = shown["bar"]["marker"] if shown["bar"] else None
+    return (shown["number"], marker, shown["observed_us"])
+
+
+def standing(shown: Mapping[str, Any]) -> Any:
+    """The rest of a row made with ``mute`` words, comparable: while it stays, the row need not be sent again."""
+    at_rest = dict(shown)
+    for key in ("number", "observed_us", "age", "bar"):
+        at_rest.pop(key)
+    geometry = shown["bar"] and {key: value for key, value in shown["bar"].items() if key != "marker"}
+    marked = shown["bar"] is not None and shown["bar"]["marker"] is not None
+    return (at_rest, geometry, marked, shown["age"] and shown["age"]["key"])
+
+
+def _limits(about: Mapping[str, Any], words: Words) -> list[dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for limit in about["limits"]:
+        text = words.limit(limit, about["unit_shown"])
+        title = " · ".join(
+            part for part in (words.name(limit, "title"), words.basis(limit, str(limit.get("basis") or ""))) if part
+        )
+        found.setdefault(text, {"text": text, "tag": words.unverified(limit.get("verified")), "title": title})
+    return list(found.values())
+
+
+def _bar(about: Mapping[str, Any], value: float | None, words: Words) -> dict[str, Any] | None:
+    limits = [(limit.get("low"), limit.get("high")) for limit in about["limits"]]
+    found = bar(value, limits, about["quantity"])
+    if found is None:
+        return None
+    ends = {"low": _end(found, found.low), "high": _end(found, found.high)}
+    band = " / ".join(words.limit(limit, about["unit_shown"]) for limit in about["limits"])
+    places = {key: getattr(found, key) for key in ("band_from", "band_to", "marker", "off")}
+    return places | ends | {"label": words.say("bar.label", band=band, **ends)}
+
+
+def _end(found: Bar, end: Any) -> str:
+    """A scale's end, as coarse as the scale allows."""
+    width = float(found.high - found.low)
+    return f"{float(end):.{0 if width >= 5 else 1 if width >= 0.5 else 2}f}".replace("-", MINUS)
+
+
+def _why(about: Mapping[str, Any], words: Words) -> str:
+    """Why a value is missing or doubtful; "" for a good and fresh one."""
+    if about["observed_us"] is None and not about["gap"]:
+        return words.t["row.never"]
+    parts = [words.quality(about["quality"])] if about["quality"] != GOOD and about["observed_us"] is not None else []
+    parts += [words.t["stale"]] if about["stale"] and about["value"] is not None else []
+    parts += [words.t.get(f"gap.{about['gap']}", about["gap"])] if about["gap"] else []
+    parts += [words.t["row.unknown"]] if about.get("condition") == "unknown" else []
+    return " · ".join(parts)
+
+
+def _since(about: Mapping[str, Any], words: Words) -> dict[str, Any] | None:
+    """Since when it is abnormal, and how long until it becomes worse."""
+    if about["since_us"] is None:
+        return None
+    if about["state"] == "no-data":
+        return words.tick("tick.no-data", about["since_us"])
+    key = f"tick.{about['next']}" if about["next"] else "tick.since"
+    if about["state"] == "beyond" and about["next"] == "violation":
+        key = "tick.violation"
+    return words.tick(key, about["since_us"], about["wait_s"] or 0.0)
+
+
+def violations(
+    found: Sequence[Mapping[str, Any]], rules: Rules, points: Mapping[str, Any], words: Words
+) -> list[dict[str, Any]]:
+    """The open violations (notices stand in their points' rows): active ones first, newest first."""
+    order = {"active": 0, "unknown": 1, "recovered": 2}
+    broken = sorted(
+        (each for each in found if is_violation(each)),
+        key=lambda each: (order.get(each["condition"], 1), -int(each["first"]["wall_us"])),
+    )
+    return [
+        _violation(each, rules.get(each["point"], {}).get(each["rule"], {}), points.get(each["point"], {}), words)
+        for each in broken
+    ]
+
+
+def _violation(
+    each: Mapping[str, Any], rule: Mapping[str, Any], point: Mapping[str, Any], words: Words
+) -> dict[str, Any]:
+    unit = symbol(str(point.get("unit", "")))
+    if rule.get("kind", "limit") != "limit":
+        unit = ""  # a rate's or a silence's figure is no value of the point
+    decimals = point.get("decimals", 1)
+
+    def value(number: Any) -> str:
+        return words.quantity(number, decimals, unit)
+
+    facts = []
+    if each["first"].get("value") is not None:
+        facts.append(words.say("violation.first", value=value(each["first"]["value"])))
+    if each.get("peak") is not None:
+        facts.append(words.say("peak", value=value(each["peak"])))
+    if each.get("minutes"):
+        facts.append(words.say("violation.minutes", n=each["minutes"]))
+    if int(each.get("episode") or 1) > 1:
+        facts.append(words.say("violation.episode", n=each["episode"]))
+    by = words.say("violation.by", by=each["by"], reason=each.get("reason", "")) if each.get("by") else ""
+    return {
+        "id": each["violation"],
+        "condition": each["condition"],
+        "handling": each["handling"],
+        "over": each["condition"] == "recovered",
+        "title": words.name(rule, "title") or each["rule"],
+        "name": words.name(point) or each["point"],
+        "limit": words.limit(rule, unit) or _shown_limit(str(each.get("limit", "")), str(point.get("unit", ""))),
+        "tag": words.unverified(each.get("verified")),
+        "since": words.tick("tick.since", int(each["first"]["wall_us"])),
+        "severity": each.get("severity") or "",
+        "facts": facts,
+        "by": by,
+        "basis": words.basis(rule, str(each.get("basis") or "")),
+        "do": list(rule.get(f"do_{words.language}", ())),
+    }
+
+
+def _shown_limit(limit: str, unit: str) -> str:
+    """A limit as the entry has it, for people: of a rule that is no longer bound."""
+    return (limit.replace(unit, symbol(unit)) if unit else limit).replace("-", MINUS)
