@@ -121,6 +121,12 @@ class Follower:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def settled(self, each_s: float) -> None:
+        """Some time, the gateway's word that its loop turned meanwhile, and some time again: nothing is under way any more."""
+        await asyncio.sleep(each_s)
+        await self._site.control.ask("position")
+        await asyncio.sleep(each_s)
+
     async def delivering(self, within_s: float) -> None:
         """Until every sink takes what it is given, at most so long."""
         await self._sinks(within_s, lambda sink: sink["state"] == "ok")

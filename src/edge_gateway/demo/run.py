@@ -28,6 +28,8 @@ from edge_gateway.demo.site import Site, SiteOptions
 
 #: At the end: what the sinks may take to be there again, and to be served (s). With ending the gateway it stays below 15.
 DELIVER_S, DRAIN_S = 5.0, 1.0
+#: Twice so long: what the plant's last answers may take to be read and committed.
+SETTLE_S = 0.3
 #: What the gateway may take to subscribe at the broker after its first reading.
 LISTEN_S = 5.0
 INTERRUPTED = 130
@@ -126,6 +128,7 @@ async def play(site: Site, follower: Follower, for_s: float | None, stop: asynci
         await site.hold()
         await follower.delivering(DELIVER_S)
         await site.quiet()
+        await follower.settled(SETTLE_S)
         await follower.drained(DRAIN_S)
     finally:
         for task in (following, ending):
