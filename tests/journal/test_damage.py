@@ -260,3 +260,29 @@ def test_a_flipped_bit_of_the_log_takes_no_acknowledged_entry_silently(tmp_path:
         shutil.rmtree(folder)
     core.close()
     assert said > 75
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE segments SET epoch = '00000000000000ff' WHERE first = 0",
+        "UPDATE segments SET freed = 1 WHERE first = 0",
+        "UPDATE cursors SET seq = 20 WHERE sink = 'influx'",
+        "UPDATE receipts SET size = 16",
+        "UPDATE epochs SET first = 8",
+        "DELETE FROM tail WHERE seq = 18",
+        "DELETE FROM tail WHERE seq = 16",
+        "DELETE FROM epochs",
+        "DROP TABLE receipts",
+    ],
+)
+def test_a_changed_row_is_damage(copy: Path, change: str) -> None:
+    connection = apsw.Connection(str(copy / "journal.sqlite"))
+    connection.execute(change)
+    connection.close()
+    core = core_in(copy)
+    core.open()
+    assert core.damaged
+    kept = [segment.first for segment in core.state.kept if segment.epoch == EPOCH]
+    assert kept[:2] == [0, 8]
+    core.close()

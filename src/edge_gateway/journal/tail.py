@@ -51,7 +51,7 @@ CREATE TABLE counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
 
 _SEGMENTS = """
 SELECT s.epoch, s.first, s.count, s.root, s.size_bytes, s.wall_least_us, s.wall_greatest_us, s.texts, s.freed, s.crc
-FROM segments s JOIN epochs e ON e.epoch = s.epoch {where} ORDER BY e.number, s.first
+FROM segments s LEFT JOIN epochs e ON e.epoch = s.epoch {where} ORDER BY e.number, s.first
 """
 
 
@@ -221,6 +221,8 @@ class Tail:
                 )
             )  # fmt: skip
         held.segments = list(self.segments())
+        if {segment.epoch for segment in held.segments} - {epoch.epoch for epoch in held.epochs}:
+            raise JournalDamaged("the journal's database has a segment of no epoch")
         for *values, crc in self.connection.execute("SELECT sink, epoch, seq, crc FROM cursors"):
             _checked("cursors", values, crc)
             held.cursors[values[0]] = Position(values[1], values[2])
