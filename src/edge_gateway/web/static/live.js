@@ -94,8 +94,14 @@
     const value = v => v === null || v === undefined ? "" : withUnit(number(v, step.decimals), step);
     const current = data.points[step.gateway + "/" + step.point] || step.first || {};
     const after = step.violation_after_us ? Math.round(step.violation_after_us / 6e7) : 0;
-    const timer = !step.violated && after ? say("notice.timer", { n: Math.floor(step.minutes || 0), m: after }) : "";
-    const first = el("p", "line", badge(kind, say("state." + kind) + timer), el("strong", "", name(step, "name")),
+    const mark = badge(kind);
+    if (!step.violated && after && step.condition === "active" && (step.first || {}).wall_us) {
+      const timer = el("span", "");
+      timer.dataset.timer = step.first.wall_us;
+      timer.dataset.after = after;
+      mark.append(timer);
+    }
+    const first = el("p", "line", mark, el("strong", "", name(step, "name")),
       el("strong", "", value(current.value)), el("span", "", stepLimit(step)),
       unverified(step.verified));
     const since = (step.first || {}).wall_us;
@@ -186,6 +192,8 @@
       age.textContent = span("age", t - Number(age.dataset.observed)) + (age.dataset.stale ? " · " + say("stale") : "");
     for (const since of document.querySelectorAll("[data-since]"))
       since.textContent = say("since", { time: when(Number(since.dataset.since)), for: span("for", t - Number(since.dataset.since)) });
+    for (const timer of document.querySelectorAll("[data-timer]"))
+      timer.textContent = say("notice.timer", { n: Math.floor(Math.max(0, t - Number(timer.dataset.timer)) / 6e7), m: timer.dataset.after });
     for (const heardAt of document.querySelectorAll("[data-heard]"))
       heardAt.textContent = say("gateway.heard", { age: span("age", t - Number(heardAt.dataset.heard)) });
     document.getElementById("clock").textContent = clockOf(t, true);
