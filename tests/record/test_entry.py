@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -126,3 +127,16 @@ def test_canonical_text_does_not_depend_on_the_order_of_keys(value: Any) -> None
         return [turned(item) for item in thing] if isinstance(thing, list) else thing
 
     assert canonical(turned(value)) == canonical(value)
+
+
+def test_entries_take_no_more_memory_than_their_length() -> None:
+    """Thousands of them stay in memory; orjson's own buffers are many times larger than what is in them."""
+    many = Batch(group=GROUP, values=[1.5, 2.5] * 10, wall_us=7, mono_us=6)
+    tracemalloc.start()
+    try:
+        kept = [encode_batch(n, 5, "0123456789ab", True, 1, many) for n in range(500)]
+        kept += [encode(n, "event", STAMP, {"event": "x"}) for n in range(500)]
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert held < sum(map(len, kept)) + len(kept) * 64
