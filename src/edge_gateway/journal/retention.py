@@ -29,6 +29,7 @@ class JournalSettings:
     quarantine_entries: int = 10_000  # a sink
     ring_entries: int = 8192
     ring_bytes: int = 16 * 1024 * 1024
+    ring_age_s: float = 10.0
 
     def __post_init__(self) -> None:
         if self.segment_entries < 2 or self.segment_entries & (self.segment_entries - 1):

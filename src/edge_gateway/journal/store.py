@@ -76,7 +76,7 @@ class Store:
         self._cursors = dict(self._view.cursors)
         self._next_seq = self._committed = self._view.size
         self._generation = 0
-        self._ring = Ring(self._settings.ring_entries, self._settings.ring_bytes)
+        self._ring = Ring(self._settings.ring_entries, self._settings.ring_bytes, self._settings.ring_age_s)
         self._ring.clear(self._committed)
         self._subscribers: list[Told] = []
         self._waiting: set[_Waiting] = set()
@@ -186,7 +186,7 @@ class Store:
         ]
         epoch = self.epoch
         for work in appended:
-            self._ring.add(work.entries)
+            self._ring.add(work.entries, self._loop.time())
             self._committed += len(work.entries)
             self._appended_bytes += sum(map(len, work.entries))
         if requests and any(error is None for error in results):
