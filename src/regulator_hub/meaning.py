@@ -29,7 +29,7 @@ def compile_text(text: bytes) -> Meaning:
     try:
         resolved = orjson.loads(text)
         zones = resolved.get("zones", {})
-        groups = {name: tuple(group["points"]) for name, group in resolved["groups"].items()}
+        groups = {name: tuple(str(point) for point in group["points"]) for name, group in resolved["groups"].items()}
         intervals: dict[str, int] = {}
         for name, group in resolved["groups"].items():
             intervals |= dict.fromkeys(groups[name], int(group.get("interval_us") or 0))

@@ -11,12 +11,15 @@ from typing import Any
 
 import orjson
 
+from edge_gateway.record.entry import MAX_INTEGER
 from regulator_hub.meaning import Meaning, compile_text
 
 #: What could not be interpreted is remembered this far; it stays in the store in any case.
 MAX_QUARANTINE = 1000
 #: Violations that ended are listed this far back.
 MAX_ENDED = 200
+#: Boots whose corrections are remembered.
+MAX_CORRECTIONS = 1000
 #: Compiled configurations kept in memory.
 MAX_MEANINGS = 8
 #: Quality of a point that a message came without: it does not cover the value before.
@@ -104,7 +107,7 @@ class View:
     def _snapshot(self, epoch: str, seq: int, content: Mapping[str, Any]) -> None:
         for config in (*(content.get("configs") or ()), content.get("config")):
             if config is not None:
-                self._configured(epoch, int(config["config_seq"]), config["text"])
+                self._configured(epoch, whole(config["config_seq"]), config["text"])
         # What is open here is told by the entries before; after a skipped range only the snapshot tells it.
         for body in (content.get("state") or {}).get("violations") or ():
             if body["violation"] not in self.state["violations"]:
@@ -119,7 +122,7 @@ class View:
             self.changed.update(self.state["latest"])
 
     def _batch(self, epoch: str, seq: int, content: Mapping[str, Any]) -> int | None:
-        config_seq = int(content["config_seq"])
+        config_seq = whole(content["config_seq"])
         sha256 = self.state["configs"].get(epoch, {}).get(str(config_seq))
         if sha256 is None:
             if self.state["cursors"].get(epoch, 0) > seq:
@@ -150,7 +153,7 @@ class View:
         value, quality, observed_us = reading
         latest = {"value": value, "quality": quality, "observed_us": observed_us, "epoch": epoch, "seq": seq}
         if not content.get("trusted", True):
-            latest |= {"boot": content.get("boot"), "mono_us": content.get("mono_us"), "untrusted": True}
+            latest |= {"boot": str(content.get("boot")), "mono_us": whole(content["mono_us"]), "untrusted": True}
         self.state["latest"][point] = latest
         self.changed.add(point)
 
@@ -158,16 +161,19 @@ class View:
         """When a batch was observed (µs UTC): its message's own time, else wall time, corrected if that came later."""
         own = (content.get("message") or {}).get("time_us")
         if own is not None:
-            return int(own)
-        offset = None if content.get("trusted", True) else self.state["corrections"].get(content.get("boot"))
-        return int(content["wall_us"]) if offset is None else int(content["mono_us"]) + offset
+            return whole(own)
+        offset = None if content.get("trusted", True) else self.state["corrections"].get(str(content.get("boot")))
+        return whole(content["wall_us"]) if offset is None else whole(whole(content["mono_us"]) + offset)
 
     def _correction(self, _epoch: str, _seq: int, content: Mapping[str, Any]) -> None:
-        boot, offset = content["boot"], int(content["offset_us"])
-        self.state["corrections"][boot] = offset
+        boot, offset = str(content["boot"]), whole(content["offset_us"])
+        corrections = self.state["corrections"]
+        corrections[boot] = offset
+        if len(corrections) > MAX_CORRECTIONS:
+            del corrections[next(iter(corrections))]
         for point, latest in self.state["latest"].items():
             if latest.get("untrusted") and latest.get("boot") == boot:
-                latest["observed_us"] = int(latest["mono_us"]) + offset
+                latest["observed_us"] = whole(latest["mono_us"] + offset)
                 self.changed.add(point)
 
     def _violation(self, epoch: str, seq: int, content: Mapping[str, Any]) -> None:
@@ -183,7 +189,7 @@ class View:
             "peak": content.get("peak"),
             "minutes": content.get("minutes"),
         }
-        step |= {"violation": name, "epoch": epoch, "seq": seq, "step_us": int(content["wall_us"])}
+        step |= {"violation": name, "epoch": epoch, "seq": seq, "step_us": whole(content["wall_us"])}
         step["violated"] = bool(before and before["violated"]) or content.get("step") == "violated"
         step["violated"] = step["violated"] or content.get("level") == "violation"
         ended = content.get("handling") in {"closed", "withdrawn", "merged"} or content.get("step") == "cancelled"
@@ -233,6 +239,13 @@ class View:
         """Points whose rows changed since the last call."""
         changed, self.changed = self.changed, set()
         return changed
+
+
+def whole(value: object) -> int:
+    """The number itself. Raises ValueError unless it is whole and within ±(2^53 - 1): what JSON can keep."""
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > MAX_INTEGER:
+        raise ValueError(f"{str(value)[:40]} is no whole number within ±(2^53 - 1)")
+    return value
 
 
 _HANDLERS: dict[str, Callable[[View, str, int, dict[str, Any]], int | None]] = {

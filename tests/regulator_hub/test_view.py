@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regulator_hub import rows
@@ -185,3 +187,39 @@ def test_stale_and_bad_are_no_data() -> None:
     states = {row["point"]: (row["state"], row["quality"]) for row in rows.points(made, now)}
     assert states == {"cold1-air": ("no-data", "bad:no-answer"), "cold1-rh": ("normal", "good")}
     assert {row["state"] for row in rows.points(made, now + 31_000_000)} == {"no-data"}
+
+
+_ANY = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=5,
+)
+_ENTRY_KEYS = st.sampled_from(
+    ["wall_us", "mono_us", "boot", "trusted", "config_seq", "group", "values", "quality", "message", "text", "texts", "config",
+     "configs", "state", "violation", "rule", "point", "step", "condition", "handling", "first", "limit", "offset_us", "level"]
+)  # fmt: skip
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.tuples(st.sampled_from(["config", "snapshot", "batch", "violation", "correction"]),
+                       st.dictionaries(_ENTRY_KEYS, _ANY, max_size=4)), max_size=5),
+    st.dictionaries(st.sampled_from(["groups", "points", "zones", "site", "rules"]), _ANY, max_size=2),
+)  # fmt: skip
+def test_no_content_breaks_page_api_or_keeping(changes: list[tuple[str, dict[str, Any]]], config: dict[str, Any]) -> None:
+    """A gateway with a token may send anything: it is quarantined, never an error of the hub."""
+    strange = orjson.dumps(json.loads(record.TEXT) | config)
+    name = hashlib.sha256(strange).hexdigest()
+    made = view(texts={record.SHA: record.TEXT, name: strange})
+    good = {
+        "config": record.config(1, name), "snapshot": record.snapshot(2, 1), "batch": record.batch(3, -20.0),
+        "violation": record.violation(4, "violated"), "correction": record.entry(5, "correction", boot="0" * 12, offset_us=7),
+    }  # fmt: skip
+    feed(made, A, [record.snapshot(0), good["config"]])
+    for seq, (kind, changed) in enumerate(changes, 2):
+        made.feed(A, seq, orjson.dumps(json.loads(good[kind]) | changed | {"seq": seq}), in_order=bool(seq % 2))
+    made.feed(A, 9, record.batch(9, -20.0), in_order=True)
+    again = View("tlf-007", lambda _: strange, orjson.loads(orjson.dumps(made.state)))
+    again.order = made.order
+    for of in (made, again):
+        orjson.dumps([rows.points(of, record.now_us()), rows.violations(of, ended=True), rows.site(of)])
