@@ -16,7 +16,7 @@ from edge_gateway.journal.base import EpochInfo, Position, Reader
 from edge_gateway.journal.retention import JournalSettings
 from edge_gateway.journal.store import Store, open_journal
 from edge_gateway.record import entry
-from edge_gateway.shipping.hub import Asks
+from edge_gateway.shipping.delivery import Asks
 from edge_gateway.shipping.loop import Shipping
 from edge_gateway.sinks.base import Held, Outcome, Rejected, Run
 from edge_gateway.testing import ChaosSink, FakeClock, RecordingSink
@@ -260,3 +260,30 @@ async def test_a_receipt_alone_moves_the_hubs_cursor(tmp_path: Path) -> None:
             ship.shipping.stop()
             await task
         assert store.cursor("hub") is None
+
+
+async def test_a_damaged_segment_is_skipped_with_an_entry_and_the_rest_is_served(tmp_path: Path) -> None:
+    async with journal(tmp_path) as store:
+        await store.append(entries(0, 60))
+        async with asyncio.timeout(10):
+            while len(await store.segments()) < 3:
+                await asyncio.sleep(0.01)
+        epoch = store.epoch
+        (root,) = [s.root for s in await store.segments() if s.first == 16]
+    file = tmp_path / "segments" / epoch / "000000000016.ndjson.gz"
+    data = bytearray(file.read_bytes())
+    data[30] ^= 0xFF  # in the first member
+    file.write_bytes(data)
+    async with journal(tmp_path) as store:
+        sink, hub = RecordingSink(), RememberingHub()
+        ship = Ship(store, [sink], [hub])
+        await ship.until_served()
+        expected = [*range(16), *range(32, 60)]
+        assert [seq for e, seq, _ in sink.taken if e == epoch] == expected
+        assert sorted({seq for e, seq, _ in hub.taken if e == epoch}) == expected
+        assert hub.skips == [(epoch, 16, 16)]
+        skipped = [body for kind, body in ship.asked if kind == "skipped"]
+        assert {body["sink"] for body in skipped} == {"recording", "hub"}
+        assert all(body["roots"] == [root] and body["reason"] == "damaged" for body in skipped)
+        assert ("reopen", "skipped") in ship.asked
+        assert {e.code for e in ship.told if isinstance(e, events.Alarmed)} == {"segment-damaged"}

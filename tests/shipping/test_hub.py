@@ -18,7 +18,7 @@ from edge_gateway.errors import JournalFull
 from edge_gateway.journal.retention import JournalSettings
 from edge_gateway.journal.store import Store, open_journal
 from edge_gateway.record.entry import encode
-from edge_gateway.shipping.hub import Asks
+from edge_gateway.shipping.delivery import Asks
 from edge_gateway.shipping.loop import Shipping
 from tests.journal.entries import run, snapshot, stamp
 from tests.regulator_hub.harness import GATEWAY, Gateway, HubProcess, gateway, registered

@@ -16,11 +16,15 @@ from edge_gateway.journal.base import Position
 from edge_gateway.journal.retention import JournalSettings
 from edge_gateway.journal.store import open_journal
 from edge_gateway.record import entry
-from edge_gateway.shipping.delivery import Delivery
+from edge_gateway.shipping.delivery import Asks, Delivery
 from tests.servers.certificates import CertificateAuthority
 from tests.servers.influxd import Influxd
 from tests.sinks.influx_record import START_US, Record, StillClock, resolved
 from tests.sinks.test_influxdb_v1 import plant, sink, stored
+
+
+async def _unasked(*asked: Any) -> None:
+    raise AssertionError(asked)
 
 
 @pytest.mark.campaign
@@ -37,7 +41,8 @@ async def test_an_influxd_that_is_killed_under_load_gets_everything_once(tmp_pat
     with Influxd(tmp_path / "influxd") as influxd:
         influxd.create_database("db")
         it = sink(influxd.url, timeout_s=2.0)
-        delivery = Delivery(sink=it, journal=journal, tell=told.append, wall_us=lambda: START_US)
+        asks = Asks(reopen=_unasked, record=_unasked)
+        delivery = Delivery(sink=it, journal=journal, tell=told.append, wall_us=lambda: START_US, asks=asks)
         journal.subscribe(lambda *_: delivery.wake())
         task = asyncio.create_task(delivery.run())
         for at in range(0, len(record.entries), 40):

@@ -25,7 +25,7 @@ from edge_gateway.journal.store import JournalSettings, Store, open_journal
 from edge_gateway.links.notify import notify
 from edge_gateway.page.servers import Servers
 from edge_gateway.page.site import Site
-from edge_gateway.shipping.hub import Asks
+from edge_gateway.shipping.delivery import Asks
 from edge_gateway.shipping.loop import Shipping
 from edge_gateway.sinks.base import HubLink, Sink
 from edge_gateway.sinks.hub import HubConfig

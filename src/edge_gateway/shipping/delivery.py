@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from edge_gateway import events
 from edge_gateway.backoff import Backoff
 from edge_gateway.errors import NotAuthorised, SinkError, Unreachable
 from edge_gateway.journal.base import EpochInfo, Journal, Position
+from edge_gateway.journal.segments import SegmentDamaged
 from edge_gateway.sinks.base import Outcome, Run, Sink
 
 #: While a sink holds (untrusted clock, …) it is asked again this often, besides at each commit.
@@ -36,15 +37,29 @@ class Progress:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """What shipping asks of whoever writes the record (the two loops do not know each other).
+
+    ``reopen(reason)`` closes the epoch and goes on in a new one; ``record(kind, body)`` adds an entry.
+    """
+
+    reopen: Callable[[str], Awaitable[object]]
+    record: Callable[[str, dict[str, Any]], Awaitable[object]]
+
+
 class Delivery:
     """One sink's loop. Cancelling it is safe anywhere: at worst a run is offered again."""
 
-    def __init__(self, *, sink: Sink, journal: Journal, tell: events.Tell, wall_us: Callable[[], int]) -> None:
+    def __init__(
+        self, *, sink: Sink, journal: Journal, tell: events.Tell, wall_us: Callable[[], int], asks: Asks
+    ) -> None:
         self.sink = sink
         self.progress = Progress()
         self._journal = journal
         self._tell = tell
         self._wall_us = wall_us
+        self._asks = asks
         self._news = asyncio.Event()
         self._backoff = Backoff(first_s=0.5, most_s=30.0)
         self._troubled = False
@@ -65,9 +80,13 @@ class Delivery:
         while True:
             self._news.clear()
             position = self.present(position)
-            entries = await self._journal.read(
-                position, max_entries=self.sink.max_entries, max_bytes=self.sink.max_bytes
-            )
+            try:
+                entries = await self._read(position)
+            except SegmentDamaged as damage:
+                position = await self._beyond(position, damage)
+                if self._stopping:
+                    return
+                continue
             self.progress.backlog = self.backlog(position)
             if not entries:
                 following = self._following(position)
@@ -89,6 +108,9 @@ class Delivery:
             if outcome.held and not outcome.accepted and not await self._hold(outcome.held):
                 return
 
+    async def _read(self, position: Position) -> list[bytes]:
+        return await self._journal.read(position, max_entries=self.sink.max_entries, max_bytes=self.sink.max_bytes)
+
     # --- where to go on (the hub's delivery overrides these) --------------------------------------------------
 
     def start(self) -> Position:
@@ -100,10 +122,38 @@ class Delivery:
         """After trouble: the same place."""
         return position
 
+    async def pass_damage(self, damage: SegmentDamaged) -> Position:
+        """A sealed segment cannot be read any more: to this sink it is a skipped range. Raises SinkError."""
+        roots = await self.roots(damage.epoch, damage.first, damage.count)
+        await self.record_skipped(damage.epoch, damage.first, damage.count, roots, "damaged")
+        return Position(damage.epoch, damage.first + damage.count)
+
     async def move(self, to: Position, outcome: Outcome) -> Position:
         """Record how far the sink is served."""
         await self._journal.move_cursor(self.sink.name, to)
         return to
+
+    async def _beyond(self, position: Position, damage: SegmentDamaged) -> Position:
+        """Go on behind a damaged segment, or (its sink being away) try again later."""
+        self._tell(events.Alarmed(code="segment-damaged", why=str(damage)))
+        try:
+            to = await self.pass_damage(damage)
+        except SinkError as error:
+            return await self.resume(position) if await self._rest(error) else position
+        await self._journal.move_cursor(self.sink.name, to)
+        return to
+
+    async def roots(self, epoch: str, first: int, count: int) -> list[str]:
+        """The kept roots of the whole segments in a range, in order."""
+        found = [s for s in await self._journal.segments() if s.epoch == epoch and first <= s.first < first + count]
+        return [segment.root for segment in sorted(found, key=lambda s: s.first)]
+
+    async def record_skipped(self, epoch: str, first: int, count: int, roots: list[str], reason: str) -> None:
+        """An entry, an event and a count: this sink will never be served these."""
+        self.progress.skipped += count
+        self._tell(events.SinkSkipped(sink=self.sink.name, epoch=epoch, first=first, count=count, reason=reason))
+        body = {"sink": self.sink.name, "epoch": epoch, "first": first, "count": count, "reason": reason}
+        await self._asks.record("skipped", body | {"roots": roots})
 
     # --- steps ------------------------------------------------------------------------------------------------
 

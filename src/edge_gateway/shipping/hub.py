@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
 from edge_gateway import events
 from edge_gateway.errors import SinkError
 from edge_gateway.journal.base import EpochInfo, Journal, Position
-from edge_gateway.shipping.delivery import Delivery
+from edge_gateway.journal.segments import SegmentDamaged
+from edge_gateway.shipping.delivery import Asks, Delivery
 from edge_gateway.sinks.base import Held, HubLink, Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Asks:
-    """What shipping asks of whoever writes the record (the two loops do not know each other).
-
-    ``reopen(reason)`` closes the epoch and goes on in a new one; ``record(kind, body)`` adds an entry.
-    """
-
-    reopen: Callable[[str], Awaitable[object]]
-    record: Callable[[str, dict[str, Any]], Awaitable[object]]
 
 
 class HubDelivery(Delivery):
@@ -30,10 +18,8 @@ class HubDelivery(Delivery):
     def __init__(
         self, *, sink: HubLink, journal: Journal, tell: events.Tell, wall_us: Callable[[], int], asks: Asks
     ) -> None:
-        super().__init__(sink=sink, journal=journal, tell=tell, wall_us=wall_us)
+        super().__init__(sink=sink, journal=journal, tell=tell, wall_us=wall_us, asks=asks)
         self.hub = sink
-        self._reopen = asks.reopen
-        self._record = asks.record
 
     async def run(self) -> None:
         """Meet first, then serve."""
@@ -77,30 +63,32 @@ class HubDelivery(Delivery):
             why = f"the hub holds other bytes in epoch {info.epoch} and closed it: an older state was restored, or an id is used twice"
             self._tell(events.Alarmed(code="conflict", why=why))
             if not info.closed:
-                await self._reopen("roll-back")
+                await self._asks.reopen("roll-back")
         elif held.size > info.size:
             why = f"the hub holds {held.size} entries of epoch {info.epoch}, we hold {info.size}: an older state was restored"
             self._tell(events.Alarmed(code="roll-back", why=why))
             if not info.closed:
-                await self._reopen("roll-back")
+                await self._asks.reopen("roll-back")
         elif held.size < info.first:
             await self._declare(info, held)
 
     async def _declare(self, info: EpochInfo, held: Held) -> None:
         """The hub lost what we no longer have: say so, whole segments with their kept roots."""
         first = held.size - held.size % self._journal.segment_entries
-        segments = [
-            s for s in await self._journal.segments() if s.epoch == info.epoch and first <= s.first < info.first
-        ]
-        roots = [segment.root for segment in sorted(segments, key=lambda s: s.first)]
-        count, reason = info.first - first, "freed-by-retention"
-        await self.hub.declare_skipped(info.epoch, first, count, roots, reason)
-        self.progress.skipped += info.first - held.size
-        self._tell(events.SinkSkipped(sink=self.sink.name, epoch=info.epoch, first=first, count=count, reason=reason))
-        body = {"sink": self.sink.name, "epoch": info.epoch, "first": first, "count": count, "reason": reason}
-        await self._record("skipped", body | {"roots": roots})
-        if not info.closed:
-            await self._reopen("skipped")
+        await self._skip_at_hub(info.epoch, first, info.first - first, "freed-by-retention")
+
+    async def pass_damage(self, damage: SegmentDamaged) -> Position:
+        """The hub is told too: what was damaged here before it was delivered is gone. Raises SinkError."""
+        await self._skip_at_hub(damage.epoch, damage.first, damage.count, "damaged")
+        return Position(damage.epoch, damage.first + damage.count)
+
+    async def _skip_at_hub(self, epoch: str, first: int, count: int, reason: str) -> None:
+        """Declare, record, alarm; if it is the epoch being written, go on in a new one."""
+        roots = await self.roots(epoch, first, count)
+        await self.hub.declare_skipped(epoch, first, count, roots, reason)
+        await self.record_skipped(epoch, first, count, roots, reason)
+        if epoch == self._journal.epoch:
+            await self._asks.reopen("skipped")
 
     async def _position(self, held: dict[str, Held]) -> Position:
         """The oldest entry that the hub does not hold, less one: a record that forked below it shows as a conflict."""

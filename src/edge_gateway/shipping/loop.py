@@ -8,8 +8,8 @@ from typing import Any
 
 from edge_gateway import events
 from edge_gateway.journal.base import Journal, Quarantined
-from edge_gateway.shipping.delivery import Delivery
-from edge_gateway.shipping.hub import Asks, HubDelivery
+from edge_gateway.shipping.delivery import Asks, Delivery
+from edge_gateway.shipping.hub import HubDelivery
 from edge_gateway.sinks.base import HubLink, Retrying, Sink
 
 
@@ -30,7 +30,7 @@ class Shipping:
         self._hubs = list(hubs)
         self._stopping = asyncio.Event()
         self.deliveries: list[Delivery] = [
-            Delivery(sink=sink, journal=journal, tell=tell, wall_us=wall_us) for sink in sinks
+            Delivery(sink=sink, journal=journal, tell=tell, wall_us=wall_us, asks=asks) for sink in sinks
         ]
         self.deliveries += [
             HubDelivery(sink=hub, journal=journal, tell=tell, wall_us=wall_us, asks=asks) for hub in hubs
