@@ -149,3 +149,13 @@ def test_ctrl_c_stops_run_in_order(plant: Plant, tmp_path: Path) -> None:
         gateway.wait(gateway._ended, "it ends")
         assert gateway._process is not None
         assert gateway._process.returncode == 0
+
+
+def test_a_state_folder_that_cannot_be(plant: Plant, tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path, config_text(plant.port))
+    gateway.state = Path("/sys/edge-gateway")  # even root may not
+    refused = gateway.verb("run")
+    assert (refused.returncode, "cannot be used" in refused.stderr) == (6, True), refused.stderr
+    gateway.state = tmp_path / ("x" * 120)
+    refused = gateway.verb("run")
+    assert (refused.returncode, "path is too long" in refused.stderr) == (1, True), refused.stderr

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import click
 
-from edge_gateway.cli.main import CONFIG, OK, say_errors
+from edge_gateway.cli.main import CONFIG, NOT_PERMITTED, OK, say_errors
 from edge_gateway.cli.verbs import Context, option, verb
-from edge_gateway.errors import ConfigError
+from edge_gateway.errors import ConfigError, GatewayError
 
 #: Faults of the machine rather than of the file: a restart may help.
 _NOT_THE_FILE = frozenset({"no-listen"})
+#: What the kernel takes as a Unix socket's path (bytes).
+_LONGEST_SOCKET = 107
+_STATE_HINT = "name another with --state, or give this one to the service's user"
+
+
+class NoState(GatewayError):
+    """The state folder cannot be made or used by this user."""
+
+    exit_code = NOT_PERMITTED
 
 
 @verb(
@@ -42,6 +52,10 @@ def command(ctx: Context, level: str) -> int:
     from edge_gateway.telemetry import set_up_logging
 
     set_up_logging(level)
+    if len(os.fsencode(ctx.socket)) > _LONGEST_SOCKET:
+        raise GatewayError(
+            f"the control socket's path is too long: {ctx.socket}", hint="name a shorter one with --socket"
+        )
     try:
         asyncio.run(run(Options(config=ctx.config, state_dir=ctx.state_dir, socket=ctx.socket)))
     except ConfigError as refused:
@@ -50,4 +64,8 @@ def command(ctx: Context, level: str) -> int:
         say_errors([refused], ctx.language)
         click.echo(ctx.say("the gateway does not start with this configuration", "配置被拒绝，网关未启动"), err=True)
         return CONFIG
+    except OSError as error:
+        if not str(error.filename or "").startswith(str(ctx.state_dir)):
+            raise
+        raise NoState(f"the state folder {ctx.state_dir} cannot be used: {error.strerror}", hint=_STATE_HINT) from error
     return OK

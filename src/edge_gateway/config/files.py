@@ -45,9 +45,12 @@ class Merged:
     faults: list[ConfigError] = field(default_factory=list)
 
     def lines(self) -> tuple[dict[KeyPath, int], list[Origin]]:
-        """An index in place of lines, for code that knows one file only: path -> index + 1 into the list."""
-        origins = list(self.origins.values())
-        return {path: index + 1 for index, path in enumerate(self.origins)}, origins
+        """An index in place of lines, for code that knows one file only: path -> index + 1 into the list.
+
+        The list's first is the main file's first line: where a table stands that is in no file.
+        """
+        first = Origin(next(iter(self.texts), ""), 1)
+        return {path: index + 2 for index, path in enumerate(self.origins)}, [first, *self.origins.values()]
 
     def origin(self, path: KeyPath) -> Origin | None:
         """Where ``path`` or its nearest ancestor was set."""
