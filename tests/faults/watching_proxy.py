@@ -1,0 +1,226 @@
+"""TCP proxies that read along: PUBACKs, deliveries and receipts as they pass, at packet level; they change nothing.
+
+What has passed here was said on the wire, whatever anybody remembers of it afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import struct
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from tests.faults.plant import TOPIC
+
+_RECEIPT = re.compile(rb'"receipt":(\{[^{}]*\})')
+_CONNECT, _PUBLISH, _PUBACK = 1, 3, 4
+#: A message of the plant: (topic's number, its own number).
+Sent = tuple[int, int]
+Feed = Callable[[bytes], None]
+
+
+@dataclass
+class Heard:
+    """What was said. ``receipts``: epoch → the largest size that the hub gave a receipt for."""
+
+    acknowledged: set[Sent] = field(default_factory=set)
+    first_sent: Counter[Sent] = field(default_factory=Counter)
+    again: Counter[Sent] = field(default_factory=Counter)
+    receipts: dict[str, int] = field(default_factory=dict)
+    receipts_seen: int = 0
+    hub_pubacks: int = 0
+    waiting: int = 0
+
+    def receipt(self, text: bytes) -> None:
+        """Every receipt in these bytes counts."""
+        for found in _RECEIPT.findall(text):
+            receipt = json.loads(found)
+            epoch = receipt["epoch"]
+            self.receipts[epoch] = max(self.receipts.get(epoch, 0), receipt["size"])
+            self.receipts_seen += 1
+
+
+class HttpWatch:
+    """Receipts in the hub's answers."""
+
+    def __init__(self, heard: Heard) -> None:
+        self._heard = heard
+        self._rest = b""
+
+    def up(self, _data: bytes) -> None:
+        """What the gateway says is not of interest."""
+
+    def down(self, data: bytes) -> None:
+        text = self._rest + data
+        self._heard.receipt(text)
+        end = max((match.end() for match in _RECEIPT.finditer(text)), default=0)
+        self._rest = text[end:][-4096:]
+
+    def closed(self) -> None:
+        """Nothing waits."""
+
+
+class MqttWatch:
+    """One connection of the gateway at the broker: who sent what to whom, and what was acknowledged."""
+
+    def __init__(self, heard: Heard) -> None:
+        self._heard = heard
+        self._buffers = {"up": b"", "down": b""}
+        self._version = 5
+        self._sent: dict[int, Sent] = {}
+
+    def up(self, data: bytes) -> None:
+        """Gateway to broker."""
+        for kind, _flags, body in self._packets("up", data):
+            if kind == _CONNECT:
+                self._version = body[6]
+            elif kind == _PUBACK:
+                sent = self._sent.pop(struct.unpack(">H", body[:2])[0], None)
+                if sent is not None:
+                    self._heard.acknowledged.add(sent)
+                    self._heard.waiting -= 1
+
+    def down(self, data: bytes) -> None:
+        """Broker to gateway."""
+        for kind, flags, body in self._packets("down", data):
+            if kind == _PUBACK:
+                self._heard.hub_pubacks += 1
+            elif kind == _PUBLISH:
+                self._published(flags, body)
+
+    def closed(self) -> None:
+        """What this connection did not acknowledge, it never will."""
+        self._heard.waiting -= len(self._sent)
+        self._sent.clear()
+
+    def _published(self, flags: int, body: bytes) -> None:
+        length = struct.unpack(">H", body[:2])[0]
+        topic, rest = body[2 : 2 + length].decode(), body[2 + length :]
+        packet_id = 0
+        if flags & 0b0110:
+            packet_id, rest = struct.unpack(">H", rest[:2])[0], rest[2:]
+        if self._version == 5:
+            size, used = _varint(rest, 0) or (0, 1)
+            rest = rest[used + size :]
+        if topic.endswith("/down"):
+            self._heard.receipt(rest)
+        elif topic.startswith(TOPIC):
+            sent = (int(topic.removeprefix(TOPIC)), int(json.loads(rest)["n"]))
+            (self._heard.again if flags & 0b1000 else self._heard.first_sent)[sent] += 1
+            self._heard.waiting += packet_id not in self._sent
+            self._sent[packet_id] = sent
+
+    def _packets(self, way: str, data: bytes) -> Iterator[tuple[int, int, bytes]]:
+        buffer = self._buffers[way] + data
+        while len(buffer) >= 2 and (found := _varint(buffer, 1)) is not None:
+            size, used = found
+            end = 1 + used + size
+            if len(buffer) < end:
+                break
+            yield buffer[0] >> 4, buffer[0] & 15, buffer[1 + used : end]
+            buffer = buffer[end:]
+        self._buffers[way] = buffer
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int] | None:
+    """(value, bytes used); None while it is incomplete."""
+    value = 0
+    for used in range(1, 5):
+        if at + used > len(data):
+            return None
+        byte = data[at + used - 1]
+        value |= (byte & 127) << 7 * (used - 1)
+        if not byte & 128:
+            return value, used
+    raise ValueError("no MQTT")
+
+
+class Proxies:
+    """All proxies of a campaign, on an event loop in a thread of their own."""
+
+    def __init__(self) -> None:
+        self.heard = Heard()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxies", daemon=True)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._servers: list[asyncio.Server] = []
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._run(self._end()).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    def open(self, target: int, watch: type[HttpWatch | MqttWatch]) -> int:
+        """A proxy before 127.0.0.1:``target``; its port."""
+        port: int = self._run(self._open(target, watch)).result(10)
+        return port
+
+    def _run(self, work: Any) -> Future[Any]:
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    async def _open(self, target: int, watch: type[HttpWatch | MqttWatch]) -> int:
+        async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            self._tasks.add(task)
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._joined(target, watch(self.heard), reader, writer)
+            self._tasks.discard(task)
+
+        server = await asyncio.start_server(accepted, "127.0.0.1", 0)
+        self._servers.append(server)
+        port: int = server.sockets[0].getsockname()[1]
+        return port
+
+    async def _joined(
+        self,
+        target: int,
+        watch: HttpWatch | MqttWatch,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", target)
+        except OSError:
+            writer.transport.abort()
+            return
+        pumps = [
+            asyncio.ensure_future(_pump(reader, far_writer, watch.up)),
+            asyncio.ensure_future(_pump(far_reader, writer, watch.down)),
+        ]
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+            watch.closed()
+            writer.transport.abort()
+            far_writer.transport.abort()
+
+    async def _end(self) -> None:
+        for server in self._servers:
+            server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, feed: Feed) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)  # on its way first: what a watcher counts as said has been said
+            feed(data)
+            await writer.drain()
