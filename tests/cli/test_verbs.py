@@ -30,7 +30,9 @@ from edge_gateway.cli.main import (
 )
 from edge_gateway.cli.words import span
 from edge_gateway.journal.files import DiskFiles
+from edge_gateway.links.serial import open_port
 from tests.cli.site import PACK, PROGRAM, config_text
+from tests.servers.serial_line import SocatPair
 
 SCREEN_LINES, SCREEN_COLUMNS = 32, 100
 NESTED = [("violations", verb) for verb in ("list", "ack", "close")] + [
@@ -151,6 +153,20 @@ def test_busy(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         lock.close()
     assert "holds the ports" in capsys.readouterr().err
     assert run(["read", "cold1-air"]) == 4
+
+
+def test_busy_port(folder: Path, serial_pair: SocatPair, capsys: pytest.CaptureFixture[str]) -> None:
+    text = config_text(9).replace(
+        'kind = "tcp"\nhost = "127.0.0.1"\nport = 9', f'kind = "rtu"\nport = "{serial_pair.a}"'
+    )
+    (folder / "gateway.toml").write_text(text, encoding="utf-8")
+    held = open_port(str(serial_pair.a), baud=9600, parity="N", stopbits=1)
+    try:
+        assert run(["read", "cold1-air"]) == 7
+    finally:
+        held.close()
+    assert "error  " in capsys.readouterr().err
+    assert run(["read", "cold1-air"]) == 4  # now it is free, and nobody answers
 
 
 def test_interrupted(folder: Path) -> None:

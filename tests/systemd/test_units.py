@@ -129,8 +129,8 @@ def test_the_gateways_service_contract() -> None:
     assert {key: unit.get(key) for key in expected} == expected
 
 
-def test_reload_checks_before_it_signals() -> None:
-    check, signal = settings("edge-gateway.service")["ExecReload"]
+def test_reload_tells_the_gateway_and_fails_for_a_refused_file() -> None:
+    signal, check = settings("edge-gateway.service")["ExecReload"]
     assert check == "/opt/edge-gateway/bin/edge-gateway check", (
         "a rejected file must make the reload fail (no '-' prefix)"
     )
