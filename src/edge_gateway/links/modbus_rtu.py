@@ -78,7 +78,8 @@ class RtuLine:
             raise LinkDown(f"{self._port}: not open")
         self._asked, self._buffer = (unit, pdu, size), b""
         frame = bytes((unit,)) + pdu
-        self._waiting = waiting = self._loop.create_future()
+        waiting: asyncio.Future[bytes] = self._loop.create_future()
+        self._waiting = waiting
         self._send(frame + crc16(frame))
         # The bytes themselves take their time on the wire: it is no part of the unit's time to answer.
         wire_s = (len(frame) + 2 + size + 5) * self._byte_s
