@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -105,17 +107,24 @@ def test_an_interrupt_ends_it_in_order(tmp_path: Path, when: str) -> None:
     assert left_behind(tmp_path) == []
 
 
-def test_a_killed_demonstration_takes_its_processes_along(tmp_path: Path) -> None:
-    process = start(tmp_path / "tmp", "--speed", "60", "--json")
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder whose sockets need no other one: nobody would remove that after a kill."""
+    with tempfile.TemporaryDirectory(prefix="demo-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def test_a_killed_demonstration_takes_its_processes_along(short_folder: Path) -> None:
+    process = start(short_folder, "--speed", "60", "--json")
     assert process.stderr is not None
     while "first reading" not in process.stderr.readline().lower():
         assert process.poll() is None
-    assert left_behind(tmp_path)
+    assert left_behind(short_folder)
     process.kill()
     process.communicate(timeout=5)
     ends = time.monotonic() + 5
-    while left_behind(tmp_path):
-        assert time.monotonic() < ends, left_behind(tmp_path)
+    while left_behind(short_folder):
+        assert time.monotonic() < ends, left_behind(short_folder)
         time.sleep(0.05)
 
 
