@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -172,13 +171,3 @@ async def _first(stop: asyncio.Event, *tasks: asyncio.Task[None]) -> None:
         await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
     finally:
         waiting.cancel()
-
-
-def default_state_dir() -> Path:
-    """$EDGE_GATEWAY_STATE_DIR, systemd's StateDirectory, or the user's state folder."""
-    for name in ("EDGE_GATEWAY_STATE_DIR", "STATE_DIRECTORY"):
-        if value := os.environ.get(name):
-            return Path(value.split(":")[0])
-    if os.geteuid() == 0:
-        return Path("/var/lib/edge-gateway")
-    return Path(os.environ.get("XDG_STATE_HOME", "~/.local/state")).expanduser() / "edge-gateway"
