@@ -90,9 +90,9 @@ async def test_going_back_in_one_feed_gives_the_same_lines() -> None:
 
 async def test_an_ended_limit_is_told_also_after_a_restart() -> None:
     record = Record()
-    record.configure(["a"], [{"id": "old", "point": "a", "high": "1"}])
+    record.configure(["a"], [{"id": "old", "points": ["a"], "high": "1"}])
     record.batch([1.0])
-    seq = record.configure(["a"], [{"id": "new", "point": "a", "high": "2"}])
+    seq = record.configure(["a"], [{"id": "new", "points": ["a"], "high": "2"}])
     (texts,) = await lines(feed(), record, seq, seq + 1)
     assert [text.partition(" ")[0] for text in texts] == [
         "limit,point=a,rule=new,site=tlf-007",

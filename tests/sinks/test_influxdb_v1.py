@@ -22,7 +22,7 @@ from tests.servers.victoriametrics import VictoriaMetrics
 from tests.sinks.influx_record import EPOCH, SITE, START_US, Record, StillClock
 from tests.sinks.raw_http import RawHttp, Request, answer
 
-RULE = {"id": "frozen", "kind": "limit", "point": "p0", "high": "-18", "pack": "cold-chain", "pack_version": "1.0.0"}
+RULE = {"id": "frozen", "kind": "limit", "points": ["p0"], "high": "-18", "pack": "cold-chain", "pack_version": "1.0.0"}
 
 
 def sink(
