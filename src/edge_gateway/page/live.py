@@ -173,7 +173,7 @@ class _Desk:
         self._parts: dict[str, str] = {}
         self._states: list[Any] = []
         self._figures_s = 0.0
-        self.feed = Feed(self.full, live.stamp)
+        self.feed = Feed(self.full, live.stamp, at_once=True)
 
     async def full(self) -> Mapping[str, Any]:
         """Everything as it is now; those who watch already are told the difference, so that all know the same."""

@@ -18,8 +18,10 @@ from edge_gateway.page.metrics import SiteCollector
 from edge_gateway.page.site import Site
 from edge_gateway.web import pages
 
-#: Answers that must be computed: so many a second in the long run, and so many at once.
-RATE_PER_S, BURST = 30.0, 90.0
+#: Answers that must be computed: so many a second for one reader in the long run, and so many at once.
+RATE_PER_S, BURST = 20.0, 100.0
+#: Readers whose pace is remembered.
+MAX_READERS = 256
 #: The journal's writer must answer a no-op within this for the gateway to be ready (real seconds).
 READY_S = 1.0
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -103,27 +105,32 @@ def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> 
 
 
 class Paced:
-    """Bounds the work that readers can ask for: what is computed is paced, what is a file or a sign of life is not."""
+    """Bounds the work that one reader can ask for: what is computed is paced, what is a file or a sign of life is not.
+
+    Readers are told apart by address, the last MAX_READERS of them; behind a proxy all are one.
+    """
 
     def __init__(self, app: ASGIApp, *, rate_per_s: float = RATE_PER_S, burst: float = BURST) -> None:
         self._app = app
         self._rate_per_s = rate_per_s
-        self._burst = self._left = burst
-        self._at_s = time.monotonic()
+        self._burst = burst
+        self._readers: dict[str, tuple[float, float]] = {}  # address -> what is left, and when that was
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 429 beyond the pace."""
         path = scope.get("path", "")
-        if scope["type"] != "http" or path == "/healthz" or path.startswith("/static/") or self._take():
+        free = scope["type"] != "http" or path == "/healthz" or path.startswith("/static/")
+        if free or self._take((scope.get("client") or ("",))[0]):
             await self._app(scope, receive, send)
             return
         await problem(429, "too many requests", {"Retry-After": "1"})(scope, receive, send)
 
-    def _take(self) -> bool:
+    def _take(self, reader: str) -> bool:
         now_s = time.monotonic()
-        self._left = min(self._burst, self._left + (now_s - self._at_s) * self._rate_per_s)
-        self._at_s = now_s
-        if self._left < 1.0:
-            return False
-        self._left -= 1.0
-        return True
+        left, at_s = self._readers.pop(reader, (self._burst, now_s))
+        left = min(self._burst, left + (now_s - at_s) * self._rate_per_s)
+        taken = left >= 1.0
+        self._readers[reader] = (left - 1.0 if taken else left, now_s)
+        if len(self._readers) > MAX_READERS:
+            del self._readers[next(iter(self._readers))]
+        return taken

@@ -20,11 +20,19 @@ PACE_S = 0.5
 class Feed:
     """Streams of one page. ``publish`` rows by section and key; a stream begins with what ``full`` answers.
 
-    ``stamp`` is put into every event: the server's time, from which browsers compute ages.
+    ``stamp`` is put into every event: the server's time, from which browsers compute ages. ``at_once``: ``full`` awaits
+    nothing, so that what was published before it is in it.
     """
 
-    def __init__(self, full: Callable[[], Awaitable[Mapping[str, Any]]], stamp: Callable[[], Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        full: Callable[[], Awaitable[Mapping[str, Any]]],
+        stamp: Callable[[], Mapping[str, Any]],
+        *,
+        at_once: bool = False,
+    ) -> None:
         self._full = full
+        self._at_once = at_once
         self._stamp = stamp
         self._streams: set[_Stream] = set()
         self._closed = False
@@ -56,7 +64,10 @@ class Feed:
         stream = _Stream()
         self._streams.add(stream)
         try:
-            yield b"retry: 2000\n\n" + self._event("full", {"beat_s": BEAT_S, **await self._full()})
+            full = await self._full()
+            if self._at_once:
+                stream.take()
+            yield b"retry: 2000\n\n" + self._event("full", {"beat_s": BEAT_S, **full})
             while not self._closed:
                 try:
                     async with asyncio.timeout(BEAT_S):

@@ -4,9 +4,9 @@
   const words = JSON.parse(document.getElementById("words").textContent);
   const byId = id => document.getElementById(id);
   const live = byId("live"), banner = byId("banner"), bodies = [byId("abnormal"), byId("normal")];
-  const STALE_INTERVALS = 3, BEAT_MS = 5000, POLL_MS = 15000;
+  const STALE_INTERVALS = 3, POLL_MS = 15000;
   let nowUs = Number(live.dataset.now), speed = Number(live.dataset.speed), offsetS = Number(live.dataset.offset);
-  let at = performance.now(), heard = at, lost = false, failures = 0, stream = null, polling = 0, told = null;
+  let at = performance.now(), heard = at, lost = false, failures = 0, stream = null, polling = 0, told = null, beatMs = 5000;
 
   const say = (key, values) => (words[key] || key).replace(/\{(\w+)\}/g, (_, name) => name in values ? values[name] : "");
   const now = () => nowUs + (performance.now() - at) * 1000 * speed;
@@ -91,6 +91,7 @@
     tick();
   }
   function whole(news) {
+    if (news.beat_s) beatMs = news.beat_s * 1000;
     for (const row of document.querySelectorAll("tr[data-rank]")) if (!(row.id.slice(2) in news.rows)) row.remove();
     apply(news);
   }
@@ -127,7 +128,7 @@
       heard = performance.now() + POLL_MS;
     }).catch(() => lose());
   }
-  function watch() { if (performance.now() - heard > 2 * BEAT_MS) lose(); tick(); }
+  function watch() { if (performance.now() - heard > 2 * beatMs) lose(); tick(); }
 
   announce();
   tick();

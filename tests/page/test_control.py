@@ -1,0 +1,86 @@
+"""The control socket: who asks is who the kernel says, and it stands in the record."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import socket
+import stat
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.cli.site import THAWED, Gateway, Plant
+from tests.page import site
+from tests.servers.process import free_port
+
+
+@pytest.fixture(scope="module")
+def plant() -> Iterator[Plant]:
+    with Plant() as running:
+        running.set(1, THAWED)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory, plant: Plant) -> Iterator[Gateway]:
+    with site.gateway(tmp_path_factory.mktemp("gateway"), plant.port, free_port(), more="") as running:
+        running.wait(lambda: bool(broken(running)), "a violation")
+        yield running
+
+
+def broken(gateway: Gateway) -> list[dict[str, Any]]:
+    return [each for each in gateway.status().get("violations", []) if each["level"] == "violation"]
+
+
+def ask(gateway: Gateway, head: str, body: bytes = b"") -> tuple[int, dict[str, Any]]:
+    with socket.socket(socket.AF_UNIX) as link:
+        link.settimeout(10)
+        link.connect(str(gateway.state / "control.sock"))
+        link.sendall(
+            f"{head} HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            + body
+        )
+        answer = b""
+        while part := link.recv(65536):
+            answer += part
+    first, _, rest = answer.partition(b"\r\n")
+    return int(first.split()[1]), orjson.loads(rest.partition(b"\r\n\r\n")[2])
+
+
+def test_it_is_for_its_group_only(gateway: Gateway) -> None:
+    mode = stat.S_IMODE((gateway.state / "control.sock").stat().st_mode)
+    assert mode == 0o660
+
+
+def test_the_peers_user_is_recorded_whatever_it_claims(gateway: Gateway) -> None:
+    violation = broken(gateway)[0]["violation"]
+    claim = json.dumps({"reason": "门封破损，叫修", "by": "somebody-else"}).encode()
+    status, answer = ask(gateway, f"POST /v1/violations/{violation}/ack", claim)
+    assert status == 200
+    user = pwd.getpwuid(os.getuid()).pw_name
+    assert (answer["by"], answer["reason"], answer["handling"]) == (user, "门封破损，叫修", "acknowledged")
+    shown = broken(gateway)[0]
+    assert (shown["handling"], shown["by"]) == ("acknowledged", user)
+    gateway.stop()
+    gateway.start()
+    shown = next(each for each in broken(gateway) if each["violation"] == violation)
+    assert (shown["handling"], shown["by"]) == ("acknowledged", user), "it stands in the record"
+
+
+def test_what_is_not_allowed_is_refused_with_a_reason(gateway: Gateway) -> None:
+    violation = broken(gateway)[0]["violation"]
+    status, answer = ask(gateway, f"POST /v1/violations/{violation}/close", b'{"reason": "x"}')
+    assert status == 409
+    assert answer["why"]
+    assert ask(gateway, "POST /v1/violations/none-1/ack", b'{"reason": "x"}')[0] == 409
+
+
+def test_bad_requests_harm_nothing(gateway: Gateway) -> None:
+    for body in (b"[1]", b"{", b"\xff\xfe", b'"x"', b"x" * 70_000):
+        status, answer = ask(gateway, "POST /v1/read", body)
+        assert (status, answer["error"]) == (400, "BadRequest"), body[:20]
+    assert ask(gateway, "GET /v1/position")[0] == 200
