@@ -22,15 +22,6 @@ class Committed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BatchTaken(Event):
-    """Not told one by one: summed into Committed. ``bad`` readings had no value."""
-
-    bus: str
-    readings: int
-    bad: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class GapChanged(Event):
     """A gap was opened or closed."""
 

@@ -19,7 +19,6 @@ from typing import Any
 from edge_gateway.errors import GatewayError
 from edge_gateway.rules.base import ACTIVE, CANCELLED, NOTICE, RECOVERED, UNKNOWN, VIOLATED, BoundRule, Step
 
-CONDITIONS = (ACTIVE, RECOVERED, UNKNOWN)
 HANDLINGS = ("new", "acknowledged", "correcting", "submitted", "closed", "withdrawn", "merged")
 #: Steps of persons; those of rules are in ``rules.base``.
 ACKNOWLEDGED, CLOSED = "acknowledged", "closed"

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from edge_gateway.cli.words import WORDS
 from edge_gateway.errors import GatewayError
 from edge_gateway.record import entry as record_entry
 from edge_gateway.rules.base import BoundRule, First, Step
-from edge_gateway.violations import HANDLINGS, StepRefused, Violations
+from edge_gateway.violations import ENDED, HANDLINGS, StepRefused, Violations
+from edge_gateway.web import pages
 
 RULE = BoundRule(
     id="r1", pack="t", pack_version="1.0.0", edition="2026-11", kind="limit", point="p1", high="-18", limit="≤ -18 Cel",
@@ -191,8 +193,10 @@ def test_an_unknown_id_is_refused_with_what_to_do() -> None:
         Violations("tlf-007").acknowledge("tlf-007-9", "wang", "seen")
 
 
-def test_the_axes_have_all_values_from_the_first_day() -> None:
-    assert HANDLINGS == ("new", "acknowledged", "correcting", "submitted", "closed", "withdrawn", "merged")
+def test_every_handling_has_words_from_the_first_day() -> None:
+    assert set(HANDLINGS) <= WORDS.keys()
+    shown = {f"handling.{handling}" for handling in HANDLINGS if handling not in ENDED}
+    assert all(shown <= pages.catalog(language).keys() for language in pages.LANGUAGES)
 
 
 def test_a_removed_rule_leaves_its_violation_with_what_it_said() -> None:

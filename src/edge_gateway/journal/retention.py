@@ -64,11 +64,10 @@ class SkippedRange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """``free``: may go now. ``skipped``: must be journaled before more may go. ``freeable_bytes``: both together."""
+    """``free``: may go now. ``skipped``: must be journaled before more may go."""
 
     free: tuple[Segment, ...] = ()
     skipped: tuple[SkippedRange, ...] = ()
-    freeable_bytes: int = 0
 
 
 def plan(
@@ -96,7 +95,7 @@ def plan(
             free.append(segment)
         gained += segment.size_bytes
     skipped = [part for sink, cursor in cursors.items() for part in _ranges(sink, cursor, declared, order)]
-    return Plan(free=tuple(free), skipped=tuple(skipped), freeable_bytes=gained)
+    return Plan(free=tuple(free), skipped=tuple(skipped))
 
 
 def _passed(segment: Segment, cursor: Position | None, order: Mapping[str, int]) -> bool:

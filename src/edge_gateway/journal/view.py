@@ -36,8 +36,8 @@ class View:
 
 
 def look(core: Core) -> View:
-    state = core.state
     """Copy it, on the writer's thread."""
+    state = core.state
     return View(
         epoch=state.epoch.epoch, size=state.size, epochs=tuple(infos(state.held.epochs, state.size)),
         sizes={e.epoch: state.size if e.size is None else e.size for e in state.held.epochs},

@@ -103,10 +103,6 @@ class Writer:
         self._queue.put(Stop())
         self._thread.join()
 
-    @property
-    def alive(self) -> bool:
-        return self._thread.is_alive()
-
     # --- on the thread ----------------------------------------------------------------------------------------
 
     def _run(self) -> None:

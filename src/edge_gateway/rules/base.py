@@ -20,14 +20,6 @@ NOTICE, VIOLATED, RECOVERED, UNKNOWN, ACTIVE, CANCELLED = (
 )
 
 
-#: How well a limit is known, as pages, exports and messages say it (zh, en). Nothing is claimed beyond it.
-VERIFIED_WORDS = {
-    "primary": ("已核对标准原文", "verified in the standard's text"),
-    "secondary": ("仅据二手来源", "verified in a secondary source only"),
-    "no": ("运营方自定值，未核实", "operator's value, unverified"),
-}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoundRule:
     """One rule at one point, with its numbers resolved: what the engine judges and the record names.

@@ -57,11 +57,6 @@ class LiveQueue:
     def __len__(self) -> int:
         return len(self._violations) + len(self._slots)
 
-    @property
-    def urgent(self) -> bool:
-        """Whether a violation waits."""
-        return bool(self._violations)
-
     def drop_served(self, served: Callable[[str, int], bool]) -> None:
         """Forget what the ordered lane has brought: ``served(epoch, seq)``."""
         self._violations = deque(copy for copy in self._violations if not served(copy.epoch, copy.seq))
