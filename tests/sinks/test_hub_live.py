@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from edge_gateway.errors import SinkError
+from edge_gateway.journal.base import Position
 from edge_gateway.sinks.base import Run
 from edge_gateway.sinks.hub_sink import HubSink
 from tests.regulator_hub import record
@@ -77,7 +78,9 @@ async def test_a_violation_overtakes_a_day_of_backlog(via: str, tmp_path: Path, 
             assert not draining.done(), "the backlog was drained before: nothing was overtaken"
             assert took_s <= 2.0
             assert (found["violations"][0]["violated"], found["violations"][0]["in_order"]) == (True, False)
-            points = await site.eventually(path + "/points", lambda a: a["points"] and a["points"][0]["value"] == -15.25)
+            points = await site.eventually(
+                path + "/points", lambda a: a["points"] and a["points"][0]["value"] == -15.25
+            )
             assert points["points"][0] | {"state": "violation", "in_order": False, "unit": "Cel"} == points["points"][0]
             await draining
             await site.eventually(path + "/points", lambda a: a["points"][0]["in_order"])
@@ -123,6 +126,32 @@ async def test_after_an_outage_and_a_restart_violations_of_the_backlog_go_first(
             assert (await site.get(path + "/violations"))["violations"][0]["seq"] == 3000
             points = await site.eventually(path + "/points", lambda a: a["points"] and a["points"][0]["value"] == -17.0)
             assert points["points"][0]["name_zh"] == "冷库1 空气温度"
+
+
+class SlowRecord(Record):
+    """A journal on a slow card: a thousand entries take a while."""
+
+    async def read(self, start: Position, *, max_entries: int, max_bytes: int) -> list[bytes]:
+        if max_entries > 1:
+            await asyncio.sleep(0.5)
+        return await super().read(start, max_entries=max_entries, max_bytes=max_bytes)
+
+
+async def test_a_new_violation_does_not_wait_until_an_old_backlog_was_read(tmp_path: Path) -> None:
+    with HubProcess(tmp_path) as hub:
+        token = registered(hub.state_dir)
+        mine = SlowRecord()
+        mine.texts[record.SHA] = record.TEXT
+        mine.add(EPOCH, [*record.start(8000), record.violation(8000, "notice")])
+        sink = sink_for(tmp_path, token, url=hub.url)
+        async with shipping(sink, mine), gateway(hub.url, token) as site:
+            committed(sink, mine, record.violation(8001, "violated"))
+            since_s = time.monotonic()
+            await _violations(site)
+            assert time.monotonic() - since_s <= 2.0
+            async with asyncio.timeout(20):  # and the old one is found all the same
+                while sink.status()["live"]["sent"] < 2:
+                    await asyncio.sleep(0.05)
 
 
 async def test_the_hub_dies_and_the_violation_still_comes(tmp_path: Path) -> None:

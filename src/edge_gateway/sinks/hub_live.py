@@ -37,7 +37,7 @@ class LiveLane:
         self._configured: set[tuple[str, int]] = set()  # what this session was told
         self._news = asyncio.Event()
         self._urgent = asyncio.Event()
-        self._looked_back = False
+        self._met = asyncio.Event()
         self._offered: dict[str, int] = {}  # epoch -> first seq that was offered
         self._newest = ("", -1)
         self._sent = 0
@@ -68,6 +68,11 @@ class LiveLane:
 
     async def run(self, reader: Reader) -> None:
         """Send until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._serve(reader), name="hub-live-send")
+            group.create_task(self._look_back(reader), name="hub-live-look-back")
+
+    async def _serve(self, reader: Reader) -> None:
         backoff = Backoff(first_s=0.5, most_s=30.0)
         while True:
             await self._news.wait()
@@ -120,27 +125,29 @@ class LiveLane:
 
     async def _begin(self, reader: Reader) -> None:
         epochs = reader.epochs()[-wire.MAX_HELLO_EPOCHS :]
-        hello = await self._lane.hello([(info.epoch, info.size) for info in epochs])
+        await self._lane.hello([(info.epoch, info.size) for info in epochs])
         self._configured.clear()
-        if not self._looked_back:
-            self._looked_back = True
-            await self._look_back(reader, hello["sizes"])
+        self._met.set()
 
-    async def _look_back(self, reader: Reader, sizes: Mapping[str, Any]) -> None:
-        """Once after a start: violations of the backlog that this process never saw committed."""
-        for info in reader.epochs():
-            at = max(info.first, int(sizes.get(info.epoch, 0)))
-            end = self._offered.get(info.epoch, info.size)
-            while at < end:
+    async def _look_back(self, reader: Reader) -> None:
+        """Once after a start: violations of the backlog that this process never saw committed.
+
+        A day of backlog takes seconds to read: what is committed now does not wait for it.
+        """
+        await self._met.wait()
+        for info, end in [(info, self._offered.get(info.epoch, info.size)) for info in reader.epochs()]:
+            at = info.first
+            while (at := max(at, self._sizes.get(info.epoch, 0))) < end:
                 try:
                     entries = await reader.read(Position(info.epoch, at), max_entries=1000, max_bytes=1 << 20)
                 except (KeyError, JournalDamaged):
                     break  # the ordered lane meets it too, and tells
+                if not entries:
+                    break
                 for seq, entry in enumerate(entries, at):
                     if b'"kind":"violation"' in entry and seq < end:
                         self._queue.add_violation(info.epoch, seq)
-                if not entries:
-                    break
+                        self.wake()
                 at += len(entries)
 
     async def _filled(self, copy: Copy, reader: Reader) -> Copy:
