@@ -45,7 +45,7 @@ class Load:
     units: int = 10
     interval_s: float = 0.2
     topics: int = 3
-    publish_s: float = 0.25
+    publish_s: float = 0.1
     influx: bool = False
     segment_entries: int = 32
     planted: str = ""
@@ -91,8 +91,7 @@ class Site:
             }  # fmt: skip
             started.callback(self.gateway.stop)
             self._looker.start()
-            started.callback(self._looker.join, 5.0)
-            started.callback(self._looking.set)
+            started.callback(self._stop_looking)
             self._started = started.pop_all()
         return self
 
@@ -196,10 +195,9 @@ class Site:
             self._latest = (said["epoch"], said["committed_seq"])
             self.seen.position(now_us(), *self._latest)
 
-    @property
-    def committed(self) -> tuple[str, int]:
-        """Epoch and committed seq, as the control socket said last."""
-        return self._latest
+    def _stop_looking(self) -> None:
+        self._looking.set()
+        self._looker.join(5.0)
 
     def await_progress(self, entries: int = 5, deadline_s: float = 30.0) -> None:
         """Readings are committed again. Raises TimeoutError."""
@@ -249,7 +247,9 @@ class Site:
         return True
 
     def verdict(self) -> Verdict:
-        """The comparison of everything, on what the hub holds now."""
+        """Stop the gateway in order, so that nothing moves any more, and compare everything with what the hub holds."""
+        self.gateway.stop(20.0)
+        self._stop_looking()
         return judge(Truth.read(self.truth_path), self.hub.record(), self.seen, self.heard)
 
 

@@ -113,7 +113,7 @@ def campaign(folder: Path, *, n: int, seed: int, planted: str = "", load: Load |
     counts = {name: value for name, value in asdict(verdict).items() if name != "examples"}
     return {
         "campaign": "killloop", "n": n, "seed": seed, "planted": planted, "kills": run.kills, "rounds_via": run.rounds_via,
-        **counts, "pubacks": len(heard.acknowledged), "receipts": heard.receipts_seen, "epochs": epochs, "alarms": alarms,
+        **counts, "pubacks": len(heard.acknowledged), "sent_again_with_dup": heard.again.total(), "receipts": heard.receipts_seen, "epochs": epochs, "alarms": alarms,
         "drained": drained, "segment_entries": site.load.segment_entries,
         "slowest_first_entry_s": round(run.worst_s, 2), "seconds": round(time.monotonic() - began, 1),
         "examples": verdict.examples, "passed": verdict.sound and drained and not alarms,
