@@ -8,16 +8,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from edge_gateway.errors import ConfigError, NotAuthorised, Unreachable
+from edge_gateway.links.mqtt import MqttSettings
 from edge_gateway.sinks.base import Conflict, Run
 from edge_gateway.sinks.hub import HubConfig
 from edge_gateway.sinks.hub_sink import HubSink
+from edge_gateway.sources.mqtt import MqttConfig
 from tests.regulator_hub import record
 from tests.regulator_hub.harness import EPOCH, GATEWAY, OTHER, HubProcess, Running, registered, running_hub
 from tests.servers.mosquitto import Mosquitto
@@ -38,15 +39,15 @@ class Bench:
         return await self.sink.deliver(run, self.record)
 
 
-def broker_of(port: int) -> Any:
-    return SimpleNamespace(host="127.0.0.1", port=port, user="", password_file="", protocol="5", ca_file="")
+def broker_of(port: int, **table: str) -> MqttSettings:
+    return MqttConfig(kind="mqtt", host="127.0.0.1", port=port, **table).settings("b")
 
 
 def sink_for(folder: Path, token: str, **settings: Any) -> HubSink:
     (folder / "hub-token").write_text(token + "\n")
     broker = settings.pop("broker", None)
-    config = HubConfig.model_validate({"kind": "hub", "token_file": "hub-token", **settings})
-    return config.build("hub", GATEWAY, broker=broker, folder=folder)
+    config = HubConfig.model_validate({"kind": "hub", "token_file": str(folder / "hub-token"), **settings})
+    return config.build("hub", GATEWAY, broker=broker)
 
 
 @asynccontextmanager
@@ -234,7 +235,7 @@ def test_configurations_that_are_refused(settings: dict[str, Any], says: str) ->
 def test_a_missing_token_or_broker_is_a_configuration_error(tmp_path: Path) -> None:
     config = HubConfig(kind="hub", url="https://hub.example.org", token_file="none")
     with pytest.raises(ConfigError, match="secret"):
-        config.build("hub", GATEWAY, folder=tmp_path)
+        config.build("hub", GATEWAY)
     (tmp_path / "t").write_text("x")
     with pytest.raises(ConfigError, match="no MQTT broker"):
-        HubConfig(kind="hub", via="mqtt", bus="b", token_file="t").build("hub", GATEWAY, folder=tmp_path)
+        HubConfig(kind="hub", via="mqtt", bus="b", token_file=str(tmp_path / "t")).build("hub", GATEWAY)

@@ -19,7 +19,8 @@ from edge_gateway.sinks.base import Run
 from edge_gateway.wire import hub as wire
 from tests.regulator_hub import record
 from tests.regulator_hub.harness import EPOCH, GATEWAY, registered, running_hub
-from tests.servers.mosquitto import Mosquitto
+from tests.servers.certificates import CertificateAuthority
+from tests.servers.mosquitto import Mosquitto, MosquittoSettings
 from tests.sinks.hub_record import Record
 from tests.sinks.test_hub import bench, broker_of, sink_for
 
@@ -205,3 +206,21 @@ async def test_the_broker_dies_under_way(tmp_path: Path, broker: Mosquitto) -> N
                     await asyncio.sleep(0.1)
         assert held[0].size in {10, 20}
         assert (await real.deliver(held[0].size, 10)).accepted == 10
+
+
+async def test_a_broker_that_wants_a_certificate_gets_the_bus_s_own(tmp_path: Path) -> None:
+    authority = CertificateAuthority(tmp_path / "ca")
+    mine = authority.issue("gateway-1")
+    settings = MosquittoSettings(tls=authority.issue("broker"), require_certificate=True)
+    table = {"ca_file": str(authority.ca_file), "cert_file": str(mine.certificate_file), "key_file": str(mine.key_file)}
+    with Mosquitto(tmp_path / "broker", settings) as server:
+        sink = sink_for(tmp_path, "rh_" + "k" * 43, via="mqtt", bus="b", broker=broker_of(server.port, **table))
+        live = asyncio.create_task(sink.run_live(Record()))
+        try:
+            async with asyncio.timeout(20):
+                while not sink.status()["link"]["connected"]:
+                    await asyncio.sleep(0.05)
+        finally:
+            live.cancel()
+            await asyncio.gather(live, return_exceptions=True)
+            await sink.close()

@@ -115,8 +115,8 @@ def _shipping(loaded: Loaded, journal: Store, intake: Intake, clock: SystemClock
     for name, sink in config.sinks.items():
         if isinstance(sink, HubConfig):
             bus = config.buses.get(sink.bus or "")
-            broker = bus if isinstance(bus, MqttConfig) else None
-            hubs.append(sink.build(name, config.site.id, broker=broker, folder=loaded.folder))
+            broker = bus.settings(str(sink.bus)) if isinstance(bus, MqttConfig) else None
+            hubs.append(sink.build(name, config.site.id, broker=broker))
         else:
             hold_us = int(config.clock.hold_s * 1e6)
             sinks.append(sink.build(name, site=config.site.id, clock=clock, hold_us=hold_us))

@@ -43,7 +43,6 @@ class Loaded:
     profiles: dict[str, LoadedProfile]
     packs: list[LoadedPack]
     binding: Binding
-    folder: Path
     warnings: list[ConfigError] = field(default_factory=list)
 
 
@@ -75,7 +74,7 @@ def load(main: Path, state_dir: Path | None = None, *, running: bool = True) -> 
         raise ConfigRefused(_sorted(faults))
     warnings += unused_warnings(config, binding, locate)
     warnings += bus_warnings(config, specs, locate)
-    return Loaded(config, merged, profiles, packs, binding, main.parent, _sorted(warnings))
+    return Loaded(config, merged, profiles, packs, binding, _sorted(warnings))
 
 
 class Locator:

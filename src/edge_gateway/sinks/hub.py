@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edge_gateway.errors import ConfigError
-from edge_gateway.links.secret import read_secret, secret_path
+from edge_gateway.links.secret import read_secret
 
 if TYPE_CHECKING:
-    from edge_gateway.sinks.hub_mqtt import Broker
+    from edge_gateway.links.mqtt import MqttSettings
     from edge_gateway.sinks.hub_session import Carrier
     from edge_gateway.sinks.hub_sink import HubSink
 
@@ -50,20 +49,14 @@ class HubConfig(BaseModel):
             )
         return self
 
-    def build(self, name: str, gateway_id: str, *, broker: Broker | None = None, folder: Path | None = None) -> HubSink:
-        """The sink. ``broker`` is the table that ``bus`` names; a relative token_file lies in ``folder``.
-
-        Raises ConfigError for a missing secret or broker.
-        """
+    def build(self, name: str, gateway_id: str, *, broker: MqttSettings | None = None) -> HubSink:
+        """The sink. ``broker``: how the broker that ``bus`` names is reached. Raises ConfigError for a missing secret or broker."""
         from edge_gateway.sinks.hub_http import HttpCarrier
-        from edge_gateway.sinks.hub_mqtt import MqttCarrier, broker_settings
+        from edge_gateway.sinks.hub_mqtt import MqttCarrier
         from edge_gateway.sinks.hub_sink import HubSink
 
         key = f"sinks.{name}"
-        file = self.token_file
-        if folder is not None and secret_path(file) == Path(file) and not Path(file).is_absolute():
-            file = str(folder / file)
-        token = read_secret(file, key=f"{key}.token_file")
+        token = read_secret(self.token_file, key=f"{key}.token_file")
         carrier: Carrier
         if self.via == "http":
             carrier = HttpCarrier(
@@ -72,8 +65,7 @@ class HubConfig(BaseModel):
         elif broker is None:
             raise ConfigError(f"bus '{self.bus}' is no MQTT broker", key=f"{key}.bus", hint='name a bus of kind "mqtt"')
         else:
-            settings = broker_settings(broker, gateway_id, key=f"buses.{self.bus}.password_file", folder=folder)
-            carrier = MqttCarrier(settings, gateway=gateway_id, token=token, timeout_s=self.timeout_s)
+            carrier = MqttCarrier(broker, gateway=gateway_id, token=token, timeout_s=self.timeout_s)
         return HubSink(name, gateway_id, carrier)
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 
 from edge_gateway.errors import LinkDown, NotAuthorised, Unreachable
 from edge_gateway.links.mqtt import Delivery, Mqtt, MqttSettings, Refused
-from edge_gateway.links.secret import read_secret, secret_path
 from edge_gateway.sinks.hub_session import names
 from edge_gateway.wire import hub as wire
 from edge_gateway.wire.hub import WireError
@@ -17,52 +16,23 @@ from edge_gateway.wire.hub import WireError
 _NOBODY = 0x10
 
 
-class Broker(Protocol):
-    """What is needed of a ``[buses.X]`` table of kind mqtt."""
-
-    @property
-    def host(self) -> str: ...
-    @property
-    def port(self) -> int: ...
-    @property
-    def user(self) -> str: ...
-    @property
-    def password_file(self) -> str: ...
-    @property
-    def protocol(self) -> Any: ...
-    @property
-    def ca_file(self) -> str: ...
-
-
-def broker_settings(broker: Broker, gateway: str, *, key: str, folder: Path | None) -> MqttSettings:
-    """A connection of the hub's sink's own at that broker. Raises ConfigError naming ``key`` for a missing password."""
-    password = ""
-    if file := broker.password_file:
-        beside = folder is not None and secret_path(file) == Path(file) and not Path(file).is_absolute()
-        password = read_secret(str(folder / file) if folder is not None and beside else file, key=key)
-    return MqttSettings(
-        host=broker.host,
-        port=broker.port,
-        client_id=f"edge-gateway-{gateway}-hub",
-        protocol=broker.protocol,
-        user=broker.user or "",
-        password=password,
-        ca_file=broker.ca_file or "",
-        clean_start=True,  # an answer of an earlier connection answers nothing
-        retry_most_s=10.0,
-    )
-
-
 class MqttCarrier:
     """One publish a message; the answer is the one whose code is right and that names a message under way."""
 
-    def __init__(self, settings: MqttSettings, *, gateway: str, token: str, timeout_s: float) -> None:
+    def __init__(self, broker: MqttSettings, *, gateway: str, token: str, timeout_s: float) -> None:
+        """A connection of our own, reached as ``broker`` says; who we are there, and our manners, do not come from it."""
         self._up, self._down = f"rh/v1/{gateway}/up", f"rh/v1/{gateway}/down"
         self._gateway = gateway
         self._token = token
         self._timeout_s = timeout_s
         self._under_way: dict[tuple[str, int], asyncio.Future[dict[str, Any]]] = {}
         self._ignored = 0
+        settings = replace(
+            broker,
+            client_id=f"edge-gateway-{gateway}-hub",
+            clean_start=True,  # an answer of an earlier connection answers nothing
+            retry_most_s=10.0,
+        )
         self._link = Mqtt(settings, on_message=self._heard, greet=self._greet, on_down=self._lost)
 
     async def ask(self, session: str, n: int, message: bytes) -> dict[str, Any]:

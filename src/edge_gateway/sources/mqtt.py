@@ -50,7 +50,7 @@ class MqttConfig(BaseModel):
             raise ValueError("password_file needs user")
         return self
 
-    def settings(self, bus_id: str, *, client_id: str = "") -> MqttSettings:
+    def settings(self, bus_id: str) -> MqttSettings:
         """What a link to this broker needs; reads the password. Raises ConfigError when it cannot be read."""
         from edge_gateway.links.mqtt import MqttSettings
         from edge_gateway.links.secret import read_secret
@@ -58,7 +58,7 @@ class MqttConfig(BaseModel):
         return MqttSettings(
             host=self.host,
             port=self.port,
-            client_id=client_id or self.client_id or f"edge-gateway-{bus_id}-{machine()}",
+            client_id=self.client_id or f"edge-gateway-{bus_id}-{machine()}",
             protocol=self.protocol,
             user=self.user,
             password=read_secret(self.password_file, key=f"buses.{bus_id}.password_file") if self.password_file else "",
