@@ -139,19 +139,21 @@ def _merge(merged: Merged, into: dict[str, Any], data: Mapping[str, Any], path: 
         here = (*path, key)
         if isinstance(value, dict):
             if not isinstance(into.get(key), dict):
-                _forget(merged, here)
+                _forget(merged, here, into)
                 into[key] = {}
             merged.origins.setdefault(here, place(here))
             _merge(merged, into[key], value, here, place)
         else:
-            _forget(merged, here)
+            _forget(merged, here, into)
             into[key] = value
             merged.origins[here] = place(here)
             _elements(merged, value, here, place)
 
 
-def _forget(merged: Merged, path: KeyPath) -> None:
-    """Nothing below a replaced value has an origin any more."""
+def _forget(merged: Merged, path: KeyPath, into: Mapping[str, Any]) -> None:
+    """Nothing below a replaced value of the table ``into`` has an origin any more."""
+    if path[-1] not in into:  # nothing is replaced; looking through all origins each time would take seconds
+        return
     for old in [known for known in merged.origins if known[: len(path)] == path]:
         del merged.origins[old]
 
