@@ -1,5 +1,5 @@
 # What a person does with this repository. `make demo` needs git, make, python3 (3.11 or newer) and python3-venv; nothing else.
-.PHONY: setup setup-dev servers demo test check bench truth killloop powercut outage guard pictures clean
+.PHONY: setup setup-dev servers demo test check bench truth killloop powercut outage isolation guard pictures clean
 .DEFAULT_GOAL := setup
 .DELETE_ON_ERROR:
 
@@ -53,6 +53,10 @@ truth killloop outage: servers
 
 powercut: setup-dev
 	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
+
+# 32 units on one paced line, one of them dead; N is the number of rounds of 5 s.
+isolation: setup-dev
+	$(PY) -m tests.faults.$@ $(if $(N),--rounds $(N)) --seed $(SEED) $(ARGS)
 
 guard: setup-dev
 	$(PY) -m pytest -q tests/faults/test_guard.py $(ARGS)
