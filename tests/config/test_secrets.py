@@ -73,3 +73,8 @@ def test_effective_shows_the_name_and_not_the_secret(tmp_path: Path) -> None:
     values = {path: value for path, value, _ in effective(found.config, found.merged)}
     assert values["sinks", "hub", "token_file"] == "hub-token"
     assert "s3cret" not in str(values)
+
+
+def test_a_name_that_no_file_can_have_is_a_fault_like_any_other(tmp_path: Path) -> None:
+    with pytest.raises(ConfigRefused, match="cannot be read"):
+        loaded(tmp_path, "\\u0000")

@@ -10,7 +10,7 @@ from edge_gateway.config.files import KeyPath
 from edge_gateway.config.model import GatewayConfig
 from edge_gateway.config.references import Locate
 from edge_gateway.errors import ConfigError
-from edge_gateway.links.secret import read_secret, secret_path
+from edge_gateway.links.secret import contents, read_secret, secret_path
 
 #: Keys whose file holds a secret; the other ``*_file`` keys name certificates and private keys.
 SECRETS = frozenset({"password_file", "token_file"})
@@ -79,7 +79,7 @@ def _named(config: GatewayConfig) -> Iterator[tuple[tuple[str, str, str], str]]:
 def _read_pem(name: str, *, private: bool) -> None:
     """Raises ConfigError unless the file can be read and holds what PEM files begin with."""
     try:
-        data = Path(name).read_bytes()
+        data = contents(Path(name))
     except OSError as error:
         raise ConfigError(f"cannot read '{name}'") from error
     if (b"PRIVATE KEY-----" if private else b"-----BEGIN CERTIFICATE-----") not in data:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -18,12 +19,20 @@ def secret_path(name: str) -> Path:
     return Path(name)
 
 
+def contents(path: Path, most_bytes: int = -1) -> bytes:
+    """Up to ``most_bytes`` of a file that a configuration names. Raises OSError, also for a name that no file can have."""
+    try:
+        with path.open("rb") as file:
+            return file.read(most_bytes)
+    except ValueError as error:  # a NUL in the name
+        raise OSError(errno.EINVAL, str(error)) from error
+
+
 def read_secret(name: str, *, key: str) -> str:
     """The secret, without the newline at its end. Raises ConfigError naming ``key``; never shows the content."""
     path = secret_path(name)
     try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
+        data = contents(path, _MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(
             f"cannot read the secret '{name}' ({error.strerror})",
