@@ -21,10 +21,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edge_gateway.clock import Clock
 from edge_gateway.errors import JournalBusy
+from edge_gateway.links.loopback import is_loopback
 from edge_gateway.links.notify import notify
 from edge_gateway.web.serve import listen_tcp, serve
 from regulator_hub.api import Asked, Held, asked, routes
-from regulator_hub.config import HubToml, is_loopback
+from regulator_hub.config import HubToml
 from regulator_hub.desk import Desk
 from regulator_hub.gateways import Gateways
 from regulator_hub.http import entries_route

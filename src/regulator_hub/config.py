@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import tomllib
 from pathlib import Path
 from typing import Literal, Self
@@ -10,6 +9,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge_gateway.errors import ConfigError
+from edge_gateway.links.loopback import is_loopback
 
 DEFAULT_FILE = Path("/etc/regulator-hub/hub.toml")
 
@@ -48,19 +48,9 @@ class HubToml(_Table):
     def _plain_only_on_loopback(self) -> Self:
         if bool(self.cert_file) != bool(self.key_file):
             raise ValueError("cert_file and key_file come together")
-        if not self.cert_file and not is_loopback(self.listen.rpartition(":")[0].strip("[]")):
+        if not self.cert_file and not is_loopback(self.listen.rpartition(":")[0]):
             raise ValueError("beyond loopback TLS is needed: set cert_file and key_file, or listen on 127.0.0.1")
         return self
-
-
-def is_loopback(host: str) -> bool:
-    """Whether this names this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def load(file: Path | None, **given: object) -> HubToml:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_address
 
 from edge_gateway.config.model import GatewayConfig
 from edge_gateway.config.references import Locate
 from edge_gateway.errors import ConfigError
+from edge_gateway.links.loopback import is_loopback
 from edge_gateway.rules.bind import Binding
 
 
@@ -18,7 +18,7 @@ def unused_warnings(config: GatewayConfig, binding: Binding, locate: Locate) -> 
     if not config.sinks:
         why, hint = "there is no sink: readings stay on this machine", "add [sinks.hub] or [sinks.influx]"
         yield locate(("sinks",), why, code="unused", hint=hint)
-    if config.page.listen and not _loopback(config.page.listen):
+    if config.page.listen and not is_loopback(config.page.listen.rpartition(":")[0]):
         why = f"the page at {config.page.listen} is open to everybody on that network"
         hint = "it shows readings, and changes nothing; 127.0.0.1 keeps it on this machine"
         yield locate(("page", "listen"), why, code="open-page", hint=hint)
@@ -57,11 +57,3 @@ def _tables(config: GatewayConfig, locate: Locate) -> Iterator[ConfigError]:
         if id_ not in places:
             why, hint = f"zone '{id_}' has no point", "add a [points.…] table, or delete the zone"
             yield locate(("zones", id_), why, code="unused", hint=hint)
-
-
-def _loopback(listen: str) -> bool:
-    host = listen.rpartition(":")[0].strip("[]")
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edge_gateway.errors import ConfigError
+from edge_gateway.links.loopback import is_loopback
 from edge_gateway.links.secret import read_secret
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class HubConfig(BaseModel):
             raise ValueError("url is no address; write https://host or https://host:port")
         if parts.username is not None or parts.password is not None:
             raise ValueError("a user or password in url would end up in logs; the token stands in token_file")
-        if parts.scheme == "http" and not _loopback(parts.hostname):
+        if parts.scheme == "http" and not is_loopback(parts.hostname):
             raise ValueError(
                 "url is plain http, which is for this machine only; write https://, with ca_file for an authority of your own"
             )
@@ -67,10 +67,3 @@ class HubConfig(BaseModel):
         else:
             carrier = MqttCarrier(broker, gateway=gateway_id, token=token, timeout_s=self.timeout_s)
         return HubSink(name, gateway_id, carrier)
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from edge_gateway.clock import Clock
+from edge_gateway.links.loopback import is_loopback
 from edge_gateway.links.secret import read_secret
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class _InfluxConfig(BaseModel):
 
     def compresses(self) -> bool:
         """``gzip``, or whether the server is another machine."""
-        return self.gzip if self.gzip is not None else not _loopback(self.url)
+        return self.gzip if self.gzip is not None else not is_loopback(urlsplit(self.url).hostname or "")
 
     def tls(self) -> ssl.SSLContext | None:
         """What https needs, made at start. Raises ConfigError for a ``ca_file`` that cannot be used."""
@@ -108,11 +108,3 @@ class Influx2Config(_InfluxConfig):
             gzip=self.compresses(),
         )
         return InfluxSink(name, V2(target), site=site, clock=clock, hold_us=hold_us)
-
-
-def _loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
