@@ -9,6 +9,7 @@ GatewayError
 ├─ JournalError
 │  ├─ JournalFull       back-pressure, alarm; nothing unserved is dropped
 │  ├─ JournalDamaged    move aside, go on in a new epoch, alarm
+│  │  └─ SegmentDamaged one sealed segment: go on behind it, declare it skipped, alarm
 │  ├─ JournalBusy       another process holds the state folder (exit 7)
 │  └─ JournalTooNew     a newer release wrote it: use that release
 └─ SinkError
@@ -36,7 +37,9 @@ class GatewayError(Exception):
 class ConfigError(GatewayError):
     """A configuration, profile or rule pack that cannot be used: mend ``file`` at ``line``, ``key``."""
 
-    def __init__(self, why: str, *, file: str = "", line: int = 0, key: str = "", code: str = "", hint: str = "") -> None:
+    def __init__(
+        self, why: str, *, file: str = "", line: int = 0, key: str = "", code: str = "", hint: str = ""
+    ) -> None:
         super().__init__(why, hint=hint)
         self.file = file
         self.line = line
@@ -82,6 +85,18 @@ class JournalFull(JournalError):
 
 class JournalDamaged(JournalError):
     """Bytes on disk are not what was written: move aside, go on in a new epoch, alarm."""
+
+
+class SegmentDamaged(JournalDamaged):
+    """One sealed segment cannot be read: entries ``first`` … ``first + count - 1`` of ``epoch`` are not available."""
+
+    def __init__(self, why: str, *, epoch: str, first: int, count: int) -> None:
+        super().__init__(
+            f"segment {epoch}/{first}: {why}", hint="the other segments are served; restore this file from a copy"
+        )
+        self.epoch = epoch
+        self.first = first
+        self.count = count
 
 
 class JournalBusy(JournalError):

@@ -12,13 +12,13 @@ import apsw
 import pytest
 
 from edge_gateway.clock import SystemClock
-from edge_gateway.errors import JournalDamaged, JournalError
+from edge_gateway.errors import JournalDamaged, JournalError, SegmentDamaged
 from edge_gateway.journal.base import Position
 from edge_gateway.journal.core import Core
 from edge_gateway.journal.files import DiskFiles
 from edge_gateway.journal.reading import Reading
 from edge_gateway.journal.retention import JournalSettings
-from edge_gateway.journal.segments import SegmentDamaged, SegmentFile, segment_path
+from edge_gateway.journal.segments import SegmentFile, segment_path
 from edge_gateway.journal.store import open_journal
 from edge_gateway.journal.work import Append, Move, Refuse, Work
 from edge_gateway.record.entry import text_hash

@@ -60,6 +60,14 @@ def test_a_sink_that_was_never_served_skips_everything_that_must_go() -> None:
     assert [(r.epoch, r.first, r.count, r.roots) for r in found.skipped] == [(A, 0, 20, (f"{0:064x}", f"{1:064x}"))]
 
 
+def test_a_long_range_is_declared_in_parts_that_fit_into_an_entry() -> None:
+    many = [segment(A, number) for number in range(4_500)]
+    found = plan(many, 10**9, hub_holds=None, cursors={"influx": Position(A, 5)}, order=ORDER)
+    assert [(r.first, r.end, len(r.roots)) for r in found.skipped] == [
+        (5, 20_010, 2_000), (20_010, 40_010, 2_000), (40_010, 45_000, 499),
+    ]  # fmt: skip
+
+
 @given(
     st.integers(0, 500),
     st.none() | st.fixed_dictionaries({A: st.integers(0, 20), B: st.integers(0, 20)}),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from edge_gateway import events
-from edge_gateway.errors import NotAuthorised, Unreachable
+from edge_gateway.errors import JournalFull, NotAuthorised, Unreachable
 from edge_gateway.journal.base import EpochInfo, Position, Reader
 from edge_gateway.journal.retention import JournalSettings
 from edge_gateway.journal.store import Store, open_journal
@@ -287,3 +287,66 @@ async def test_a_damaged_segment_is_skipped_with_an_entry_and_the_rest_is_served
         assert all(body["roots"] == [root] and body["reason"] == "damaged" for body in skipped)
         assert ("reopen", "skipped") in ship.asked
         assert {e.code for e in ship.told if isinstance(e, events.Alarmed)} == {"segment-damaged"}
+
+
+async def test_a_missing_segment_is_passed_like_a_damaged_one(tmp_path: Path) -> None:
+    async with journal(tmp_path) as store:
+        await store.append(entries(0, 60))
+        async with asyncio.timeout(10):
+            while len(await store.segments()) < 3:
+                await asyncio.sleep(0.01)
+        epoch = store.epoch
+    (tmp_path / "segments" / epoch / "000000000016.ndjson.gz").unlink()
+    async with journal(tmp_path) as store:
+        sink = RecordingSink()
+        ship = Ship(store, [sink])
+        await ship.until_served()
+    assert of(sink.taken) == [*range(16), *range(32, 60)]
+    assert [body["reason"] for kind, body in ship.asked if kind == "skipped"] == ["damaged"]
+
+
+async def test_a_full_journal_makes_shipping_wait_and_ends_nothing(tmp_path: Path) -> None:
+    """A receipt that finds no room is given again: what the hub holds is offered once more, and nothing falls over."""
+    async with journal(tmp_path) as store:
+        await store.append(entries(0, 10))
+        move, refused = store.move_cursor, [3]
+
+        async def without_room(sink: str, to: Position, receipt: dict[str, Any] | None = None) -> None:
+            if refused[0]:
+                refused[0] -= 1
+                raise JournalFull("the disk is full")
+            await move(sink, to, receipt)
+
+        store.move_cursor = without_room  # type: ignore[method-assign]
+        await Ship(store, hubs=[RememberingHub()]).until_served(20.0)
+        assert store.cursor("hub") == Position(store.epoch, 10)
+        assert not refused[0]
+
+
+async def test_what_is_freed_while_it_is_about_to_be_read_ends_nothing(tmp_path: Path) -> None:
+    async with journal(tmp_path) as store:
+        await store.append(entries(0, 10))
+        sink = RecordingSink()
+        read, freed = store.read, [2]
+
+        async def just_freed(start: Position, *, max_entries: int, max_bytes: int) -> list[bytes]:
+            if freed[0]:
+                freed[0] -= 1
+                raise KeyError(start.seq)
+            return await read(start, max_entries=max_entries, max_bytes=max_bytes)
+
+        store.read = just_freed  # type: ignore[method-assign]
+        await Ship(store, [sink]).until_served()
+        assert of(sink.taken) == list(range(10))
+
+
+async def test_a_long_skipped_range_is_told_in_entries_that_fit(tmp_path: Path) -> None:
+    """60,000 segments of a large disk: their roots are four megabytes, an entry is 192 KiB."""
+    async with journal(tmp_path) as store:
+        ship = Ship(store, [RecordingSink()])
+        (delivery,) = ship.shipping.deliveries
+        await delivery.record_skipped("e", 32, 5_000 * 16 - 3, ["ab" * 32] * 5_000, "freed-by-retention")
+        bodies = [body for kind, body in ship.asked if kind == "skipped"]
+    assert [len(body["roots"]) for body in bodies] == [2_000, 2_000, 1_000]
+    assert [(body["first"], body["count"]) for body in bodies] == [(32, 32_000), (32_032, 32_000), (64_032, 15_997)]
+    assert all(len(entry.encode(1, "skipped", STAMP, body)) <= entry.MAX_ENTRY_BYTES for body in bodies)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from edge_gateway.errors import ConfigError, NotAuthorised, Unreachable
+from edge_gateway.errors import ConfigError, JournalDamaged, NotAuthorised, Unreachable
 from edge_gateway.links.mqtt import MqttSettings
 from edge_gateway.sinks.base import Conflict, Run
 from edge_gateway.sinks.hub import HubConfig
@@ -116,6 +116,18 @@ async def test_a_text_that_is_gone_is_told_and_not_asked_again(ready: Bench) -> 
     await ready.deliver(0, 3)
     assert (await ready.deliver(3, 1)).accepted == 1
     rows = await ready.running.hub.reader.run(lambda db: db.execute("SELECT gone FROM wanted").fetchall())
+    assert rows == [(1,)]
+
+
+async def test_a_text_that_is_damaged_is_told_as_gone_and_ends_nothing(ready: Bench) -> None:
+    async def damaged(sha256: str) -> bytes:
+        raise JournalDamaged(f"text {sha256} does not match its name")
+
+    ready.record.text = damaged  # type: ignore[method-assign]
+    ready.record.add(EPOCH, record.start(4))
+    await ready.sink.meet(ready.record.epochs())
+    assert (await ready.deliver(0, 4)).accepted == 4
+    rows = await ready.running.hub.reader.run(lambda db: db.execute("SELECT DISTINCT gone FROM wanted").fetchall())
     assert rows == [(1,)]
 
 

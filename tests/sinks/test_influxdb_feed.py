@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_gateway.errors import JournalDamaged, SegmentDamaged
 from edge_gateway.journal.base import Position
 from edge_gateway.reading import Message
 from edge_gateway.sinks.influxdb_feed import LOOK_BACK, Feed, Undecodable
@@ -120,3 +121,48 @@ async def test_what_does_not_fit_is_undecodable_and_the_next_one_goes_on(old: by
     with pytest.raises(Undecodable, match="cannot be decoded"):
         await it.lines(record.entries[1], EPOCH, 1, record)
     assert len(await it.lines(record.entries[2], EPOCH, 2, record)) == 2
+
+
+class Damaged(Record):
+    """A record whose first eight entries lie in a segment that does not read."""
+
+    async def read(self, start: Position, *, max_entries: int, max_bytes: int) -> list[bytes]:
+        if start.seq < 8:
+            raise SegmentDamaged("its file is missing", epoch=start.epoch, first=0, count=8)
+        return await super().read(start, max_entries=max_entries, max_bytes=max_bytes)
+
+
+async def test_behind_a_damaged_segment_lines_are_made_as_if_nothing_lay_before() -> None:
+    record = Damaged()
+    record.configure(["a"])
+    for _ in range(12):
+        record.tick()
+        record.batch([1.0])
+    made = await lines(feed(), record, 8, 13)
+    assert all(len(texts) == 1 for texts in made)
+
+
+async def test_a_correction_behind_a_damaged_segment_is_found() -> None:
+    record = Damaged(boot="another00000", trusted=False)
+    record.configure(["a"])
+    for _ in range(9):
+        record.batch([1.0])
+    record.trusted = True
+    record.add("correction", offset_us=START_US)
+    clock = StillClock(boot="another00000")
+    it = Feed(SITE, TrustedTime(clock, 10**12))
+    await it.go_to(Position(record.epoch, 3), record)
+    (text,) = await it.lines(record.entries[3], record.epoch, 3, record)
+    assert text.endswith(f" {START_US + record.mono_us}")
+
+
+async def test_an_entry_whose_configuration_is_damaged_is_set_aside() -> None:
+    class WithoutText(Record):
+        async def config(self, epoch: str, config_seq: int) -> dict[str, Any]:
+            raise JournalDamaged("text does not match its name")
+
+    record = WithoutText()
+    record.configure(["a"])
+    record.batch([1.0])
+    with pytest.raises(Undecodable, match="does not match"):
+        await lines(feed(), record, 1, 2)

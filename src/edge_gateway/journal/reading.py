@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import apsw
 import orjson
 
-from edge_gateway.errors import JournalDamaged, JournalError, JournalTooNew
+from edge_gateway.errors import JournalDamaged, JournalError, JournalTooNew, SegmentDamaged
 from edge_gateway.journal.base import EpochInfo, Position, SegmentInfo
 from edge_gateway.journal.files import DiskFiles, Files
 from edge_gateway.journal.opening import DATABASE
@@ -26,6 +27,8 @@ from edge_gateway.record.entry import decode
 #: Inflated members that are kept: one for the reader in order, one for who looks something up.
 MEMBERS_KEPT = 2
 _TAIL_PART = 256
+#: Snapshots that are looked at for a configuration whose own entry does not read.
+SNAPSHOTS_TRIED = 8
 
 
 class Reading:
@@ -130,9 +133,7 @@ class Reading:
             again = self._tail.segment_with(epoch, seq)
             if again is not None and again.freed:
                 raise KeyError(f"{epoch}/{seq}") from None
-            raise JournalDamaged(
-                f"segment {epoch}/{segment.first}: its file is missing", hint="restore it from a copy"
-            ) from None
+            raise SegmentDamaged("its file is missing", epoch=epoch, first=segment.first, count=segment.count) from None
         return lines[seq - first : seq - first + most]
 
     def _member(self, epoch: str, first: int, count: int, seq: int) -> tuple[int, list[bytes]]:
@@ -159,15 +160,23 @@ class Reading:
         raise KeyError(f"{epoch}/{config_seq}")
 
     def _entries_about(self, epoch: str, config_seq: int) -> Iterator[dict[str, Any]]:
-        """The entry with that number, then the snapshot that this epoch begins with here."""
+        """The entry with that number, the snapshot that this epoch begins with here, those of the next segments."""
         first = next((info.first for info in self.epochs() if info.epoch == epoch), None)
         if first is None:
             return
-        for seq in (config_seq, first):
+        for seq in chain((config_seq, first), self._openings(epoch, max(config_seq, first))):
             if seq >= first:
-                found = self.read(Position(epoch, seq), max_entries=1, max_bytes=1)
+                try:
+                    found = self.read(Position(epoch, seq), max_entries=1, max_bytes=1)
+                except SegmentDamaged:
+                    continue  # what it says stands in the next snapshot too
                 if found and (entry := decode(found[0]))["kind"] in ("config", "snapshot"):
                     yield entry
+
+    def _openings(self, epoch: str, after: int) -> Iterator[int]:
+        """Where the next few segments behind ``after`` begin: looked up only when they are needed."""
+        ends = [segment.end for segment in self._tail.segments() if segment.epoch == epoch and segment.end > after]
+        yield from sorted(ends)[:SNAPSHOTS_TRIED]
 
     def _parsed(self, sha256: str) -> dict[str, Any]:
         if sha256 not in self._configs:

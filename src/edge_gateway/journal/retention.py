@@ -15,6 +15,8 @@ from edge_gateway.journal.segments import Segment
 #: The reserve that ordinary batches leave to violations, commands, ticks and gaps.
 RESERVE_BYTES = 8 * 1024 * 1024
 RESERVE_SHARE = 20  # at least a twentieth
+#: Roots in one declared range: it becomes one entry, and an entry has its bounds.
+MAX_ROOTS = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +110,7 @@ def _passed(segment: Segment, cursor: Position | None, order: Mapping[str, int])
 def _ranges(
     sink: str, cursor: Position | None, segments: Sequence[Segment], order: Mapping[str, int]
 ) -> list[SkippedRange]:
-    """One range an epoch, from the cursor on where it stands inside."""
+    """One range an epoch (more where it is long), from the cursor on where it stands inside."""
     ranges: list[SkippedRange] = []
     for segment in segments:
         if _passed(segment, cursor, order):
@@ -116,7 +118,8 @@ def _ranges(
         inside = cursor is not None and cursor.epoch == segment.epoch and cursor.seq > segment.first
         first = cursor.seq if cursor is not None and inside else segment.first
         roots: tuple[str, ...] = () if inside else (segment.root,)
-        if ranges and ranges[-1].epoch == segment.epoch and ranges[-1].end == first:
+        follows = bool(ranges) and ranges[-1].epoch == segment.epoch and ranges[-1].end == first
+        if follows and len(ranges[-1].roots) < MAX_ROOTS:
             last = ranges.pop()
             first, roots = last.first, last.roots + roots
         ranges.append(

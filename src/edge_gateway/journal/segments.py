@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from edge_gateway.errors import JournalDamaged
+from edge_gateway.errors import SegmentDamaged
 from edge_gateway.journal.base import SegmentInfo
 from edge_gateway.journal.files import Files, write_durably
 from edge_gateway.record.entry import FORMAT
@@ -43,18 +43,6 @@ def _trailer(footer_at: int) -> bytes:
 
 #: Length of the last member: 52.
 TRAILER_BYTES = len(_trailer(0))
-
-
-class SegmentDamaged(JournalDamaged):
-    """One sealed segment cannot be read: entries ``first`` … ``first + count - 1`` of ``epoch`` are not available."""
-
-    def __init__(self, why: str, *, epoch: str, first: int, count: int) -> None:
-        super().__init__(
-            f"segment {epoch}/{first}: {why}", hint="the other segments are served; restore this file from a copy"
-        )
-        self.epoch = epoch
-        self.first = first
-        self.count = count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,15 +11,18 @@ from typing import Any
 
 from edge_gateway import events
 from edge_gateway.backoff import Backoff
-from edge_gateway.errors import NotAuthorised, SinkError, Unreachable
+from edge_gateway.errors import JournalFull, NotAuthorised, SegmentDamaged, SinkError, Unreachable
 from edge_gateway.journal.base import EpochInfo, Journal, Position
-from edge_gateway.journal.segments import SegmentDamaged
 from edge_gateway.sinks.base import Outcome, Run, Sink
 
 #: While a sink holds (untrusted clock, …) it is asked again this often, besides at each commit.
 HELD_RETRY_S = 5.0
 #: A sink that knows us not is probed this slowly.
 UNAUTHORISED_RETRY_S = 60.0
+#: What was freed while it was about to be read: its place is known anew after this.
+FREED_RETRY_S = 0.05
+#: Roots that one ``skipped`` entry names: an entry has its bounds.
+MAX_ROOTS = 2_000
 
 
 @dataclass(slots=True)
@@ -86,6 +89,9 @@ class Delivery:
                 if self._stopping:
                     return
                 continue
+            except KeyError:  # freed by retention between the look and the reading
+                await asyncio.sleep(FREED_RETRY_S)
+                continue
             self.progress.backlog = self.backlog(position)
             if not entries:
                 following = self._following(position)
@@ -98,12 +104,15 @@ class Delivery:
                 continue
             try:
                 outcome = await self._offer(Run(epoch=position.epoch, first=position.seq, entries=entries))
-            except SinkError as error:
+                position = await self._account(position, outcome)
+            except (
+                SinkError,
+                JournalFull,
+            ) as error:  # full: what was delivered cannot be noted, so it is offered again
                 if not await self._rest(error):
                     return
                 position = await self.resume(position)
                 continue
-            position = await self._account(position, outcome)
             if outcome.held and not outcome.accepted and not await self._hold(outcome.held):
                 return
 
@@ -137,9 +146,9 @@ class Delivery:
         self._tell(events.Alarmed(code="segment-damaged", why=str(damage)))
         try:
             to = await self.pass_damage(damage)
-        except SinkError as error:
+            await self._journal.move_cursor(self.sink.name, to)
+        except (SinkError, JournalFull) as error:
             return await self.resume(position) if await self._rest(error) else position
-        await self._journal.move_cursor(self.sink.name, to)
         return to
 
     async def roots(self, epoch: str, first: int, count: int) -> list[str]:
@@ -151,8 +160,14 @@ class Delivery:
         """An entry, an event and a count: this sink will never be served these."""
         self.progress.skipped += count
         self._tell(events.SinkSkipped(sink=self.sink.name, epoch=epoch, first=first, count=count, reason=reason))
-        body = {"sink": self.sink.name, "epoch": epoch, "first": first, "count": count, "reason": reason}
-        await self._asks.record("skipped", body | {"roots": roots})
+        at, end = first, first + count
+        for start in range(0, max(len(roots), 1), MAX_ROOTS):
+            part = roots[start : start + MAX_ROOTS]
+            last = start + MAX_ROOTS >= len(roots)
+            until = end if last else at + len(part) * self._journal.segment_entries
+            body = {"sink": self.sink.name, "epoch": epoch, "first": at, "count": until - at, "reason": reason}
+            await self._asks.record("skipped", body | {"roots": part})
+            at = until
 
     # --- steps ------------------------------------------------------------------------------------------------
 
@@ -220,8 +235,11 @@ class Delivery:
         self.progress.backlog = self.backlog(position)
         return position
 
-    async def _rest(self, error: SinkError) -> bool:
+    async def _rest(self, error: SinkError | JournalFull) -> bool:
         """Wait after trouble; False when we are stopping instead."""
+        if isinstance(error, JournalFull):  # not the sink's fault, and told by intake
+            self.progress.state, self.progress.why = "held", str(error)
+            return await self._pause(self._backoff.next_s())
         authorised = not isinstance(error, NotAuthorised)
         wait_s = self._backoff.next_s() if authorised else UNAUTHORISED_RETRY_S
         if isinstance(error, Unreachable) and error.retry_after_s is not None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edge_gateway import events
-from edge_gateway.errors import SinkError
+from edge_gateway.errors import JournalFull, SegmentDamaged, SinkError
 from edge_gateway.journal.base import EpochInfo, Journal, Position
-from edge_gateway.journal.segments import SegmentDamaged
 from edge_gateway.shipping.delivery import Asks, Delivery
 from edge_gateway.sinks.base import Held, HubLink, Outcome
 
@@ -53,7 +52,7 @@ class HubDelivery(Delivery):
             held = {item.epoch: item for item in await self.hub.meet(self._journal.epochs())}
             for info in list(self._journal.epochs()):
                 await self._compare(info, held.get(info.epoch) or Held(epoch=info.epoch, size=0))
-        except SinkError as error:
+        except (SinkError, JournalFull) as error:
             await self._rest(error)
             return None
         return await self._position(held)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from edge_gateway.errors import JournalDamaged
 from edge_gateway.journal.base import Reader
 from edge_gateway.sinks.hub_session import Lane
 from edge_gateway.wire.hub import WireError
@@ -14,7 +15,7 @@ _AT_ONCE = 64
 
 
 async def send_texts(lane: Lane, answer: Mapping[str, Any], reader: Reader) -> None:
-    """Send what ``need_text`` asks for. A text that is not here, or larger than a message, is declared gone.
+    """Send what ``need_text`` asks for. A text that is not here, damaged, or larger than a message, is declared gone.
 
     Raises Unreachable or NotAuthorised.
     """
@@ -34,5 +35,5 @@ async def _send(lane: Lane, name: str, reader: Reader) -> dict[str, Any]:
     header = {"kind": "text", "sha256": name}
     try:
         return await lane.ask(header, await reader.text(name))
-    except (KeyError, WireError):
+    except (KeyError, JournalDamaged, WireError):
         return await lane.ask(header | {"gone": True})

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+from edge_gateway.errors import JournalDamaged
 from edge_gateway.journal.base import Position, Reader
 from edge_gateway.record.entry import decode
 from edge_gateway.sinks.influxdb_time import TrustedTime
@@ -69,7 +70,7 @@ class Feed:
             before = await reader.read(
                 Position(position.epoch, start), max_entries=position.seq - start, max_bytes=LOOK_BACK * 256 * 1024
             )
-        except KeyError:  # freed by retention just now: nothing before it is left
+        except (KeyError, JournalDamaged):  # freed just now, or damaged: nothing before it can be looked at
             return
         for data in before[: position.seq - start]:
             entry = decode(data)
@@ -88,7 +89,7 @@ class Feed:
                     lines = self._batch(entry, epoch, entry["wall_us"]) or []
             else:
                 lines = await self._lines(entry, Position(epoch, seq), reader)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, JournalDamaged) as error:
             self._next = epoch, seq + 1
             raise Undecodable(f"cannot be decoded: {error}") from error
         self._next = epoch, seq + 1
@@ -154,7 +155,7 @@ class Feed:
         """The same for what is only looked at in passing: None when it is missing."""
         try:
             return await self._table(epoch, config_seq, reader)
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, JournalDamaged):
             return None
 
 

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from edge_gateway.clock import Clock
+from edge_gateway.errors import SegmentDamaged
 from edge_gateway.journal.base import Position, Reader
 from edge_gateway.record.entry import decode
 
@@ -90,6 +91,9 @@ class TrustedTime:
             at = self._next
             try:
                 entries = await reader.read(at, max_entries=_CHUNK_ENTRIES, max_bytes=_CHUNK_BYTES)
+            except SegmentDamaged as damage:  # a correction in it is lost; the next segments are there
+                self._next = Position(at.epoch, damage.first + damage.count)
+                continue
             except KeyError:  # freed meanwhile: go on where the record begins now
                 entries = []
                 first = next((info.first for info in reader.epochs() if info.epoch == at.epoch), at.seq)
