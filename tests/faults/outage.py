@@ -14,14 +14,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.faults.harness import DATABASE, Load, Site
-from tests.faults.judge import Truth
-from tests.faults.plant import SPREAD
+from tests.faults.judge import Record, Truth
 from tests.servers.process import ServerProcess, wait_until
 
 PARTS = ("hub", "broker", "influxd")
@@ -100,41 +99,45 @@ class Campaign:
         self.told.append({"away": list(parts), "stopped": paused, "gateway_killed": kill, "via": self.via})
 
 
-def stored(site: Site) -> Stored:
-    """InfluxDB's readings against the truth: what the hub's record owes too, once each."""
-    assert site.influx is not None
-    truth = Truth.read(site.truth_path)
+def stored(rows: Sequence[Mapping[str, Any]], truth: Truth, record: Record) -> Stored:
+    """InfluxDB's readings against the truth: none that was never given, no poll twice, and all that the hub's record has.
+
+    The hub's record is held against the truth by ``judge``; a reading that is in neither was under way at a kill.
+    """
     given = {f"u{unit}-n": set(replies) for unit, replies in truth.replies.items()}
     given |= {f"t{who}-n": numbers for who, numbers in truth.published.items()}
     held: dict[str, Counter[int]] = {point: Counter() for point in given}
     found = Stored()
-    for row in site.influx.points(DATABASE, "reading"):
+    for row in rows:
         if row["point"] in held and row.get("value") is not None:
             held[row["point"]][int(row["value"])] += 1
             found.readings += 1
-    owed = _owed(site)
+    owed = _owed(record)
     for point, numbers in held.items():
         missing, invented = owed.get(point, set()) - numbers.keys(), numbers.keys() - given[point]
-        twice = [n for n, times in numbers.items() if times > 1 and point.startswith("u")]
-        found.lost, found.altered, found.doubled = (
-            found.lost + len(missing), found.altered + len(invented), found.doubled + len(twice),
-        )  # fmt: skip
+        twice = [number for number, times in numbers.items() if times > 1 and point.startswith("u")]
+        found.lost += len(missing)
+        found.altered += len(invented)
+        found.doubled += len(twice)
         for what, some in (("missing", missing), ("never given", invented), ("twice", twice)):
             if some and len(found.examples) < 8:
                 found.examples.append(f"{point}: {len(some)} {what}, the first is {min(some)}")
     return found
 
 
-def _owed(site: Site) -> dict[str, set[int]]:
-    """By point: the numbers in the hub's record, which its own comparison holds against the truth."""
+def _owed(record: Record) -> dict[str, set[int]]:
+    """By point: the numbers in the hub's record."""
     owed: dict[str, set[int]] = {}
-    for _, lines in site.hub.record():
+    for _, lines in record:
         for entry in map(json.loads, lines):
             if entry["kind"] == "batch" and entry["values"][0] is not None:
-                number, device = entry["values"][0], entry["group"].split(".")[0]
-                assert device[0] != "u" or number // SPREAD == int(device[1:])
-                owed.setdefault(f"{device}-n", set()).add(number)
+                owed.setdefault(f"{entry['group'].split('.')[0]}-n", set()).add(entry["values"][0])
     return owed
+
+
+def _stored(site: Site) -> Stored:
+    assert site.influx is not None
+    return stored(site.influx.points(DATABASE, "reading"), Truth.read(site.truth_path), site.hub.record())
 
 
 def campaign(folder: Path, *, seconds: float, seed: int, outages: Sequence[Outage] = LONG) -> dict[str, Any]:
@@ -143,12 +146,12 @@ def campaign(folder: Path, *, seconds: float, seed: int, outages: Sequence[Outag
     with Site(folder, Load(influx=True, segment_entries=0)) as site:
         run = Campaign(site, seconds, seed)
         drained = run.run(outages)
-        verdict = site.verdict()
         try:
-            wait_until(lambda: not stored(site).lost, "everything in InfluxDB", 90.0)
+            wait_until(lambda: not _stored(site).lost, "everything in InfluxDB", 90.0)
         except TimeoutError as late:
             print(late, file=sys.stderr)
-        influx = stored(site)
+        verdict = site.verdict()
+        influx = _stored(site)
         alarms = sorted({alarm["kind"] for alarm in site.hub.alarms()} - {"dark"})
     counts = {name: value for name, value in asdict(verdict).items() if name != "examples"}
     return {

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import random
 import signal
 import struct
 import time
@@ -23,6 +24,8 @@ REGISTERS = 3
 TOPIC = "plant/"
 #: Numbers of unit u begin here, so that no unit's value can be taken for another's.
 SPREAD = 10_000_000
+#: When a publisher tries its broker again.
+RETRY_S = (0.1, 3.0)
 
 
 def now_us() -> int:
@@ -84,7 +87,7 @@ class Publishers:
                         number += 1
                         await asyncio.sleep(self._every_s)
             except aiomqtt.MqttError:
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(random.uniform(*RETRY_S))  # before or after the gateway is subscribed again
 
 
 async def main(options: argparse.Namespace) -> None:

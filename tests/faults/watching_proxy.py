@@ -47,6 +47,22 @@ class Heard:
             self.receipts_seen += 1
 
 
+class Unwatched:
+    """Nothing is read along."""
+
+    def __init__(self, _heard: Heard) -> None:
+        pass
+
+    def up(self, _data: bytes) -> None:
+        """Passes."""
+
+    def down(self, _data: bytes) -> None:
+        """Passes."""
+
+    def closed(self) -> None:
+        """Nothing waits."""
+
+
 class HttpWatch:
     """Receipts in the hub's answers."""
 
@@ -129,6 +145,9 @@ class MqttWatch:
         self._buffers[way] = buffer
 
 
+Watch = HttpWatch | MqttWatch | Unwatched
+
+
 def _varint(data: bytes, at: int) -> tuple[int, int] | None:
     """(value, bytes used); None while it is incomplete."""
     value = 0
@@ -162,21 +181,21 @@ class Proxies:
         self._thread.join(10)
         self._loop.close()
 
-    def open(self, target: int, watch: type[HttpWatch | MqttWatch]) -> int:
-        """A proxy before 127.0.0.1:``target``; its port."""
-        port: int = self._run(self._open(target, watch)).result(10)
+    def open(self, target: int, watch: type[Watch], *, answers_late_s: float = 0.0) -> int:
+        """A proxy before 127.0.0.1:``target``; its port. What comes back from there may be held for a while."""
+        port: int = self._run(self._open(target, watch, answers_late_s)).result(10)
         return port
 
     def _run(self, work: Any) -> Future[Any]:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    async def _open(self, target: int, watch: type[HttpWatch | MqttWatch]) -> int:
+    async def _open(self, target: int, watch: type[Watch], late_s: float) -> int:
         async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
             assert task is not None
             self._tasks.add(task)
             with contextlib.suppress(asyncio.CancelledError):
-                await self._joined(target, watch(self.heard), reader, writer)
+                await self._joined(target, watch(self.heard), late_s, reader, writer)
             self._tasks.discard(task)
 
         server = await asyncio.start_server(accepted, "127.0.0.1", 0)
@@ -187,7 +206,8 @@ class Proxies:
     async def _joined(
         self,
         target: int,
-        watch: HttpWatch | MqttWatch,
+        watch: Watch,
+        late_s: float,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
@@ -197,8 +217,8 @@ class Proxies:
             writer.transport.abort()
             return
         pumps = [
-            asyncio.ensure_future(_pump(reader, far_writer, watch.up)),
-            asyncio.ensure_future(_pump(far_reader, writer, watch.down)),
+            asyncio.ensure_future(_pump(reader, far_writer, watch.up, 0.0)),
+            asyncio.ensure_future(_pump(far_reader, writer, watch.down, late_s)),
         ]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -218,9 +238,13 @@ class Proxies:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, feed: Feed) -> None:
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, feed: Feed, late_s: float) -> None:
     with contextlib.suppress(OSError):
         while data := await reader.read(65536):
+            if late_s:
+                await asyncio.sleep(late_s)
+                if reader.at_eof() or reader.exception() is not None:
+                    return  # who said it has died meanwhile: it was never heard
             writer.write(data)  # on its way first: what a watcher counts as said has been said
             feed(data)
             await writer.drain()
