@@ -1,6 +1,6 @@
-"""Time as a thing that is passed in: wall, monotonic, boot identity and trust; the only module that reads clocks.
+"""Time as a thing that is passed in: wall, monotonic, boot identity and trust; knows nothing of what is timed.
 
-Inside, time is integer microseconds. Monotonic time is CLOCK_BOOTTIME (it counts suspend), so that rule time
+What is recorded, judged or shown gets its time from here; time-outs and pacing use the loop's own. Inside, time is integer microseconds. Monotonic time is CLOCK_BOOTTIME (it counts suspend), so that rule time
 is right after a laptop's lid was shut too. ``speed`` scales one clock for demo and tests: plant, intervals,
 rules and story share it; socket time-outs do not use it.
 """
@@ -23,6 +23,11 @@ class Clock(Protocol):
 
     @property
     def boot(self) -> str: ...
+
+    @property
+    def speed(self) -> float:
+        """How fast it runs against real time: 1 outside demo and tests."""
+        ...
 
     def mono_us(self) -> int: ...
 

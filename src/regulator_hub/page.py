@@ -103,7 +103,7 @@ class Page:
         """A newer sign of life alone is told every 5 s only."""
         for name, row in found.items():
             told = self._told["gateways"].get(name)
-            if told is not None and row["last_us"] - told["last_us"] < 5_000_000 * self._speed:
+            if told is not None and row["last_us"] - told["last_us"] < 5_000_000 * self._clock.speed:
                 row["last_us"] = told["last_us"]
         return found
 
@@ -128,12 +128,8 @@ class Page:
         still = [alarm for alarm in found if alarm["until_us"] is None][:MAX_ALARMS]
         return {f"{a['gateway']}/{a['kind']}/{a['about']}": a for a in still}
 
-    @property
-    def _speed(self) -> float:
-        return float(getattr(self._clock, "speed", 1.0))
-
     def _stamp(self) -> dict[str, Any]:
-        return {"now_us": self._clock.wall_us(), "speed": self._speed}
+        return {"now_us": self._clock.wall_us(), "speed": self._clock.speed}
 
 
 def _by_point(found: list[dict[str, Any]]) -> dict[str, Any]:

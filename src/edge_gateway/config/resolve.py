@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from edge_gateway.config.load import Loaded
 from edge_gateway.config.model import GatewayConfig
 from edge_gateway.config.specs import bus_specs
@@ -53,8 +55,6 @@ def resolved(loaded: Loaded, groups: Mapping[str, Group], software: str) -> dict
         "outlets": {id_: outlet.model_dump(exclude_none=True) for id_, outlet in config.outlets.items()},
         "sinks": {id_: {"kind": sink.kind} for id_, sink in config.sinks.items()},
     }
-    import orjson
-
     parsed: dict[str, Any] = orjson.loads(canonical(document))  # plain JSON values only, as a reader will see them
     return parsed
 

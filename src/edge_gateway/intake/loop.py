@@ -90,8 +90,7 @@ class Intake:
         if (commit_us := self._pace.due_us()) is not None:
             wait_s = min(wait_s, (commit_us - self._real_us()) / 1e6)
         if (due_us := self.state.engine.due_us()) is not None:
-            speed = getattr(self._clock, "speed", 1.0)
-            wait_s = min(wait_s, (self._rule_time.mono_us(due_us) - self._clock.mono_us()) / 1e6 / speed)
+            wait_s = min(wait_s, (self._rule_time.mono_us(due_us) - self._clock.mono_us()) / 1e6 / self._clock.speed)
         return max(wait_s, 0.0)
 
     async def _take(self, item: Item | Command) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from edge_gateway.clock import Clock
 from edge_gateway.intake.loop import Intake
 from edge_gateway.intake.state import Setup, State
@@ -46,16 +48,9 @@ async def recover(journal: Journal, recovery: Recovery, gateway: str) -> Recover
 
 
 async def _use_config(journal: Journal, state: State, text: str) -> None:
-    resolved = _parse(await journal.text(text))
+    resolved = orjson.loads(await journal.text(text))
     state.resolved = resolved
     state.use_rules([BoundRule.from_config(rule) for rule in each_rule(resolved.get("rules", []))])
-
-
-def _parse(text: bytes) -> dict[str, Any]:
-    import orjson
-
-    parsed: dict[str, Any] = orjson.loads(text)
-    return parsed
 
 
 async def _replay(journal: Journal, found: Recovered, body: Mapping[str, Any]) -> None:
@@ -69,7 +64,7 @@ async def _replay(journal: Journal, found: Recovered, body: Mapping[str, Any]) -
     elif kind == "violation":
         state.violations.replay(body)
     elif kind == "gap" and body["state"] == "open":
-        state.gaps[body["gap"]] = {key: body[key] for key in body if key not in _COMMON}
+        state.gaps[body["gap"]] = {key: body[key] for key in body if key not in entry.ENVELOPE}
     elif kind == "gap":
         opened = state.gaps.pop(body["gap"], None)
         for group in opened["groups"] if opened else ():
@@ -79,9 +74,6 @@ async def _replay(journal: Journal, found: Recovered, body: Mapping[str, Any]) -
         await _use_config(journal, state, str(body["text"]))
     elif kind == "correction":
         state.corrections[str(body["boot"])] = int(body["offset_us"])
-
-
-_COMMON = frozenset({"v", "seq", "kind", "rule_us", "wall_us", "mono_us", "boot", "trusted"})
 
 
 def _replay_batch(found: Recovered, body: Mapping[str, Any]) -> None:

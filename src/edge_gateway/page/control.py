@@ -8,6 +8,7 @@ import struct
 from asyncio import BaseTransport
 from typing import Any
 
+import orjson
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -100,8 +101,6 @@ async def _body(request: Request) -> dict[str, Any]:
             raise ValueError(f"a request is at most {MAX_BODY_BYTES} bytes")
     if not body:
         return {}
-    import orjson
-
     parsed = orjson.loads(body)
     if not isinstance(parsed, dict):
         raise ValueError("a JSON object is expected")

@@ -61,7 +61,7 @@ class Site:
     @property
     def speed(self) -> float:
         """How fast the gateway's clock runs against real time: 1 outside demo and tests."""
-        return float(getattr(self.clock, "speed", 1.0))
+        return self.clock.speed
 
     def layout(self) -> Layout:
         """What the configuration in force says of points."""

@@ -25,6 +25,8 @@ MAX_PAYLOAD_BYTES = 4096
 #: Integers beyond ±(2^53 - 1) are written as strings.
 MAX_INTEGER = 2**53 - 1
 
+#: Keys that every entry has, whatever its kind.
+ENVELOPE = frozenset({"v", "seq", "kind", "rule_us", "wall_us", "mono_us", "boot", "trusted"})
 KINDS = frozenset({"snapshot", "config", "batch", "gap", "tick", "violation", "event", "correction", "skipped"})
 
 

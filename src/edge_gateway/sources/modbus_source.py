@@ -42,7 +42,7 @@ class ModbusSource:
         self._outbox: list[Item] = []
         self._running: Poll | None = None
         self._lock = asyncio.Lock()
-        self._sleep_us = int(MOST_SLEEP_S * 1e6 * getattr(clock, "speed", 1.0))
+        self._sleep_us = int(MOST_SLEEP_S * 1e6 * clock.speed)
         for device in self.bus.devices:
             self.bus.polls += self._polls_of(device, clock.mono_us())
 

@@ -76,7 +76,7 @@ class MqttSource:
     ) -> None:
         self._id = bus_id
         self._clock = clock
-        self._speed = float(getattr(clock, "speed", 1.0))
+        self._speed = clock.speed
         self._devices = plan(devices, {}, clock)
         keep = settings.receive_maximum if settings.protocol == "5" else _KEEP_V3
         self._ledger: Ledger[Delivery] = Ledger(recovered, keep)

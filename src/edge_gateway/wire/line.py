@@ -20,6 +20,7 @@ from typing import Any
 
 import orjson
 
+from edge_gateway.record.entry import ENVELOPE
 from edge_gateway.rules.base import each_rule
 
 #: Longest text field; InfluxDB 1.x takes 64 KiB.
@@ -30,7 +31,7 @@ MAX_TAG = 256
 _MAX_EXACT = 2**53
 #: Events that say something of the gateway itself.
 _GATEWAY_EVENTS = ("started", "stopped", "clock-", "journal-", "gateway-")
-_ENVELOPE = frozenset({"v", "seq", "kind", "rule_us", "wall_us", "mono_us", "boot", "trusted", "event"})
+_NO_DETAIL = ENVELOPE | {"event"}
 _CONTROL = dict.fromkeys([*range(32), 127], " ")
 _TAG_ESCAPES = str.maketrans(
     {",": "\\,", "=": "\\=", " ": "\\ ", "\\": "_"} | {chr(code): "_" for code in [*range(32), 127]}
@@ -189,7 +190,7 @@ def event(entry: Mapping[str, Any], site: str, epoch: str, time_us: int, *, extr
             fields = _body(entry, "offset_us", "step_us", "sink", "first", "count", "reason")
         case "event":
             tags = {"kind": str(entry.get("event") or "")}
-            detail = {name: value for name, value in entry.items() if name not in _ENVELOPE}
+            detail = {name: value for name, value in entry.items() if name not in _NO_DETAIL}
             fields = ["detail=" + text_field(orjson.dumps(detail).decode())]
         case "snapshot":
             return [_gateway(entry, site, extra) + tail]
@@ -225,7 +226,7 @@ def _gateway(entry: Mapping[str, Any], site: str, extra: Mapping[str, str]) -> s
         fields += [
             f"{tag_value(name)}={float_field(value)}"
             for name, value in entry.items()
-            if name not in _ENVELOPE and isinstance(value, int | float) and not isinstance(value, bool)
+            if name not in _NO_DETAIL and isinstance(value, int | float) and not isinstance(value, bool)
         ]
     return f"{key('gateway', {'site': site, **extra})} {','.join(fields)}"
 
