@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from tests.test_documents import command_lines
 from tests.test_tutorials import PROGRAM, Sensor, files, run
 
 ROOT = Path(__file__).resolve().parents[1]
+#: Files at the top of a package that the architecture names without a folder.
+TOP = ("violations.py", "reading.py", "http.py", "mqtt.py", "desk.py", "interpret.py")
 BEGIN, END = "<!-- devices: written by tests/test_readme.py -->\n", "<!-- end of devices -->"
 HEADS = {
     "README.md": "| device | by | measures | registers or fields known from | tried with a real device |\n|---|---|---|---|---|\n",
@@ -97,3 +100,11 @@ def test_make_demo_is_the_demonstration() -> None:
     """What `make demo` starts; tests/demo/test_demo.py tries that program as people start, interrupt and kill it."""
     asked = subprocess.run(["make", "--dry-run", "demo"], cwd=ROOT, check=True, capture_output=True, text=True)
     assert asked.stdout.splitlines()[-1].strip() == ".venv/bin/edge-gateway demo"
+
+
+def test_every_file_that_the_architecture_names_exists() -> None:
+    text = (ROOT / "docs/explanation/architecture.md").read_text("utf-8")
+    named = {name for name in re.findall(r"`([a-z0-9_/.-]+\.(?:py|toml|md))`", text) if "/" in name or name in TOP}
+    assert len(named) > 25
+    roots = (ROOT, ROOT / "src/edge_gateway", ROOT / "src/regulator_hub")
+    assert [name for name in sorted(named) if not any((root / name).is_file() for root in roots)] == []
