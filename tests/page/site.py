@@ -133,7 +133,7 @@ MORE = """
 bus = "plc"
 unit = 77
 profile = "generic/xy-md02"
-interval_s = 0.4
+interval_s = 1.0
 
 [points.lost-air]
 device = "lost-th"
@@ -156,7 +156,7 @@ database = "edge"
 
 def gateway(folder: Path, plant_port: int, page_port: int, more: str = MORE) -> Gateway:
     """A gateway with named points, short delays, a dead unit and a dead sink; not started yet."""
-    text = config_text(plant_port, page=f"127.0.0.1:{page_port}", interval_s=0.4, more=more)
+    text = config_text(plant_port, page=f"127.0.0.1:{page_port}", interval_s=1.0, more=more)
     text = text.replace("timeout_s = 1.0", "timeout_s = 0.2")  # the dead unit's turn makes nobody stale
     for unit, (name_zh, name_en) in NAMES.items():
         named = f'[points.cold{unit}-air]\nname_zh = "{name_zh}"\nname_en = "{name_en}"'

@@ -179,7 +179,7 @@ def test_nothing_wants_a_person_while_all_is_well() -> None:
         ("clock", {"clock": {"trusted": False, "trust": "kernel"}}, "时钟不可信"),
         ("bus-line1", {"buses": {"line1": {"state": "down", "said": "no such port", "devices": {}}}}, "中断"),
         ("bus-line1", {"buses": {"line1": {"connected": False, "devices": {}, "last_error": "refused"}}}, "中断"),
-        ("bus-line1", {"buses": {"line1": {"state": "up", "devices": {"a": {"state": "silent"}}}}}, "已连接"),
+        ("bus-line1", {"buses": {"line1": {"state": "up", "devices": {"a": {"state": "silent"}}}}}, "部分设备无应答"),
         ("sink-hub", {"sinks": {"hub": STATUS["sinks"]["hub"] | {"state": "unauthorised", "why": "401"}}}, "被拒绝（凭据），数据留存"),
         ("sink-hub", {"sinks": {"hub": STATUS["sinks"]["hub"] | {"state": "held", "why": "clock"}}}, "暂缓发送"),
         ("journal", {"journal": STATUS["journal"] | {"full": True}}, "记录已满"),

@@ -45,7 +45,7 @@ def lines(ctx: Context, status: dict[str, Any], rows: list[dict[str, Any]], ever
     yield _head(ctx, status, zone)
     counts = status["points"]
     summary = " · ".join(
-        f"{counts[state]} {word(ctx, state)}" for state in ("violation", "notice", "no-data", "normal")
+        f"{counts[state]} {word(ctx, state)}" for state in ("violation", "notice", "beyond", "no-data", "normal")
     )
     yield f"{ctx.say('points', '测点')}   {len(rows)}: {summary}"
     for row in rows:

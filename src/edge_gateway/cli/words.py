@@ -15,6 +15,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     # states of a point
     "violation": ("VIOLATION", "违规"),
     "notice": ("notice", "预警"),
+    "beyond": ("beyond the limit, no notice yet", "超限，计时中"),
     "no-data": ("no data", "无数据"),
     "normal": ("within limits", "正常"),
     # condition and handling of a violation

@@ -13,7 +13,8 @@ LENGTH = 100.0
 _BEYOND = 0.3
 #: Half a band's least width for one-sided limits, as a share of the limit, and at least this.
 _SHARE, _LEAST = Decimal("0.5"), Decimal(1)
-#: One-sided limits of these get this much room on their permitted side instead: their zero means nothing.
+#: One-sided limits of these get this much room on their permitted side instead: their zero means nothing. What is not
+#: here is an amount: its scale never goes below zero unless a limit does.
 _ROOM = {"temperature": Decimal(10), "humidity": Decimal(30)}
 
 
@@ -54,11 +55,14 @@ def _scale(low: Decimal | None, high: Decimal | None, quantity: str) -> tuple[De
     if low is not None and high is not None:
         room = max(high - low, Decimal("0.001"))
         beyond = room * Decimal(str(_BEYOND)) / Decimal(str(1 - 2 * _BEYOND))
-        return low - beyond, high + beyond
+        least = low - beyond
+        return (least if quantity in _ROOM or low < 0 else max(least, Decimal(0))), high + beyond
     only = low if low is not None else high
     assert only is not None
     room = _ROOM.get(quantity, max(abs(only) * _SHARE, _LEAST) if only else _LEAST)
     if quantity not in _ROOM and high is not None and only > 0:
         room = only  # amounts: the scale begins at zero
     beyond = room * Decimal(str(_BEYOND)) / Decimal(str(1 - _BEYOND))
-    return (only - room, only + beyond) if high is not None else (only - beyond, only + room)
+    if high is not None:
+        return only - room, only + beyond
+    return (only - beyond if quantity in _ROOM or only < 0 else max(only - beyond, Decimal(0))), only + room

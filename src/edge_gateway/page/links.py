@@ -52,8 +52,9 @@ def _bus(name: str, health: Mapping[str, Any], resolved: Mapping[str, Any], word
     state = "up" if is_up(health) else "idle" if health.get("state") == "idle" else "down"
     devices = health.get("devices", {})
     silent = [device for device, about in devices.items() if not answers(about)]
-    bad = state == "down" or bool(silent)
-    item = _item(f"bus-{name}", words.t["link.buses"], words.t[f"link.bus.{state}"], bad=bad, name=name)
+    key = "part" if state == "up" and silent else state
+    item = _item(f"bus-{name}", words.t["link.buses"], words.t[f"link.bus.{key}"], name=name)
+    item["bad"] = key in ("down", "part")
     item["kind"] = words.t.get(f"link.kind.{kind}", kind)
     item["lines"].append(words.say("link.devices", n=len(devices) - len(silent), all=len(devices)))
     if silent:

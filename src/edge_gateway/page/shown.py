@@ -29,7 +29,7 @@ def row(about: Mapping[str, Any], words: Words) -> dict[str, Any]:
         "name": words.name(about) or about["point"],
         "zone": words.name(about, "zone"),
         "number": words.number(value, about["decimals"]) if known else words.t["value.none"],
-        "unit": about["unit_shown"] if known else "",
+        "unit": _unit(about, value, words),
         "known": known,
         "old": old,
         "limits": _limits(about, words),
@@ -56,6 +56,15 @@ def standing(shown: Mapping[str, Any]) -> Any:
     geometry = shown["bar"] and {key: value for key, value in shown["bar"].items() if key != "marker"}
     marked = shown["bar"] is not None and shown["bar"]["marker"] is not None
     return (at_rest, geometry, marked, shown["age"] and shown["age"]["key"])
+
+
+def _unit(about: Mapping[str, Any], value: float | None, words: Words) -> str:
+    """The unit; for a contact what its 0 or 1 says. Whether that is an open or a closed door, the wiring decides."""
+    if value is None:
+        return ""
+    if about["quantity"] == "contact" and value in (0, 1):
+        return words.t[f"contact.{value:.0f}"]
+    return str(about["unit_shown"])
 
 
 def _limits(about: Mapping[str, Any], words: Words) -> list[dict[str, str]]:
