@@ -28,6 +28,9 @@ BAD_UNPARSED = "bad:unparsed"  # the message came, this field could not be read
 UNCERTAIN_QUEUED = "uncertain:queued"  # waited at the broker while we were away; no own time
 UNCERTAIN_FUTURE = "uncertain:future"  # its own time lies more than 60 s ahead of ours
 
+#: How many of its intervals a reading speaks for its point; older is stale (docs/reference/rules.md).
+FRESH_INTERVALS = 3
+
 QUALITIES = frozenset(
     {
         GOOD, BAD_NO_ANSWER, BAD_LINK_DOWN, BAD_FRAME, BAD_REFUSED, BAD_BUSY, BAD_GATEWAY, BAD_SENTINEL,

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from edge_gateway.reading import FRESH_INTERVALS
 from regulator_hub.view import View
 
-#: A value older than this many intervals is stale.
-STALE_INTERVALS = 3
 #: Order of states: abnormal first.
 ORDER = ("violation", "notice", "no-data", "normal")
 
@@ -32,7 +31,7 @@ def _row(view: View, point: str, about: Any, step: dict[str, Any] | None, now_us
     interval_us = meaning.intervals_us.get(point, 0) if meaning else 0
     observed_us = latest.get("observed_us")
     age_us = None if observed_us is None else max(0, now_us - observed_us)
-    stale = age_us is None or (interval_us > 0 and age_us > STALE_INTERVALS * interval_us)
+    stale = age_us is None or (interval_us > 0 and age_us > FRESH_INTERVALS * interval_us)
     row = {
         "gateway": view.gateway,
         "point": point,

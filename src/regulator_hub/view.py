@@ -11,7 +11,9 @@ from typing import Any
 
 import orjson
 
+from edge_gateway.reading import BAD_MISSING
 from edge_gateway.record.entry import MAX_INTEGER
+from edge_gateway.violations import ENDED
 from regulator_hub.meaning import Meaning, compile_text
 
 #: What could not be interpreted is remembered this far; it stays in the store in any case.
@@ -22,8 +24,6 @@ MAX_ENDED = 200
 MAX_CORRECTIONS = 1000
 #: Compiled configurations kept in memory.
 MAX_MEANINGS = 8
-#: Quality of a point that a message came without: it does not cover the value before.
-_MISSING = "bad:missing"
 
 
 class View:
@@ -147,7 +147,7 @@ class View:
     ) -> None:
         before = self.state["latest"].get(point)
         if before is not None and (
-            not self._at_least(epoch, seq, (before["epoch"], before["seq"])) or reading[1] == _MISSING
+            not self._at_least(epoch, seq, (before["epoch"], before["seq"])) or reading[1] == BAD_MISSING
         ):
             return
         value, quality, observed_us = reading
@@ -192,7 +192,7 @@ class View:
         step |= {"violation": name, "epoch": epoch, "seq": seq, "step_us": whole(content["wall_us"])}
         step["violated"] = bool(before and before["violated"]) or content.get("step") == "violated"
         step["violated"] = step["violated"] or content.get("level") == "violation"
-        ended = content.get("handling") in {"closed", "withdrawn", "merged"} or content.get("step") == "cancelled"
+        ended = content.get("handling") in ENDED or content.get("step") == "cancelled"
         step["ended"] = ended
         self.state["violations"][name] = step
         self.changed.add(str(step["point"]))

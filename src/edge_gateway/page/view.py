@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_gateway.page.newest import Reading
+from edge_gateway.reading import FRESH_INTERVALS
 from edge_gateway.rules.base import BoundRule, First, each_rule
 from edge_gateway.units import symbol
 
-#: A value older than this many intervals is stale.
-STALE_INTERVALS = 3
 #: Order of states on a page: abnormal first. ``beyond``: out of its limit, and the rule's delay still runs.
 ORDER = ("violation", "notice", "beyond", "no-data", "normal")
 #: What a row says of a rule that watches its point.
@@ -120,7 +119,7 @@ def _reading(readings: Readings, interval_us: int, mono_us: int, offset_us: int)
         "quality": newest.quality,
         "observed_us": newest.mono_us + offset_us,
         "age_s": round(age_us / 1e6, 1),
-        "stale": 0 < interval_us * STALE_INTERVALS < age_us,
+        "stale": 0 < interval_us * FRESH_INTERVALS < age_us,
     }
 
 

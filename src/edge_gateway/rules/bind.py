@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from edge_gateway.errors import ConfigError
+from edge_gateway.reading import FRESH_INTERVALS
 from edge_gateway.rules.base import BoundRule, NotMonitored
 from edge_gateway.rules.load import LoadedPack
 from edge_gateway.rules.model import LimitRule, RateRule, Rule, StaleRule, check_limits
@@ -15,9 +16,7 @@ from edge_gateway.toml_lines import line_of
 
 __all__ = ["Binding", "BoundRule", "NotMonitored", "PointFacts", "ZoneFacts", "bind"]
 
-#: How many of its intervals a reading speaks for its point; older is stale (docs/reference/rules.md).
-FRESH_INTERVALS = 3
-#: The same for a point of which nobody knows when the next reading is due.
+#: How long a reading speaks for a point of which nobody knows when the next reading is due.
 FRESH_WITHOUT_INTERVAL_US = 900_000_000
 
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 import orjson
 
+from edge_gateway.reading import BAD_MISSING
+
 #: Violation steps that may wait; they are places in the journal, not bytes. Beyond it the newest wait for the ordered lane.
 MAX_VIOLATIONS = 100_000
 _KIND = b'"kind":"'
 _GROUP = b'"group":"'
-_MISSING = b'"bad:missing"'
+_MISSING = b'"%s"' % BAD_MISSING.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ def _newest(copies: Sequence[Copy]) -> list[Copy]:
     for copy in reversed(copies):
         content = orjson.loads(copy.entry)
         quality = content.get("quality") or []
-        has = {i for i in range(len(content["values"])) if i >= len(quality) or quality[i] != "bad:missing"}
+        has = {i for i in range(len(content["values"])) if i >= len(quality) or quality[i] != BAD_MISSING}
         if not has <= covered or not kept:
             kept.append(copy)
             covered |= has

@@ -12,6 +12,7 @@ from typing import Any
 
 from edge_gateway.errors import JournalDamaged
 from edge_gateway.journal.base import Position, Reader
+from edge_gateway.reading import UNCERTAIN_FUTURE
 from edge_gateway.record.entry import decode
 from edge_gateway.sinks.influxdb_time import TrustedTime
 from edge_gateway.wire import line
@@ -23,7 +24,6 @@ LOOK_BACK = 16
 #: Values of the tag ``repeat``: two entries of the same microsecond share one only if their seqs are a multiple apart.
 REPEATS = 1000
 _MAX_TABLES = 64
-_FUTURE = "uncertain:future"
 
 
 class Undecodable(Exception):
@@ -180,7 +180,7 @@ def _own_time_us(entry: Mapping[str, Any]) -> int | None:
     """
     message = entry.get("message")
     own_us = message.get("time_us") if message else None
-    if own_us is None or _FUTURE in (entry.get("quality") or ()):
+    if own_us is None or UNCERTAIN_FUTURE in (entry.get("quality") or ()):
         return None
     return int(own_us) + (entry["seq"] % 1000 if own_us % 1000 == 0 else 0)
 
