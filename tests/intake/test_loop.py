@@ -263,3 +263,50 @@ async def test_a_message_committed_just_before_a_segment_rolls_is_still_known_af
         await flushed(run)
     async with running(tmp_path, clock, segment_entries=8, orderly=False) as run:
         assert run.found.state.messages == {("t", 7): sha256(b"21.5").hexdigest()}
+
+
+async def test_a_batch_read_before_the_clock_was_trusted_is_not_vouched_for(tmp_path: Path) -> None:
+    """It waited here while the clock was set: its wall time is the old clock's, and only the correction mends it."""
+    clock = FakeClock()
+    clock.trust = False
+    async with running(tmp_path, clock) as run:
+        early = batch(clock, -20.0)
+        run.intake._clock_looked_s -= 10.0
+        clock.advance(1_000_000)
+        clock.step_wall(86_400_000_000)
+        clock.trust = True
+        await run.intake.inbox.put(early)
+        await flushed(run)
+        await run.intake.inbox.put(batch(clock, -20.0))
+        await flushed(run)
+        entries = await run.all_entries()
+        assert [e["trusted"] for e in entries if e["kind"] == "batch"] == [False, True]
+        (correction,) = [e for e in entries if e["kind"] == "correction"]
+        assert correction["seq"] > next(e["seq"] for e in entries if e["kind"] == "batch")
+
+
+async def test_a_large_change_of_the_configuration_fits_into_its_entry(tmp_path: Path) -> None:
+    """5,000 points under one rule: the rule's change would be the whole list, twice."""
+    clock = FakeClock()
+    many = [{"id": "r", "high": "1", "points": [f"point-with-a-long-name-{n:06d}" for n in range(5_000)]}]
+    async with running(tmp_path, clock) as run:
+        await run.intake.command(lambda: run.intake.apply(setup_of(many=many), by="t", reason="reload"))
+        less = [many[0] | {"high": "2"}]
+        wide = {f"key-{n}": "x" * 900 for n in range(180)}
+        await run.intake.command(lambda: run.intake.apply(setup_of(many=less, wide=wide), by="t", reason="reload"))
+        config = [e for e in await run.all_entries() if e["kind"] == "config"][-1]
+        named = {change["key"]: change for change in config["changes"]}
+        canonical = entry.canonical(less)
+        assert named["many"]["new"] == {"sha256": entry.text_hash(canonical), "bytes": len(canonical)}
+        assert len(entry.canonical(config)) < entry.MAX_ENTRY_BYTES
+        assert len(config["changes"]) + config.get("more", 0) == 2
+
+
+async def test_a_command_that_asks_for_too_large_an_entry_is_refused_and_ends_nothing(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with running(tmp_path, clock) as run:
+        with pytest.raises(ValueError, match="more than"):
+            await run.intake.command(lambda: run.intake.add("event", {"event": "x", "detail": "x" * 300_000}))
+        await run.intake.inbox.put(batch(clock, -20.0))
+        await flushed(run)
+        assert (await run.all_entries())[-1]["kind"] == "batch"

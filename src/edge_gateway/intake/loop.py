@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 
@@ -18,7 +19,7 @@ from edge_gateway.errors import GatewayError, JournalFull
 from edge_gateway.intake.inbox import Command, Inbox
 from edge_gateway.intake.pace import Pace
 from edge_gateway.intake.ruletime import RuleTime
-from edge_gateway.intake.state import Setup, State
+from edge_gateway.intake.state import Setup, State, fitting
 from edge_gateway.journal.base import Journal, Lagging
 from edge_gateway.reading import Batch, GapClosed, GapOpened, Item, Note
 from edge_gateway.record import entry
@@ -60,6 +61,8 @@ class Intake:
         self._batches: list[Batch] = []
         self._after_commit: list[Callable[[], None]] = []
         self._trusted = clock.trusted()
+        self._trusted_from_us = 0  # what was read before has the untrusted clock's wall time, though it comes later
+        self._declared: Sequence[Lagging] = ()  # ranges in the record that could not be freed yet
         self._boot = clock.boot
         self._offset_us = self._first_offset_us = clock.wall_us() - clock.mono_us()
         self._clock_looked_s = time.monotonic()
@@ -113,7 +116,8 @@ class Intake:
         await self._open_segment()
         rule_us = self._rule_time.at(batch.mono_us)
         seq = self._next_seq()
-        data = entry.encode_batch(seq, rule_us, self._boot, self._trusted, self.state.config_seq_of(batch.group), batch)
+        trusted = self._trusted and batch.mono_us >= self._trusted_from_us
+        data = entry.encode_batch(seq, rule_us, self._boot, trusted, self.state.config_seq_of(batch.group), batch)
         self._pending.append(data)
         self._batches.append(batch)
         self._pace.added(self._real_us(), len(data), message=batch.committed is not None)
@@ -147,7 +151,7 @@ class Intake:
     async def _take_command(self, command: Command) -> None:
         try:
             result = await command.act()
-        except GatewayError as error:  # the asker's to handle: nothing was added
+        except (GatewayError, ValueError) as error:  # the asker's to handle: nothing (so large) was added
             if not command.done.done():
                 command.done.set_exception(error)
             return
@@ -210,9 +214,10 @@ class Intake:
         self._texts += [text, *setup.texts.values()]
         body: dict[str, Any] = {"text": entry.text_hash(text), "texts": hashes, "software": setup.software}
         changes = self.state.changes(setup)
-        body |= {"by": by, "reason": reason, "changes": changes[:200]}
-        if len(changes) > len(body["changes"]):
-            body["more"] = len(changes) - len(body["changes"])
+        told = fitting(changes)
+        body |= {"by": by, "reason": reason, "changes": told}
+        if len(changes) > len(told):
+            body["more"] = len(changes) - len(told)
         seq = await self.add("config", body, urgent=True)
         self.state.apply(setup, {"config_seq": seq, "text": body["text"], "texts": hashes})
         self._tell(events.ConfigApplied(config_seq=seq, text=body["text"]))
@@ -271,17 +276,20 @@ class Intake:
 
     async def _pass_laggards(self) -> None:
         """Room is short and a sink lags: what it will never be served becomes an entry, then is freed."""
-        ranges: Sequence[Lagging] = self._journal.skipped_due()
+        ranges = self._declared or self._journal.skipped_due()
         if not ranges:
             return
-        for lag in ranges:
+        for lag in ranges if not self._declared else ():
             body = {"sink": lag.sink, "epoch": lag.epoch, "first": lag.first, "count": lag.count, "reason": lag.reason}
             await self.add("skipped", body | {"roots": list(lag.roots)})
             self._tell(
                 events.SinkSkipped(sink=lag.sink, epoch=lag.epoch, first=lag.first, count=lag.count, reason=lag.reason)
             )
         await self._commit()
-        await self._journal.free(ranges)
+        self._declared = ranges
+        with suppress(JournalFull):  # not even room to note it: again at the next round, and declared once
+            await self._journal.free(ranges)
+            self._declared = ()
 
     def _set_full(self, full: bool, why: str = "") -> None:
         if full != self.inbox.paused:
@@ -312,13 +320,22 @@ class Intake:
         name = "clock-trusted" if trusted else "clock-untrusted"
         self.inbox.put_command(self._errand("event", {"event": name}))
         if trusted:
-            body = {"offset_us": offset_us, "step_us": offset_us - self._first_offset_us}
-            self.state.corrections[self._boot] = offset_us
-            self.inbox.put_command(self._errand("correction", body))
+            self._trusted_from_us = self._clock.mono_us()
+            self.inbox.put_command(Command(lambda: self.correct(self._first_offset_us), self._nobody()))
         self._tell(events.ClockTrustChanged(trusted=trusted))
 
+    async def correct(self, before_us: int) -> None:
+        """Tell what wall time this boot's untrusted entries really have; ``before_us`` is what they were written with."""
+        offset_us = self._clock.wall_us() - self._clock.mono_us()
+        self.state.corrections[self._boot] = offset_us
+        await self.add("correction", {"offset_us": offset_us, "step_us": offset_us - before_us})
+
     def _errand(self, kind: str, body: dict[str, Any]) -> Command:
-        return Command(lambda: self.add(kind, body), asyncio.get_running_loop().create_future())
+        return Command(lambda: self.add(kind, body), self._nobody())
+
+    @staticmethod
+    def _nobody() -> asyncio.Future[object]:
+        return asyncio.get_running_loop().create_future()
 
     def _tell_step(self, body: Mapping[str, Any]) -> None:
         self._tell(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from edge_gateway.clock import Clock
+from edge_gateway.errors import JournalDamaged
 from edge_gateway.intake.loop import Intake
 from edge_gateway.intake.state import Setup, State
 from edge_gateway.journal.base import Journal, Recovery
@@ -25,21 +26,28 @@ class Recovered:
     last: dict[str, Any] | None = None
     #: whether the last run ended in order
     stopped: bool = False
+    #: why not everything could be replayed, "" if it could
+    damaged: str = ""
+    #: the boot of untrusted entries that no correction followed, with what was added to monotonic time (µs)
+    uncorrected: tuple[str, int] | None = None
+    #: config_seq -> the points of each group: a batch may have been on its way when another came into force
+    groups: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 
 async def recover(journal: Journal, recovery: Recovery, gateway: str) -> Recovered:
     """Replay: batches and ticks through the rules of their time, steps of violations as they were recorded.
 
-    The engine's own steps are not recorded again: they are in the record. Raises KeyError when a configuration
-    text is missing (the store has checked that it is there).
+    The engine's own steps are not recorded again: they are in the record. Where a configuration's text does not read,
+    batches cannot be judged again: rules then know what they knew at the snapshot, and ``damaged`` says so.
     """
     found = Recovered(State(gateway))
     state = found.state
     if recovery.snapshot is not None:
         state.restore(recovery.snapshot)
         found.last = recovery.snapshot
+        _note_trust(found, recovery.snapshot)
         if state.config is not None:
-            await _use_config(journal, state, str(state.config["text"]))
+            await _use_config(journal, found, int(state.config["config_seq"]), str(state.config["text"]))
     for data in recovery.entries:
         body = entry.decode(data)
         await _replay(journal, found, body)
@@ -47,19 +55,27 @@ async def recover(journal: Journal, recovery: Recovery, gateway: str) -> Recover
     return found
 
 
-async def _use_config(journal: Journal, state: State, text: str) -> None:
-    resolved = orjson.loads(await journal.text(text))
+async def _use_config(journal: Journal, found: Recovered, config_seq: int, text: str) -> None:
+    state = found.state
+    try:
+        resolved = orjson.loads(await journal.text(text))
+    except (KeyError, JournalDamaged) as wrong:
+        found.damaged = found.damaged or f"the text of configuration {config_seq} does not read: {wrong}"
+        state.resolved = {}
+        return
     state.resolved = resolved
+    found.groups[config_seq] = resolved.get("groups", {})
     state.use_rules([BoundRule.from_config(rule) for rule in each_rule(resolved.get("rules", []))])
 
 
 async def _replay(journal: Journal, found: Recovered, body: Mapping[str, Any]) -> None:
     state, kind = found.state, body["kind"]
+    _note_trust(found, body)
     found.stopped = kind == "event" and body.get("event") == "stopped"
     replay_message(state.messages, body)
     if kind == "batch":
         _replay_batch(found, body)
-    elif kind == "tick":
+    elif kind == "tick" and state.resolved:
         state.engine.tick(int(body["rule_us"]), int(body["wall_us"]))
     elif kind == "violation":
         state.violations.replay(body)
@@ -71,16 +87,25 @@ async def _replay(journal: Journal, found: Recovered, body: Mapping[str, Any]) -
             state.slots[group] = int(body["until_slot_us"])
     elif kind == "config":
         state.config = {"config_seq": body["seq"], "text": body["text"], "texts": body["texts"]}
-        await _use_config(journal, state, str(body["text"]))
+        await _use_config(journal, found, int(body["seq"]), str(body["text"]))
     elif kind == "correction":
         state.corrections[str(body["boot"])] = int(body["offset_us"])
 
 
+def _note_trust(found: Recovered, body: Mapping[str, Any]) -> None:
+    if body["kind"] == "correction" and found.uncorrected is not None and body["boot"] == found.uncorrected[0]:
+        found.uncorrected = None
+    elif not body["trusted"]:
+        found.uncorrected = str(body["boot"]), int(body["wall_us"]) - int(body["mono_us"])
+
+
 def _replay_batch(found: Recovered, body: Mapping[str, Any]) -> None:
     state = found.state
-    points = tuple(state.resolved.get("groups", {}).get(body["group"], {}).get("points", ()))
-    values = [int(v) if isinstance(v, str) else v for v in body["values"]]
-    state.engine.judge(int(body["rule_us"]), int(body["wall_us"]), points, values, body.get("quality"))
+    group = found.groups.get(int(body["config_seq"]), {}).get(body["group"])
+    if group is not None and state.resolved:
+        values = [int(v) if isinstance(v, str) else v for v in body["values"]]
+        points = tuple(group["points"])
+        state.engine.judge(int(body["rule_us"]), int(body["wall_us"]), points, values, body.get("quality"))
     if "slot_us" in body:
         state.slots[str(body["group"])] = int(body["slot_us"])
 
@@ -105,9 +130,11 @@ async def open_run(intake: Intake, found: Recovered, setup: Setup, clock: Clock,
         await intake.add("gap", body)
     started: dict[str, Any] = {"event": "started", "software": setup.software, "rule_time": carried}
     started |= {"clock_trust": "trusted" if clock.trusted() else "untrusted"}
-    if damaged:
+    if damaged := damaged or found.damaged:
         started["damaged"] = damaged
     await intake.add("event", started)
+    if found.uncorrected is not None and found.uncorrected[0] == clock.boot and clock.trusted():
+        await intake.correct(found.uncorrected[1])
     missed = _missed_slots(found, last, clock) if last is not None else 0
     await intake.apply(setup, by="edge-gateway", reason="start")
     if last is not None:

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_gateway.reading import Group
+from edge_gateway.record.entry import canonical, text_hash
 from edge_gateway.rules.base import BoundRule
 from edge_gateway.rules.engine import Engine
 from edge_gateway.violations import Violations
 
 #: Messages remembered over all brokers: more than their send windows together.
 MAX_MESSAGES = 512
+#: What a ``config`` entry tells of changes: so many, so large each (larger values by hash), so large together (bytes).
+MAX_CHANGES, MAX_VALUE_BYTES, MAX_CHANGES_BYTES = 200, 2_048, 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +118,24 @@ class State:
         self.corrections = dict(state.get("corrections") or {})
         self.messages = {(topic, number): digest for topic, number, digest in state.get("messages") or []}
         self.config = snapshot.get("config")
+
+
+def fitting(changes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first of these changes that fit into an entry; the texts before and after say everything in any case."""
+    told: list[dict[str, Any]] = []
+    size = 0
+    for change in changes[:MAX_CHANGES]:
+        short = {"key": change["key"], "old": _short(change["old"]), "new": _short(change["new"])}
+        size += len(canonical(short))
+        if size > MAX_CHANGES_BYTES:
+            break
+        told.append(short)
+    return told
+
+
+def _short(value: Any) -> Any:
+    data = canonical(value)
+    return value if len(data) <= MAX_VALUE_BYTES else {"sha256": text_hash(data), "bytes": len(data)}
 
 
 def _differences(prefix: str, old: Any, new: Any) -> Iterable[dict[str, Any]]:
