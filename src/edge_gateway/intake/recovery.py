@@ -114,6 +114,7 @@ async def open_run(intake: Intake, found: Recovered, setup: Setup, clock: Clock,
     """The first entries of a run: why nothing was read since the last one, the start, the configuration."""
     last = found.last
     if last is not None:
+        since_us = _unaccounted_since_us(found.state, last)
         for gap_id in list(intake.state.gaps):
             await _close_gap(intake, found.state, gap_id, int(last["mono_us"]))
         same_boot = last["boot"] == clock.boot
@@ -124,9 +125,10 @@ async def open_run(intake: Intake, found: Recovered, setup: Setup, clock: Clock,
             "state": "open",
             "groups": ["*"],
             "reason": reason,
-            "since_slot_us": int(last["mono_us"]),
+            "since_slot_us": since_us,
         }
-        body |= {"since_wall_us": int(last["wall_us"]), "since_boot": last["boot"]}
+        since_wall_us = int(last["wall_us"]) - (int(last["mono_us"]) - since_us)
+        body |= {"since_wall_us": since_wall_us, "since_boot": last["boot"]}
         await intake.add("gap", body)
     started: dict[str, Any] = {"event": "started", "software": setup.software, "rule_time": carried}
     started |= {"clock_trust": "trusted" if clock.trusted() else "untrusted"}
@@ -139,6 +141,17 @@ async def open_run(intake: Intake, found: Recovered, setup: Setup, clock: Clock,
     await intake.apply(setup, by="edge-gateway", reason="start")
     if last is not None:
         await intake.add("gap", {"gap": gap_id, "state": "closed", "until_slot_us": clock.mono_us(), "slots": missed})
+
+
+def _unaccounted_since_us(state: State, last: Mapping[str, Any]) -> int:
+    """The first slot that the last run left open: a poll that was under way at its end may be older than its last entry."""
+    since_us = int(last["mono_us"])
+    in_gaps = {group for gap in state.gaps.values() for group in gap["groups"]}
+    for group, known in state.resolved.get("groups", {}).items():
+        interval_us = int(known.get("interval_us", 0))
+        if interval_us and group in state.slots and not in_gaps & {group, "*"}:
+            since_us = min(since_us, state.slots[group] + interval_us)
+    return since_us
 
 
 async def _close_gap(intake: Intake, state: State, gap_id: str, until_us: int) -> None:
