@@ -44,11 +44,12 @@ class Truth:
 
 
 class Unit(asyncio.Protocol):
-    """One connection to the units; function 3 only."""
+    """One connection to the units; function 3 only. An answer takes a while, so that a kill often meets one under way."""
 
-    def __init__(self, truth: Truth, numbers: dict[int, int]) -> None:
+    def __init__(self, truth: Truth, numbers: dict[int, int], takes_s: float) -> None:
         self._truth = truth
         self._numbers = numbers
+        self._takes_s = takes_s
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -57,13 +58,18 @@ class Unit(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         while len(data) >= 12:
             request, data = data[:12], data[12:]
-            unit, function, first, count = struct.unpack(">BBHH", request[6:])
-            assert function == 3
-            number = self._numbers[unit] = self._numbers.get(unit, unit * SPREAD) + 1
-            registers = struct.pack(">IH", number, number & 0xFFFF)[first * 2 : (first + count) * 2]
-            self._truth.write("reply", unit, number)
-            head = request[:4] + struct.pack(">HBBB", 3 + len(registers), unit, 3, len(registers))
-            self._transport.write(head + registers)
+            asyncio.get_running_loop().call_later(self._takes_s, self._answer, request)
+
+    def _answer(self, request: bytes) -> None:
+        if self._transport.is_closing():
+            return
+        unit, function, first, count = struct.unpack(">BBHH", request[6:])
+        assert function == 3
+        number = self._numbers[unit] = self._numbers.get(unit, unit * SPREAD) + 1
+        registers = struct.pack(">IH", number, number & 0xFFFF)[first * 2 : (first + count) * 2]
+        self._truth.write("reply", unit, number)
+        head = request[:4] + struct.pack(">HBBB", 3 + len(registers), unit, 3, len(registers))
+        self._transport.write(head + registers)
 
 
 class Publishers:
@@ -95,7 +101,10 @@ async def main(options: argparse.Namespace) -> None:
     truth = Truth(options.truth)
     numbers: dict[int, int] = {}
     loop = asyncio.get_running_loop()
-    servers = [await loop.create_server(lambda: Unit(truth, numbers), "127.0.0.1", 0) for _ in range(options.servers)]
+    servers = [
+        await loop.create_server(lambda: Unit(truth, numbers, options.answer), "127.0.0.1", 0)
+        for _ in range(options.servers)
+    ]
     publishers = Publishers(truth, options.broker, options.every)
     loop.add_signal_handler(signal.SIGUSR1, lambda: setattr(publishers, "quiet", True))
     ready = options.ports.with_suffix(".new")
@@ -112,6 +121,7 @@ if __name__ == "__main__":
     parser.add_argument("--truth", type=Path, required=True)
     parser.add_argument("--ports", type=Path, required=True)
     parser.add_argument("--servers", type=int, default=2)
+    parser.add_argument("--answer", type=float, default=0.015)
     parser.add_argument("--broker", type=int, default=0)
     parser.add_argument("--topics", type=int, default=0)
     parser.add_argument("--every", type=float, default=0.25)
