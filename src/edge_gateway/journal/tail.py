@@ -27,6 +27,7 @@ import orjson
 from edge_gateway.errors import JournalDamaged, JournalError, JournalTooNew
 from edge_gateway.journal.base import Position, Quarantined
 from edge_gateway.journal.segments import Segment
+from edge_gateway.links.sqlite import check_library
 
 #: Version of the state folder's layout that this release writes.
 LAYOUT = 1
@@ -53,20 +54,6 @@ _SEGMENTS = """
 SELECT s.epoch, s.first, s.count, s.root, s.size_bytes, s.wall_least_us, s.wall_greatest_us, s.texts, s.freed, s.crc
 FROM segments s LEFT JOIN epochs e ON e.epoch = s.epoch {where} ORDER BY e.number, s.first
 """
-
-
-def has_wal_reset_bug(version: int) -> bool:
-    """SQLite 3.7.0 to 3.51.2 may corrupt a WAL that two connections use (https://sqlite.org/wal.html#walresetbug).
-
-    ``version`` as sqlite3_libversion_number; 3.50.7 and 3.44.6 carry the mend.
-    """
-    mended = version >= 3_051_003 or 3_050_007 <= version < 3_051_000 or 3_044_006 <= version < 3_045_000
-    return version >= 3_007_000 and not mended
-
-
-def _library_version() -> int:
-    major, minor, patch = (int(part) for part in apsw.sqlite_lib_version().split(".")[:3])
-    return major * 1_000_000 + minor * 1_000 + patch
 
 
 def entry_crc(seq: int, entry: bytes) -> int:
@@ -136,11 +123,7 @@ class Tail:
 
         Raises JournalTooNew, JournalDamaged, or JournalError for a library that may corrupt it.
         """
-        if has_wal_reset_bug(_library_version()):
-            raise JournalError(
-                f"SQLite {apsw.sqlite_lib_version()} may corrupt a write-ahead log",
-                hint="install an apsw release that bundles SQLite 3.51.3 or later",
-            )
+        check_library()
         if self._exclusive:  # a VFS without shared memory
             self._run("PRAGMA locking_mode=EXCLUSIVE")
         self._run(f"PRAGMA page_size={PAGE_BYTES}")

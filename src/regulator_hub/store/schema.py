@@ -11,12 +11,11 @@ from typing import Any, cast
 
 import apsw
 
-from edge_gateway.errors import ConfigError, JournalTooNew
+from edge_gateway.errors import JournalTooNew
+from edge_gateway.links.sqlite import check_library
 
 SCHEMA = 1
 SEQ_BITS = 40
-#: The first SQLite without the WAL-reset corruption bug of 3.7.0 to 3.51.2.
-LEAST_SQLITE = (3, 51, 3)
 
 TABLES = """
 CREATE TABLE gateways (
@@ -45,11 +44,8 @@ CREATE TABLE views (gateway INTEGER PRIMARY KEY, state BLOB NOT NULL);
 
 
 def open_writer(path: Path) -> apsw.Connection:
-    """The one writing connection: WAL, FULL. Raises JournalTooNew for a newer release's file."""
-    if tuple(int(part) for part in apsw.sqlite_lib_version().split(".")) < LEAST_SQLITE:
-        raise ConfigError(
-            f"SQLite {apsw.sqlite_lib_version()} can corrupt its write-ahead log", hint="install apsw 3.51.3 or newer"
-        )
+    """The one writing connection: WAL, FULL. Raises JournalTooNew for a newer release's file, JournalError for an unsound library."""
+    check_library()
     db = apsw.Connection(str(path))
     db.set_busy_timeout(5000)
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=2000", "cache_size=-32768"):
