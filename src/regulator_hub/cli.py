@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
 import sys
 import time
 from datetime import UTC, datetime
@@ -44,10 +42,11 @@ def run(
 ) -> None:
     """Run until SIGTERM. 运行监管端。"""
     from edge_gateway.clock import SystemClock
+    from edge_gateway.links.logs import set_up_logging
     from regulator_hub import app
     from regulator_hub.config import load
 
-    _log()
+    set_up_logging("WARNING")
     try:
         config = load(file, state_dir=state_dir, listen=listen)
         clock = SystemClock(declared=speed != 1.0, speed=speed, origin_us=clock_origin_us)
@@ -136,14 +135,6 @@ def _leaves(error: BaseException) -> list[BaseException]:
     if isinstance(error, BaseExceptionGroup):
         return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
     return [error]
-
-
-def _log() -> None:
-    """Lines to stderr; with journald's priority prefix when it listens."""
-    plain = "JOURNAL_STREAM" not in os.environ
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s" if plain else "<4>%(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 if __name__ == "__main__":
