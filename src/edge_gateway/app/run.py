@@ -17,6 +17,7 @@ from edge_gateway.clock import SystemClock
 from edge_gateway.config.load import Loaded, load
 from edge_gateway.config.model import PageConfig
 from edge_gateway.config.resolve import setup
+from edge_gateway.errors import GatewayError
 from edge_gateway.intake.loop import Intake
 from edge_gateway.intake.recovery import open_run, recover
 from edge_gateway.intake.ruletime import resume
@@ -34,6 +35,8 @@ from edge_gateway.telemetry import Telemetry
 log = logging.getLogger("edge_gateway")
 #: What shipping may take to deliver the rest at a stop (real seconds).
 STOP_GRACE_S = 8.0
+#: What intake may take to make the last entries durable at a stop; a full journal may never take them (real seconds).
+COMMIT_GRACE_S = 8.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +52,10 @@ class Options:
 async def run(options: Options) -> None:
     """Run until SIGTERM or SIGINT.
 
-    Raises ConfigRefused (exit 78), JournalBusy (7), JournalTooNew; everything else is a fault of ours.
+    Raises ConfigRefused (exit 78), JournalBusy (7), JournalTooNew, JournalDamaged (start again: it goes on in a new
+    epoch); everything else is a fault of ours, raised as GatewayError once it is logged with all its evidence.
     """
+    signals = Signals()
     loaded = load(options.config, options.state_dir)
     config = loaded.config
     options.state_dir.mkdir(parents=True, exist_ok=True)
@@ -64,12 +69,58 @@ async def run(options: Options) -> None:
     )
     journal = await open_journal(options.state_dir, settings=settings, clock=clock)
     try:
-        await _run(options, loaded, journal, clock, telemetry)
+        await _run(options, loaded, journal, clock, telemetry, signals)
+    except ExceptionGroup as group:
+        raise _fault(group) from None
     finally:
         await journal.close()
 
 
-async def _run(options: Options, loaded: Loaded, journal: Store, clock: SystemClock, telemetry: Telemetry) -> None:
+class Signals:
+    """SIGTERM, SIGINT and SIGHUP from the first moment on: what comes before all is built is not lost, and ends nothing."""
+
+    def __init__(self) -> None:
+        self.stop = asyncio.Event()
+        self._reload = False
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._remember)
+
+    def _remember(self) -> None:
+        self._reload = True
+
+    def on_reload(self, act: Callable[[], None]) -> None:
+        """From now on SIGHUP does this; at once if one came already."""
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, act)
+        if self._reload:
+            act()
+
+
+def _fault(group: ExceptionGroup) -> GatewayError:
+    """One error to say in one line. What nobody foresaw is logged first, each with its traceback."""
+    unforeseen: list[Exception] = []
+    foreseen: list[GatewayError] = []
+    waiting: list[Exception] = [group]
+    while waiting:
+        error = waiting.pop(0)
+        if isinstance(error, ExceptionGroup):
+            waiting += error.exceptions
+        elif isinstance(error, GatewayError):
+            foreseen.append(error)
+        else:
+            unforeseen.append(error)
+    for error in unforeseen:
+        log.critical("the gateway ends by a fault of its own: %r", error, exc_info=error)
+    if foreseen and not unforeseen:
+        return foreseen[0]
+    why = f"the gateway ended by a fault of its own: {unforeseen[0]!r}"[:500]
+    return GatewayError(why, hint="the log above says where; what was acknowledged is in the journal: start it again")
+
+
+async def _run(
+    options: Options, loaded: Loaded, journal: Store, clock: SystemClock, telemetry: Telemetry, signals: Signals
+) -> None:
     config = loaded.config
     recovery = journal.recover()
     found = await recover(journal, recovery, config.site.id)
@@ -105,7 +156,8 @@ async def _run(options: Options, loaded: Loaded, journal: Store, clock: SystemCl
         config=reloader.state,
     )
     reloader.applied(loaded, clock.wall_us())
-    await _live(options, config.page, site, field, reloader)
+    signals.on_reload(lambda: reloader.request("signal"))
+    await _live(options, config.page, site, field, reloader, signals.stop)
 
 
 def _shipping(loaded: Loaded, journal: Store, intake: Intake, clock: SystemClock, telemetry: Telemetry) -> Shipping:
@@ -127,13 +179,10 @@ def _shipping(loaded: Loaded, journal: Store, intake: Intake, clock: SystemClock
     return Shipping(journal=journal, sinks=sinks, hubs=hubs, tell=telemetry.tell, wall_us=clock.wall_us, asks=asks)
 
 
-async def _live(options: Options, page: PageConfig, site: Site, field: Field, reloader: Reloader) -> None:
+async def _live(
+    options: Options, page: PageConfig, site: Site, field: Field, reloader: Reloader, stop: asyncio.Event
+) -> None:
     """The nested lifetimes. Leaving a scope ends what is inside it, in order, and loses nothing."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, lambda: reloader.request("signal"))
     servers = Servers(site, listen=page.listen, language=page.language, control=options.socket)
     watchdog = Watchdog(site)
     async with asyncio.TaskGroup() as outer:
@@ -154,14 +203,25 @@ async def _live(options: Options, page: PageConfig, site: Site, field: Field, re
             notify("STOPPING=1")
             reading.cancel()
             await asyncio.wait([reading])
-            await site.intake.command(lambda: site.intake.add("event", {"event": "stopped"}))
-            site.intake.inbox.close()
-            await taking
+            await _drain(site.intake, taking)
             for service in services:
                 service.cancel()
         site.shipping.stop()
         await asyncio.wait([ship], timeout=STOP_GRACE_S)
         ship.cancel()
+
+
+async def _drain(intake: Intake, taking: asyncio.Task[None]) -> None:
+    """Everything that was read becomes durable, if the disk takes it in time: nothing of the rest was acknowledged."""
+    try:
+        async with asyncio.timeout(COMMIT_GRACE_S):
+            await intake.command(lambda: intake.add("event", {"event": "stopped"}))
+            intake.inbox.close()
+            await taking
+    except TimeoutError:
+        log.error("stopping without the newest readings: the journal did not take them in %.0f s", COMMIT_GRACE_S)
+        taking.cancel()
+        await asyncio.wait([taking])
 
 
 async def _first(stop: asyncio.Event, *tasks: asyncio.Task[None]) -> None:
