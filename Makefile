@@ -1,5 +1,5 @@
 # What a person does with this repository. `make demo` needs git, make, python3 (3.11 or newer) and python3-venv; nothing else.
-.PHONY: setup setup-dev servers demo test check bench truth killloop powercut outage isolation guard pictures clean
+.PHONY: setup setup-dev servers demo test check bench truth killloop powercut outage isolation guard idle pictures clean
 .DEFAULT_GOAL := setup
 .DELETE_ON_ERROR:
 
@@ -60,6 +60,10 @@ isolation: setup-dev
 
 guard: setup-dev
 	$(PY) -m pytest -q tests/faults/test_guard.py $(ARGS)
+
+# Nothing to read for N seconds (10 minutes): systemd's watchdog is fed all the same.
+idle: setup-dev
+	EDGE_GATEWAY_IDLE_S=$(or $(N),600) $(PY) -m pytest -q tests/app/test_watchdog_idle.py $(ARGS)
 
 # The documentation's pictures, taken of the running demonstration.
 pictures: servers

@@ -20,7 +20,7 @@ from starlette.types import Message
 from edge_gateway.page.web import Paced
 from tests.cli.site import FROZEN, THAWED, Gateway, Plant, config_text
 from tests.page import site
-from tests.servers.process import free_port
+from tests.servers.process import REPOSITORY, free_port
 
 
 @pytest.fixture(scope="module")
