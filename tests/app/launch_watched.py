@@ -14,8 +14,8 @@ from pathlib import Path
 
 from edge_gateway.app.run import Options, run
 from edge_gateway.journal.store import Store
-from edge_gateway.page.site import Site
 from edge_gateway.links.logs import set_up_logging
+from edge_gateway.page.site import Site
 
 
 def hooks(site: Site, block_s: float) -> None:

@@ -100,7 +100,6 @@ class Look:
         status = site.status(found)
         resolved = site.intake.state.resolved
         self._words = words
-        self._status = status
         self._site = status["site"]
         self._speed = site.speed
         self.rows = [row(about, words) for about in found]
