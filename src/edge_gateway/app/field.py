@@ -76,8 +76,9 @@ class Field:
         specs = device_specs(loaded)
         for bus in list(self.sources):
             if not self._goes_on(bus, loaded, specs):
-                await self._account(bus, self.sources[bus])
+                source = self.sources[bus]
                 await self._stop(bus)
+                self._account(bus, source)
             elif specs[bus] != self._specs[bus]:
                 await self.sources[bus].update(specs[bus])
         for bus, source in staged.items():
@@ -87,16 +88,20 @@ class Field:
             self._start(bus, source)
         self._specs, self._loaded = specs, loaded
 
-    async def _account(self, bus: str, source: Source) -> None:
-        """Say why the rhythm of a source's groups ends here: their next slots, if any, are another source's."""
+    def _account(self, bus: str, source: Source) -> None:
+        """Say why the rhythm of a source's groups ends here: their next slots, if any, are another source's.
+
+        Never waits: it runs inside intake, and nobody else makes room.
+        """
+        self._inbox.put_last(source.farewell())
         groups = tuple(group.id for group in source.groups() if group.interval_us)
-        if groups and not self._inbox.full():
+        if groups:
             now_us = self._clock.mono_us()
             gap = f"reload-{bus}-{now_us}"
-            await self._inbox.put(
-                GapOpened(id=gap, groups=groups, reason="reconfigured", since_slot_us=now_us, detail=f"bus {bus}")
+            opened = GapOpened(
+                id=gap, groups=groups, reason="reconfigured", since_slot_us=now_us, detail=f"bus {bus}"
             )
-            await self._inbox.put(GapClosed(id=gap, until_slot_us=now_us, slots=0))
+            self._inbox.put_last((opened, GapClosed(id=gap, until_slot_us=now_us, slots=0)))
 
     async def _stop(self, bus: str) -> None:
         source = self.sources.pop(bus)

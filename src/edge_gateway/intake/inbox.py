@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from edge_gateway.reading import Item
@@ -48,6 +48,11 @@ class Inbox:
             self._room.clear()
             await self._room.wait()
         self._items.append(item)
+        self._filled.set()
+
+    def put_last(self, items: Iterable[Item]) -> None:
+        """What a source leaves that is no more: few, and intake itself is waiting, so there is no waiting for room."""
+        self._items.extend(items)
         self._filled.set()
 
     def put_command(self, command: Command) -> None:

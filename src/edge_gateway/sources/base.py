@@ -40,6 +40,10 @@ class Source(Protocol):
         """Read until cancelled. Link trouble is the source's own affair; only programming errors leave."""
         ...
 
+    def farewell(self) -> Sequence[Item]:
+        """After ``run`` was cancelled for good: what was not handed over, and the ends of the gaps that are open."""
+        ...
+
     def health(self) -> Mapping[str, Any]:
         """JSON-able counters and states of line and devices, for status, page and metrics."""
         ...

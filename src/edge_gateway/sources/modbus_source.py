@@ -106,6 +106,13 @@ class ModbusSource:
         addresses = {poll.unit.address for poll in polls}
         self.bus.units = {address: unit for address, unit in self.bus.units.items() if address in addresses}
 
+    def farewell(self) -> Sequence[Item]:
+        """See ``sources.base.Source.farewell``."""
+        for poll in self.bus.polls:
+            self._retire(poll, 0)
+        left, self._outbox = self._outbox, []
+        return left
+
     def _retire(self, poll: Poll, begins_us: int) -> None:
         """Account for the last slots of a group that goes, or is planned anew from the slot ``begins_us`` on."""
         poll.retired = True

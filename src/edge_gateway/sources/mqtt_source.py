@@ -147,6 +147,14 @@ class MqttSource:
             except (LinkDown, Refused) as trouble:
                 self._trouble = str(trouble)  # the next greeting subscribes to all
 
+    def farewell(self) -> Sequence[Item]:
+        """See ``sources.base.Source.farewell``. Messages not handed over are not acknowledged: they come again."""
+        left, self._leaving = self._leaving, []
+        for device in self._devices.values():
+            if device.silence is not None:
+                left += device.silence.ended(self._clock.mono_us())
+        return left
+
     # --- running ------------------------------------------------------------------------------------------------
 
     async def run(self, inbox: Inbox) -> None:

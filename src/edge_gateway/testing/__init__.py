@@ -77,6 +77,10 @@ class ScriptedSource:
         self.done.set()
         await asyncio.get_running_loop().create_future()
 
+    def farewell(self) -> Sequence[Item]:
+        """Nothing is left."""
+        return ()
+
     def health(self) -> Mapping[str, Any]:
         """Always well."""
         return {"state": "ok"}
