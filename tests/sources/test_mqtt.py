@@ -480,6 +480,7 @@ async def test_update_takes_devices_in_and_out_and_leaves_the_others_alone(
         await source.update([kept, device("new/topic", id_="new", points="t rh")])
         assert source._devices[TOPIC] is before
         await until(lambda: told(journal) == ["silent", "closed"], "its gap ended")
+        await until(lambda: source._subscribed == {TOPIC, "new/topic"}, "subscriptions follow")
         await sensor.say({"t": 1, "rh": 2}, "new/topic")
         await sensor.say(3, "old/topic")
         await sensor.say(4)
@@ -489,6 +490,17 @@ async def test_update_takes_devices_in_and_out_and_leaves_the_others_alone(
         with pytest.raises(ConfigError):
             await source.update([device("a/+")])
         assert [group.id for group in source.groups()] == ["dev.0", "new.0"]
+
+
+async def test_update_does_not_wait_for_a_broker_that_says_nothing(broker: Mosquitto, journal: FileJournal) -> None:
+    """It is called from inside intake: whoever waits there holds up every bus."""
+    async with running(build(broker.port, device()), journal) as source:
+        await until(lambda: source._subscribed == {TOPIC}, "subscribed")
+        source._link.pause()  # as when the journal is full: no SUBACK is read
+        async with asyncio.timeout(1):
+            await source.update([device(), device("new/topic", id_="new")])
+        source._link.resume()
+        await until(lambda: source._subscribed == {TOPIC, "new/topic"}, "subscriptions follow")
 
 
 def test_devices_that_cannot_be_are_refused() -> None:

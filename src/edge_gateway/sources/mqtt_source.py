@@ -90,6 +90,8 @@ class MqttSource:
         self._session_note: Note | None = None
         self._handing_over = False
         self._greeted = False
+        self._subscribed: set[str] = set()
+        self._devices_changed = asyncio.Event()
         self._paused_s = 0.0
         self._trouble = ""
         self._counts = dict.fromkeys(
@@ -134,18 +136,16 @@ class MqttSource:
         return self._ledger.memory()
 
     async def update(self, devices: Sequence[DeviceSpec]) -> None:
-        """Take over another list; an unchanged device keeps its slots. Raises ConfigError before anything changed."""
+        """Take over another list; an unchanged device keeps its slots. Raises ConfigError before anything changed.
+
+        Does not wait for the broker: it is called from inside intake. ``_follow`` brings the subscriptions in line.
+        """
         before, self._devices = self._devices, plan(devices, self._devices, self._clock)
         for topic, device in before.items():
             if device.silence is not None and topic not in self._devices:
                 self._leaving += device.silence.ended(self._clock.mono_us())
         self._wake.set()
-        if self._greeted:
-            try:
-                await self._link.unsubscribe([topic for topic in before if topic not in self._devices])
-                await self._link.subscribe([topic for topic in topics(self._devices) if topic not in before])
-            except (LinkDown, Refused) as trouble:
-                self._trouble = str(trouble)  # the next greeting subscribes to all
+        self._devices_changed.set()
 
     def farewell(self) -> Sequence[Item]:
         """See ``sources.base.Source.farewell``. Messages not handed over are not acknowledged: they come again."""
@@ -166,6 +166,22 @@ class MqttSource:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._link.run(), name=f"mqtt link {self._id}")
             tasks.create_task(self._work(inbox), name=f"mqtt work {self._id}")
+            tasks.create_task(self._follow(), name=f"mqtt subscriptions {self._id}")
+
+    async def _follow(self) -> None:
+        """Subscribe to what devices came, and no longer to what went."""
+        while True:
+            await self._devices_changed.wait()
+            self._devices_changed.clear()
+            if not self._greeted:
+                continue  # the greeting subscribes to all
+            wanted = topics(self._devices)
+            try:
+                await self._link.unsubscribe(sorted(self._subscribed.difference(wanted)))
+                await self._link.subscribe([topic for topic in wanted if topic not in self._subscribed])
+                self._subscribed = set(wanted)
+            except (LinkDown, Refused) as trouble:
+                self._trouble = str(trouble)  # the next greeting subscribes to all
 
     async def _work(self, inbox: Inbox) -> None:
         while True:
@@ -385,6 +401,8 @@ class MqttSource:
         await self._link.subscribe([self._doubt.marker_topic, *wanted])
         self._trouble = ""
         self._greeted = True
+        self._subscribed = set(wanted)
+        self._devices_changed.set()  # devices may have come meanwhile
         self._wake.set()
 
     async def _tell_new_session(self, wanted: Sequence[str]) -> None:
