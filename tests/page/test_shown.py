@@ -195,6 +195,12 @@ def test_what_wants_a_person_is_marked_and_worded(id_: str, changes: dict[str, A
     assert list(found) == list(items()), "places stay"
 
 
+def test_an_alarm_stands_before_all_else_until_it_is_over() -> None:
+    found = list(items("zh", alarms=[{"code": "conflict", "why": "the hub holds another entry 7"}]).values())
+    assert (found[0]["label"], found[0]["word"], found[0]["bad"]) == ("告警", "conflict", True)
+    assert found[0]["said"] == "the hub holds another entry 7"
+
+
 def test_a_refused_configuration_says_why() -> None:
     refused = STATUS["config"] | {"rejected": "gateway.toml:3: site.id: unknown", "rejected_wall_us": NOW_US}
     found = items("en", config=refused)["config"]

@@ -17,7 +17,8 @@ BACKLOG_SHOWN = 100
 
 def links(status: Mapping[str, Any], resolved: Mapping[str, Any], words: Words) -> list[dict[str, Any]]:
     """All of them in a fixed order; what wants a person is marked, not moved: people learn places."""
-    items = [_clock(status["clock"], words)]
+    items = [_alarm(alarm, words) for alarm in status.get("alarms", ())]
+    items.append(_clock(status["clock"], words))
     items += [_bus(name, health, resolved, words) for name, health in status["buses"].items()]
     kinds = {name: str(sink.get("kind", "")) for name, sink in resolved.get("sinks", {}).items()}
     items += [_sink(name, sink, kinds.get(name, ""), words) for name, sink in status["sinks"].items()]
@@ -37,6 +38,13 @@ def _item(id_: str, label: str, word: str, *, bad: bool = False, kind: str = "",
         "ticks": [],
         "said": "",
     }
+
+
+def _alarm(alarm: Mapping[str, Any], words: Words) -> dict[str, Any]:
+    """What a person should look at now, that is no violation of a limit."""
+    item = _item(f"alarm-{alarm['code']}", words.t["link.alarm"], str(alarm["code"]), bad=True)
+    item["said"] = str(alarm["why"])
+    return item
 
 
 def _clock(clock: Mapping[str, Any], words: Words) -> dict[str, Any]:
