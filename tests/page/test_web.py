@@ -235,6 +235,15 @@ def test_metrics_are_named_and_bounded(gateway: Gateway) -> None:
     assert {label for family in families.values() for sample in family.samples for label in sample.labels} <= allowed
 
 
+def test_every_metric_is_documented_and_every_documented_one_exists(gateway: Gateway) -> None:
+    families = text_string_to_metric_families(ask(gateway, "/metrics")[2].decode())
+    suffix = {"counter": "_total", "info": "_info"}
+    served = {family.name + suffix.get(family.type, "") for family in families if not family.name.endswith("_created")}
+    documented = set(re.findall(r"`(edge_gateway_\w+)`", (REPOSITORY / "docs/reference/page.md").read_text("utf-8")))
+    served = {"edge_gateway_info" if name == "edge_gateway_info_info" else name for name in served}
+    assert served == documented
+
+
 @pytest.mark.parametrize(
     ("path", "method", "status"), [("/api/v1/nothing", "GET", 404), ("/api/v1/points", "POST", 405)]
 )
