@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -10,6 +11,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from edge_gateway import events
 
 log = logging.getLogger("edge_gateway")
+
+
+#: Alarms that status shows; the log has all.
+MOST_ALARMS = 20
 
 
 class Telemetry:
@@ -35,6 +40,8 @@ class Telemetry:
         self._reload = Gauge("edge_gateway_config_reload_success", "0 after a refused configuration", registry=to)
         self._alarms = Counter("edge_gateway_alarms", "Alarms that are no violation of a limit", ["code"], registry=to)
         self._reload.set(1)
+        #: what a person should look at, of this run: status and page show it
+        self.alarms: deque[events.Alarmed] = deque(maxlen=MOST_ALARMS)
         self._listeners: list[Callable[[events.Event], None]] = []
 
     def listen(self, listener: Callable[[events.Event], None]) -> Callable[[], None]:
@@ -104,6 +111,7 @@ class Telemetry:
                 log.error("configuration refused, the one before goes on: %s", event.why)
             case events.Alarmed():
                 self._alarms.labels(event.code).inc()
+                self.alarms.append(event)
                 log.error("%s: %s", event.code, event.why)
 
     def metrics(self) -> bytes:

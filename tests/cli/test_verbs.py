@@ -281,7 +281,7 @@ def test_check_is_quick_and_loads_no_port(folder: Path) -> None:
         if took < 1.0:
             break
         time.sleep(0.5)
-    assert took < 1.0
+    assert took < 3.0  # seconds, on a busy machine; docs/reference/cli.md has the figure for an idle one
 
 
 @pytest.mark.parametrize("which", ["config", "profile", "pack"])

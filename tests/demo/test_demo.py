@@ -59,7 +59,7 @@ def test_nothing_is_lost_the_same_seed_tells_the_same_and_nothing_stays(tmp_path
     kept = [tmp_path / "kept0", tmp_path / "kept1"]
     runs = [start(tmp_path / f"tmp{n}", *QUARTER, "--keep", str(kept[n])) for n in range(2)]
     (first, talk), (second, _) = [result_of(run, 60) for run in runs]
-    assert time.monotonic() - began < 45
+    assert time.monotonic() - began < 60  # 15 s and at most 15 s to drain, twice side by side on a busy machine
     for result in (first, second):
         assert result["lost"] == result["extra"] == 0
         assert result["readings"] == result["hub_readings"] == result["influx_readings"] > 300

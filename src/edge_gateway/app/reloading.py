@@ -14,7 +14,6 @@ from edge_gateway.config.resolve import in_force, needs_restart, setup
 from edge_gateway.errors import ConfigError
 from edge_gateway.intake.loop import Intake
 from edge_gateway.page.site import ConfigState
-from edge_gateway.record.entry import canonical, text_hash
 from edge_gateway.sources.base import Source
 from edge_gateway.telemetry import Telemetry
 
@@ -41,7 +40,7 @@ class Reloader:
     def applied(self, loaded: Loaded, wall_us: int) -> None:
         """Record that ``loaded`` is in force, but for what needs a restart."""
         self.state.applied_wall_us = wall_us
-        self.state.sha256 = text_hash(canonical(loaded.config.model_dump(mode="json")))
+        self.state.sha256 = str((self._intake.state.config or {}).get("text", ""))
         self.state.rejected = ""
         self.state.pending_restart = needs_restart(self._started_with, loaded.config)
         self.state.not_monitored = tuple(sorted({item.rule for item in loaded.binding.not_monitored}))

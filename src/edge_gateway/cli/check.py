@@ -165,7 +165,7 @@ def _summary(ctx: Context, loaded: Loaded) -> None:
         ctx.say(
             f"journal: at most {journal.max_bytes}, committed every {journal.commit_every_s:g} s: a power cut costs at most that "
             "(1 s suits SSD and eMMC, 5 s spares an SD card)",
-            f"日志：最多 {journal.max_bytes}，每 {journal.commit_every_s:g} 秒落盘；断电最多损失这段时间（SSD、eMMC 用 1 秒，SD 卡用 5 秒）",
+            f"台账：最多 {journal.max_bytes}，每 {journal.commit_every_s:g} 秒落盘；断电最多损失这段时间（SSD、eMMC 用 1 秒，SD 卡用 5 秒）",
         )
     )
     for name, profile in sorted(loaded.profiles.items()):

@@ -229,7 +229,7 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ("name a shorter one with --socket", "请用 --socket 指定较短的路径"),
     ("the state folder {} cannot be used: {}", "状态目录 {} 无法使用：{}"),
     ("name another with --state, or give this one to the service's user", "请用 --state 另指，或把它交给服务用户"),
-    ("there is no journal in {}", "{} 中没有日志"),
+    ("there is no journal in {}", "{} 中没有台账"),
     ("name the gateway's state folder", "请指明网关的状态目录"),
     ("cannot listen on {}: {}", "无法在 {} 上监听：{}"),
     ("another program listens there; choose another port", "该端口已被其他程序占用；请换一个"),

@@ -23,7 +23,7 @@ _ALL = (-(2**62), 2**62)
 
 @verb(
     "export",
-    zh="从日志导出读数：CSV（带 BOM，含本地时间、时差、UTC、质量）或 JSON 行。只读；网关可同时运行。\n\n退出码：1 有未知测点，或部分日志无法读取。",
+    zh="从台账导出读数：CSV（带 BOM，含本地时间、时差、UTC、质量）或 JSON 行。只读；网关可同时运行。\n\n退出码：1 有未知测点，或部分台账无法读取。",
     examples=[
         "edge-gateway export --day 2026-03-05 > 2026-03-05.csv",
         "edge-gateway export --from 24h --point cold1-air --format jsonl",
@@ -89,7 +89,7 @@ def _conclude(ctx: Context, lookback: Lookback, count: Count, points: tuple[str,
     if unknown:
         known = ", ".join(sorted(lookback.points_seen)) or "-"
         click.echo(say(f"no such point in the record: {', '.join(unknown)}; there are: {known}",
-                       f"日志中没有测点：{', '.join(unknown)}；现有：{known}"), err=True)  # fmt: skip
+                       f"台账中没有测点：{', '.join(unknown)}；现有：{known}"), err=True)  # fmt: skip
     for where in lookback.damaged:
         click.echo(say(f"could not be read: {where}", f"无法读取：{where}"), err=True)
     if lookback.undecodable:

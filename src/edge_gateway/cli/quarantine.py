@@ -15,7 +15,7 @@ from edge_gateway.cli.verbs import Context, noun, option, verb
 
 @noun(
     "quarantine",
-    zh="某个去向逐条拒收的数据。不阻塞后续数据，日志本身不受影响。",
+    zh="某个去向逐条拒收的数据。不阻塞后续数据，台账本身不受影响。",
     examples=[
         "edge-gateway quarantine list",
         "edge-gateway quarantine retry 12 13",
@@ -71,7 +71,7 @@ def retry(ctx: Context, ids: tuple[int, ...]) -> int:
 
 @verb(
     "drop",
-    zh="丢弃。对应的读数仍在日志中。",
+    zh="丢弃。对应的读数仍在台账中。",
     examples=["edge-gateway quarantine drop 12"],
 )
 @click.argument("ids", type=int, nargs=-1, required=True)

@@ -34,7 +34,7 @@ class PortBusy(GatewayError):
 
 @verb(
     "read",
-    zh="立即读取一个测点，或某个单元的寄存器。只读：功能码 1–4。不写入日志。\n\n网关在运行时经由网关读取（不占用端口），否则自行打开端口。退出码：4 设备无应答，7 端口被占用。",
+    zh="立即读取一个测点，或某个单元的寄存器。只读：功能码 1–4。不写入台账。\n\n网关在运行时经由网关读取（不占用端口），否则自行打开端口。退出码：4 设备无应答，7 端口被占用。",
     examples=[
         "edge-gateway read cold1-air",
         "edge-gateway read --bus line1 --unit 1 --fc 4 --reg 1 --count 2",

@@ -62,6 +62,8 @@ def lines(ctx: Context, status: dict[str, Any], rows: list[dict[str, Any]], ever
         backlog = ctx.say("backlog", "积压")
         yield f"{ctx.say('sink', '去向')}     {sink}  {word(ctx, health['state'])}  {backlog} {health['backlog']}{why}"
     yield _journal(ctx, status["journal"])
+    for alarm in status["alarms"]:
+        yield f"{ctx.say('ALARM', '报警')}    {alarm['code']}: {alarm['why']}"
     yield from _config(ctx, status["config"], zone)
     if status["not_monitored"]:
         yield f"{ctx.say('not monitored', '未监测')}  {', '.join(status['not_monitored'])}"
@@ -110,7 +112,7 @@ def _bus(ctx: Context, bus: str, health: dict[str, Any]) -> Iterator[str]:
 def _journal(ctx: Context, journal: dict[str, Any]) -> str:
     per_day, hours = journal.get("bytes_per_day"), journal.get("autonomy_hours")
     parts = [
-        f"{ctx.say('journal', '日志')}  {ctx.say('epoch', '纪元')} {journal['epoch']}",
+        f"{ctx.say('journal', '台账')}  {ctx.say('epoch', '纪元')} {journal['epoch']}",
         f"{ctx.say('entries', '条目')} {journal['committed_seq']}",
     ]
     if per_day:

@@ -64,7 +64,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     # reasons of gaps
     "backed-off": ("rested after failures", "多次失败后暂停"),
     "busy": ("the pace could not be kept", "来不及读取"),
-    "journal-full": ("journal full", "日志已满"),
+    "journal-full": ("journal full", "台账已满"),
     "stopped": ("gateway stopped", "网关已停止"),
     "killed": ("gateway killed", "网关被终止"),
     "power-off": ("power off", "断电"),
@@ -104,6 +104,10 @@ def name(ctx: Context, row: Mapping[str, Any]) -> str:
     return str(row["name_zh"] if ctx.language == "zh" else row["name_en"])
 
 
+#: How well a limit is known, behind it; nothing for one that was read in the standard's own text.
+_KNOWN = {"secondary": (" (secondary source)", "（据二手来源）"), "no": (" (operator's value, unverified)", "（运营方数值，未核实）")}
+
+
 def limits(ctx: Context, row: Mapping[str, Any]) -> str:
     """All limits of a row in words, with the mark of those that nobody verified."""
     found = []
@@ -113,7 +117,7 @@ def limits(ctx: Context, row: Mapping[str, Any]) -> str:
             continue
         if row["unit"]:
             text = text.replace(str(row["unit"]), symbol(str(row["unit"])))
-        found.append(text + (ctx.say(" (unverified)", "（未核实）") if limit.get("verified") == "no" else ""))
+        found.append(text + ctx.say(*_KNOWN.get(str(limit.get("verified")), ("", ""))))
     return "; ".join(dict.fromkeys(found)) or ctx.say("no limit", "无限值")
 
 

@@ -81,7 +81,11 @@ async def run(options: Options) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     teller = Teller(options.language)
     with folders(options.keep) as (folder, sockets):
-        settings = SiteOptions(folder=folder, sockets=sockets, speed=options.speed, seed=options.seed)
+        # A poll a real second, at most one a simulated minute: the first reading comes soon at any speed.
+        interval_s = min(60.0, options.speed)
+        settings = SiteOptions(
+            folder=folder, sockets=sockets, speed=options.speed, seed=options.seed, interval_s=interval_s
+        )
         async with Site(settings, language=options.language, known_ports=not options.as_json) as site:
             running = asyncio.create_task(_live(site, options, teller, stop), name="demo")
             try:

@@ -95,6 +95,8 @@ class Site:
         problems += ["journal full: ordinary readings stopped"] if journal.get("full") else []
         problems += ["configuration on disk was refused"] if self.config.rejected else []
         problems += [] if self.clock.trusted() else ["clock not trusted"]
+        alarms = [{"code": alarm.code, "why": alarm.why} for alarm in self.telemetry.alarms]
+        problems += [f"{alarm['code']}: {alarm['why']}" for alarm in alarms]
         return {
             "schema": "edge-gateway/status/1",
             "version": self.version,
@@ -118,6 +120,7 @@ class Site:
                 "rejected_wall_us": self.config.rejected_wall_us,
                 "pending_restart": list(self.config.pending_restart),
             },
+            "alarms": alarms,
             "problems": problems,
         }
 

@@ -123,8 +123,11 @@ class Delivery:
 
     def start(self) -> Position:
         """The cursor, or the oldest entry here."""
+        return self._journal.cursor(self.sink.name) or self._oldest()
+
+    def _oldest(self) -> Position:
         first = self._journal.epochs()[0]
-        return self._journal.cursor(self.sink.name) or Position(first.epoch, first.first)
+        return Position(first.epoch, first.first)
 
     async def resume(self, position: Position) -> Position:
         """After trouble: the same place."""
@@ -246,6 +249,7 @@ class Delivery:
             wait_s = error.retry_after_s
         self.progress.state = "unreachable" if authorised else "unauthorised"
         self.progress.why, self.progress.retry_s = str(error), wait_s
+        self.progress.backlog = self.backlog(self._journal.cursor(self.sink.name) or self._oldest())
         if not self._troubled:
             self._troubled = True
             self._tell(events.SinkTroubled(sink=self.sink.name, why=str(error), authorised=authorised, retry_s=wait_s))
