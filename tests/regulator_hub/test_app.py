@@ -304,6 +304,9 @@ async def test_jobs_that_fail_undo_only_themselves(tmp_path: Path) -> None:
     assert (results[0], type(results[1]), results[2]) == (results[2], wire.WireError, results[0])
     with pytest.raises(StoreFailed):
         await writer.run(broken)
+    async with asyncio.timeout(5):
+        with pytest.raises(StoreFailed, match="fault of the hub's own"):
+            await writer.run(lambda db: [][ingest.gateway_of(db, "worse", 1)])
     assert await writer.run(lambda db: db.execute("SELECT group_concat(name) FROM gateways").get) == "good"
     await writer.close()
 

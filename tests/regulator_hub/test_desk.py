@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import os
@@ -213,3 +214,37 @@ async def test_killed_between_store_and_answer(tmp_path: Path) -> None:
         async with gateway(hub.url, token) as site:
             assert (await site.hello([[EPOCH, 50]]))["sizes"] == {EPOCH: 50}
             assert (await site.entries(49, [entries[49], record.batch(50, -20.0)]))["receipt"]["size"] == 51
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"v":1,"seq":5,"kind":["config"],"text":{}}',
+        b'{"v":1,"seq":5,"kind":{"config":1}}',
+        b'{"v":1,"seq":5,"kind":"snapshot","config":[],"configs":{"config":0},"state_text":[]}',
+        b'["config"]',
+        b'{"v":1,"seq":5,"kind":"config","text":["' + b"0" * 64 + b'"],"texts":{"a":{},"b":[1]}}',
+    ],
+)
+async def test_no_content_of_an_entry_stops_the_store(tmp_path: Path, content: bytes) -> None:
+    """Bytes are stored first; what they mean is the interpretation's matter, and never another gateway's."""
+    token = registered(tmp_path)
+    async with running_hub(tmp_path) as running, gateway(running.url, token) as site:
+        await site.text(record.TEXT)
+        await site.entries(0, record.start(5))
+        async with asyncio.timeout(5):
+            assert await site.entries(5, [content]) == receipt(6)
+            assert await site.entries(6, [record.batch(6, -20.0)]) == receipt(7)
+            await site.live({9: content.replace(b'"seq":5', b'"seq":9')})
+
+
+async def test_a_place_beyond_every_entry_is_empty(tmp_path: Path) -> None:
+    """As a key it would be the first entry of this epoch again, and the bound on their number would not hold."""
+    token = registered(tmp_path)
+    async with running_hub(tmp_path) as running, gateway(running.url, token) as site:
+        await site.text(record.TEXT)
+        await site.entries(0, record.start(50))
+        for first in (1 << 40, 3 << 40, 9_999_999_999_999):
+            address = f"{running.url}/api/v1/gateways/{GATEWAY}/entries?epoch={EPOCH}&first={first}&count=1"
+            async with site.http.get(address) as response:
+                assert (response.status, await response.read()) == (200, b"")

@@ -292,7 +292,7 @@ def named_texts(entry: bytes) -> list[str]:
         content = orjson.loads(entry)
     except orjson.JSONDecodeError:
         return []
-    if not isinstance(content, dict) or content.get("kind") not in {"config", "snapshot"}:
+    if not isinstance(content, dict) or content.get("kind") not in ("config", "snapshot"):
         return []
     configs = [content] if content["kind"] == "config" else [content.get("config"), *_list(content.get("configs"))]
     names = [content.get("state_text")]

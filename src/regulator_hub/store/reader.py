@@ -67,6 +67,8 @@ def epochs(db: apsw.Connection, gateway: str) -> list[EpochRow]:
 
 def entries(db: apsw.Connection, epoch_id: int, first: int, count: int) -> list[tuple[int, bytes]]:
     """Held entries ``(seq, bytes)`` with first ≤ seq < first + count; what was declared skipped is missing."""
+    if first >= 1 << SEQ_BITS:
+        return []  # beyond every seq: as a key it would be another place
     sql = "SELECT key, entry FROM entries WHERE key>=? AND key<? ORDER BY key"
     start = key_of(epoch_id, first)
     end = key_of(epoch_id, min(first + count, (1 << SEQ_BITS) - 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import apsw
 from edge_gateway.errors import GatewayError
 from regulator_hub.store.schema import open_writer
 
+log = logging.getLogger("regulator_hub")
 T = TypeVar("T")
 Job = Callable[[apsw.Connection], Any]
 
@@ -95,6 +97,10 @@ class Writer:
         except ValueError as error:
             self._db.execute("ROLLBACK TO job; RELEASE job")
             return None, error
+        except (TypeError, AttributeError, LookupError, ArithmeticError) as fault:  # ours: this job's, and no other's
+            log.error("a job of the store failed: %r", fault, exc_info=fault)
+            self._db.execute("ROLLBACK TO job; RELEASE job")
+            return None, StoreFailed(f"a fault of the hub's own: {fault!r}"[:300])
         self._db.execute("RELEASE job")
         return result, None
 
