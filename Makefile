@@ -38,7 +38,8 @@ demo: setup
 	$(VENV)/bin/edge-gateway demo $(ARGS)
 
 test: setup-dev servers
-	$(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile -m "not timing" $(ARGS)
+	$(PY) -m pytest -m timing $(ARGS)
 
 check: setup-dev
 	$(VENV)/bin/ruff check .

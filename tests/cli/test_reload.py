@@ -15,6 +15,8 @@ from edge_gateway.journal.reading import Reading
 from tests.cli.site import Gateway, Plant, config_text
 from tests.servers.process import free_port
 
+pytestmark = pytest.mark.timing
+
 INTERVAL_S = 0.2
 
 

@@ -9,6 +9,8 @@ import pytest
 from edge_gateway.sources import modbus_source
 from tests.faults.isolation import campaign
 
+pytestmark = pytest.mark.timing
+
 
 @pytest.mark.campaign
 async def test_a_dead_unit_costs_the_others_no_slot(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from bench.violation_latency import measure, options_of
 
+pytestmark = pytest.mark.timing
+
 
 @pytest.mark.campaign
 def test_violations_overtake_a_backlog_that_is_being_delivered(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ from tests.servers.mosquitto import Mosquitto
 from tests.sinks.hub_record import Record
 from tests.sinks.test_hub import broker_of, sink_for
 
+pytestmark = pytest.mark.timing
+
 
 @asynccontextmanager
 async def shipping(sink: HubSink, mine: Record) -> AsyncIterator[None]:

@@ -29,6 +29,8 @@ from edge_gateway.sources.modbus import ModbusRtuConfig, ModbusTcpConfig
 from tests.profiles.devices import device, registers
 from tests.sources.modbus_plant import SILENT, Plant, Recorder, SerialPeer, running, until, words
 
+pytestmark = pytest.mark.timing
+
 TICK = 100_000  # µs
 
 
