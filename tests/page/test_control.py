@@ -84,3 +84,21 @@ def test_bad_requests_harm_nothing(gateway: Gateway) -> None:
         status, answer = ask(gateway, "POST /v1/read", body)
         assert (status, answer["error"]) == (400, "BadRequest"), body[:20]
     assert ask(gateway, "GET /v1/position")[0] == 200
+
+
+@pytest.mark.parametrize("ids", [b'"12"', b"5", b"[null]", b"[1.5]", b"[true]", b'["1"]', b"{}"])
+def test_only_whole_numbers_name_what_is_dropped(gateway: Gateway, ids: bytes) -> None:
+    """The text "12" is not entries 1 and 2."""
+    status, answer = ask(gateway, "POST /v1/quarantine/drop", b'{"ids": ' + ids + b"}")
+    assert (status, answer["error"]) == (400, "BadRequest")
+
+
+def test_a_number_beyond_all_drops_nothing(gateway: Gateway) -> None:
+    assert ask(gateway, "POST /v1/quarantine/drop", b'{"ids": [9223372036854775807]}') == (200, {"dropped": 0})
+
+
+@pytest.mark.parametrize("timeout", [b"86400", b"-1", b'"inf"', b'"nan"', b"[]", b"1e300"])
+def test_nobody_borrows_the_line_for_a_day(gateway: Gateway, timeout: bytes) -> None:
+    wanted = b'{"bus": "plc", "unit": 99, "function": 3, "register": 0, "timeout_s": ' + timeout + b"}"
+    status, answer = ask(gateway, "POST /v1/read", wanted)
+    assert (status, answer["error"]) == (409, "GatewayError"), answer

@@ -75,7 +75,9 @@ def control_app(site: Site) -> Starlette:
         return JSONResponse({"items": shown})
 
     async def quarantine_do(request: Request) -> Response:
-        ids = [int(i) for i in (await _body(request)).get("ids", [])]
+        ids = (await _body(request)).get("ids", [])
+        if not isinstance(ids, list) or any(type(id_) is not int for id_ in ids):
+            raise ValueError("'ids' is no list of whole numbers")
         by = request.client.host if request.client else "unknown"
         return JSONResponse(await site.quarantine(request.path_params["verb"], ids, by))
 

@@ -164,7 +164,8 @@ class LiveLane:
         entries |= await self._configs(epoch, wanted, reader)
         answer = await self._ask(epoch, dict(sorted(entries.items())))
         if "need_config" in answer:
-            asked = [int(seq) for seq in answer["need_config"] if isinstance(seq, int)]
+            need = answer["need_config"]
+            asked = [int(seq) for seq in need if isinstance(seq, int)] if isinstance(need, list) else []
             self._configured -= {(epoch, seq) for seq in asked}
             if configs := await self._configs(epoch, set(asked), reader):
                 answer = await self._ask(epoch, dict(sorted(configs.items())))

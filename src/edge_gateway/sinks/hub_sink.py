@@ -58,6 +58,8 @@ class HubSink:
         asked = epochs[-wire.MAX_HELLO_EPOCHS :]
         hello = await self._lane.hello([(info.epoch, info.size) for info in asked])
         sizes, closed = hello["sizes"], hello.get("closed") or []
+        if not isinstance(closed, list):
+            raise Unreachable("the hub's answer to hello names no list of closed epochs")
         held = [
             Held(epoch=info.epoch, size=_size(sizes.get(info.epoch, 0)), closed=info.epoch in closed) for info in asked
         ]

@@ -16,9 +16,12 @@ from edge_gateway.reading import GOOD
 from edge_gateway.sources.modbus_turn import Turns
 from edge_gateway.sources.modbus_unit import Bus, Unit
 
+#: The line is lent for no longer than this a request: the bus's own devices wait meanwhile.
+MOST_TIMEOUT_S = 10.0
+
 
 async def read(bus: Bus, turns: Turns, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """``{"point": id}`` or ``{"unit", "function", "register", "count"}``, optionally with ``timeout_s``.
+    """``{"point": id}`` or ``{"unit", "function", "register", "count"}``, optionally with ``timeout_s`` (≤ 10).
 
     Raises GatewayError: what was asked for makes no sense; SourceError: no (good) answer. The line's rest after
     failures is not waited for: a person asks now.
@@ -31,13 +34,15 @@ async def read(bus: Bus, turns: Turns, wanted: Mapping[str, Any]) -> dict[str, A
         if not 0 <= address <= 255:
             raise ValueError(f"unit {address} is not within 0 to 255")
         pdu = request(function, start, count)
-    except (KeyError, ValueError, TypeError) as error:
+        timeout_s = float(wanted.get("timeout_s", 0))
+        if not 0 <= timeout_s <= MOST_TIMEOUT_S:
+            raise ValueError(f"timeout_s {timeout_s:g} is not within 0 to {MOST_TIMEOUT_S:g}")
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise GatewayError(
             f"cannot be read: {error}", hint="give unit, function (1-4), register (from 0) and count"
         ) from error
-    timeout_us = int(float(wanted.get("timeout_s", 0)) * 1e6)
     unit = bus.units.get(address) or Unit(address, Backoff())
-    answer, took_ms = await _ask(turns, unit, address, pdu, timeout_us)
+    answer, took_ms = await _ask(turns, unit, address, pdu, int(timeout_s * 1e6))
     data = answer[2:]
     shown = {"unit": address, "function": function, "register": start, "count": count, "data": data.hex()}
     if function > 2:
