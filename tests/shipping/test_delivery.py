@@ -17,6 +17,7 @@ from edge_gateway.journal.retention import JournalSettings
 from edge_gateway.journal.store import Store, open_journal
 from edge_gateway.record import entry
 from edge_gateway.shipping.delivery import Asks
+from edge_gateway.shipping.hub import NOTHING_KEPT
 from edge_gateway.shipping.loop import Shipping
 from edge_gateway.sinks.base import Held, Outcome, Rejected, Run
 from edge_gateway.testing import ChaosSink, FakeClock, RecordingSink
@@ -191,6 +192,7 @@ class RememberingHub(RecordingSink):
         super().__init__("hub")
         self.sizes = sizes or {}
         self.skips: list[tuple[str, int, int]] = []
+        self.declared: list[list[str]] = []
 
     async def meet(self, epochs: Sequence[EpochInfo]) -> list[Held]:
         return [Held(epoch=info.epoch, size=self.sizes.get(info.epoch, 0)) for info in epochs]
@@ -205,6 +207,7 @@ class RememberingHub(RecordingSink):
 
     async def declare_skipped(self, epoch: str, first: int, count: int, roots: Sequence[str], reason: str) -> None:
         self.skips.append((epoch, first, count))
+        self.declared.append(list(roots))
         self.sizes[epoch] = first + count
 
     def offer(self, epoch: str, first: int, entries: Sequence[bytes]) -> None:
@@ -350,3 +353,32 @@ async def test_a_long_skipped_range_is_told_in_entries_that_fit(tmp_path: Path) 
     assert [len(body["roots"]) for body in bodies] == [2_000, 2_000, 1_000]
     assert [(body["first"], body["count"]) for body in bodies] == [(32, 32_000), (32_032, 32_000), (64_032, 15_997)]
     assert all(len(entry.encode(1, "skipped", STAMP, body)) <= entry.MAX_ENTRY_BYTES for body in bodies)
+
+
+@pytest.mark.parametrize("roots_lost", [False, True])
+async def test_a_restored_hub_hears_of_epochs_that_are_wholly_freed(tmp_path: Path, roots_lost: bool) -> None:
+    """It holds 10 of 20 entries of an epoch of which nothing is here any more: that is a loss, so it is said."""
+    async with journal(tmp_path) as store:
+        await store.append(entries(0, 20))
+        old = store.epoch
+        hub = RememberingHub()
+        await Ship(store, hubs=[hub]).until_served()
+        await store.new_epoch("skipped")
+        await store.append(entries(0, 5))
+        roots = [s.root for s in await store.segments()]
+        await store._call(lambda core: core.state._free(tuple(core.state.kept), {}))
+        assert old not in {info.epoch for info in store.epochs()}
+        hub.sizes = {old: 10}
+        ship = Ship(store, hubs=[hub])
+        if roots_lost:
+            (delivery,) = ship.shipping.deliveries
+
+            async def lost(*_: object) -> list[str]:
+                return []
+
+            delivery.roots = lost  # type: ignore[method-assign]
+        await ship.until_served()
+        assert hub.skips == [(old, 0, 20)]
+        assert hub.declared == [[NOTHING_KEPT] if roots_lost else roots]
+        assert {store.epoch, old} == set(hub.sizes)
+        assert not [what for what, _ in ship.asked if what == "reopen"]

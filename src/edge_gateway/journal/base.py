@@ -124,6 +124,10 @@ class Journal(Reader, Protocol):
         """Entries a segment holds; the entry whose seq is a multiple of it must be a snapshot."""
         ...
 
+    def known_epochs(self) -> Sequence[EpochInfo]:
+        """As ``epochs``, and those of which nothing is here any more: only their roots are kept."""
+        ...
+
     def recover(self) -> Recovery: ...
 
     async def append(self, entries: Sequence[bytes], texts: Sequence[bytes] = (), *, reserve: bool = False) -> None:

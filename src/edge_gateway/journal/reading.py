@@ -218,13 +218,13 @@ def _config_of(snapshot: dict[str, Any], config_seq: int) -> dict[str, Any] | No
     return None
 
 
-def infos(epochs: list[Epoch], size: int) -> list[EpochInfo]:
-    """Rows as ``EpochInfo``; ``size`` is the open epoch's. Closed ones with nothing left are left out."""
+def infos(epochs: list[Epoch], size: int, *, freed: bool = False) -> list[EpochInfo]:
+    """Rows as ``EpochInfo``; ``size`` is the open epoch's. Closed ones with nothing left are left out unless ``freed``."""
     return [
         EpochInfo(
             epoch=epoch.epoch, first=epoch.first, size=size if epoch.size is None else epoch.size, closed=epoch.closed,
             reason=epoch.reason, wall_us=epoch.wall_us,
         )
         for epoch in epochs
-        if not epoch.closed or epoch.first < (epoch.size or 0)
+        if freed or not epoch.closed or epoch.first < (epoch.size or 0)
     ]  # fmt: skip

@@ -123,6 +123,9 @@ class Store:
     def epochs(self) -> Sequence[EpochInfo]:
         return self._view.epochs
 
+    def known_epochs(self) -> Sequence[EpochInfo]:
+        return self._view.known
+
     def recover(self) -> Recovery:
         """See ``Journal.recover``; available until the first append."""
         if self._recovery is None:

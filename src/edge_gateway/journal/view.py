@@ -22,6 +22,7 @@ class View:
     epoch: str
     size: int
     epochs: tuple[EpochInfo, ...]
+    known: tuple[EpochInfo, ...]
     sizes: dict[str, int]
     cursors: dict[str, Position]
     kept: list[Segment]
@@ -40,6 +41,7 @@ def look(core: Core) -> View:
     state = core.state
     return View(
         epoch=state.epoch.epoch, size=state.size, epochs=tuple(infos(state.held.epochs, state.size)),
+        known=tuple(infos(state.held.epochs, state.size, freed=True)),
         sizes={e.epoch: state.size if e.size is None else e.size for e in state.held.epochs},
         cursors=dict(state.held.cursors), kept=state.kept, segments=state.held.segments,
         skipped_due=state.skipped_due, previous=core.previous(), full=state.room.full,

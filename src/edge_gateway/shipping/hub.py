@@ -7,8 +7,12 @@ from collections.abc import Callable
 from edge_gateway import events
 from edge_gateway.errors import JournalFull, SegmentDamaged, SinkError
 from edge_gateway.journal.base import EpochInfo, Journal, Position
+from edge_gateway.record.merkle import EMPTY_ROOT
 from edge_gateway.shipping.delivery import Asks, Delivery
 from edge_gateway.sinks.base import Held, HubLink, Outcome
+
+#: Declared in place of roots that were lost with a damaged database: the root of a tree without leaves.
+NOTHING_KEPT = EMPTY_ROOT.hex()
 
 
 class HubDelivery(Delivery):
@@ -49,9 +53,10 @@ class HubDelivery(Delivery):
     async def _meet(self) -> Position | None:
         """Compare sizes; None after trouble (already rested)."""
         try:
-            held = {item.epoch: item for item in await self.hub.meet(self._journal.epochs())}
-            for info in list(self._journal.epochs()):
-                await self._compare(info, held.get(info.epoch) or Held(epoch=info.epoch, size=0))
+            held = {item.epoch: item for item in await self.hub.meet(self._journal.known_epochs())}
+            for info in list(self._journal.known_epochs()):
+                if info.epoch in held:  # it asks for the newest few hundred
+                    await self._compare(info, held[info.epoch])
         except (SinkError, JournalFull) as error:
             await self._rest(error)
             return None
@@ -84,7 +89,7 @@ class HubDelivery(Delivery):
     async def _skip_at_hub(self, epoch: str, first: int, count: int, reason: str) -> None:
         """Declare, record, alarm; if it is the epoch being written, go on in a new one."""
         roots = await self.roots(epoch, first, count)
-        await self.hub.declare_skipped(epoch, first, count, roots, reason)
+        await self.hub.declare_skipped(epoch, first, count, roots or [NOTHING_KEPT], reason)
         await self.record_skipped(epoch, first, count, roots, reason)
         if epoch == self._journal.epoch:
             await self._asks.reopen("skipped")
@@ -93,8 +98,8 @@ class HubDelivery(Delivery):
         """The oldest entry that the hub does not hold, less one: a record that forked below it shows as a conflict."""
         epochs = self._journal.epochs()
         for info in epochs:
-            if info.epoch in held and held[info.epoch].closed:
-                continue  # a conflict: it takes no more of this epoch
+            if info is not epochs[-1] and (info.epoch not in held or held[info.epoch].closed):
+                continue  # too old to be asked for; or a conflict: it takes no more of this epoch
             size = max(held[info.epoch].size if info.epoch in held else 0, info.first)
             if size < info.size or info is epochs[-1]:
                 return Position(info.epoch, max(info.first, min(size, info.size) - 1))
