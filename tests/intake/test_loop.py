@@ -73,7 +73,8 @@ async def running(
     recovery = journal.recover()
     found = await recover(journal, recovery, "tlf-007")
     rule_time, carried = resume(
-        found.last, mono_us=clock.mono_us(), wall_us=clock.wall_us(), boot=clock.boot, trusted=clock.trusted()
+        found.last, mono_us=clock.mono_us(), wall_us=clock.wall_us(), boot=clock.boot, trusted=clock.trusted(),
+        base_us=found.base_us,
     )
     intake = Intake(
         journal=journal, state=found.state, rule_time=rule_time, clock=clock, commit_every_us=50_000, tell=silent

@@ -77,3 +77,20 @@ async def test_trust_that_came_while_we_were_not_running_corrects_what_we_wrote_
     async with running(tmp_path, clock) as run:
         await flushed(run)
         assert len([e for e in await run.all_entries() if e["kind"] == "correction"]) == 1, "once is enough"
+
+
+async def test_a_message_that_waited_for_an_hour_makes_no_delay_run_faster_after_a_kill(tmp_path: Path) -> None:
+    """Its monotonic time is an hour old, its rule time is now: the difference of the two is not the clock's."""
+    clock = FakeClock(mono_us=10_000_000_000)
+    async with running(tmp_path, clock, orderly=False) as run:
+        late = batch(clock, -20.0)
+        clock.advance(3_600_000_000)
+        await run.intake.command(lambda: run.intake.add("event", {"event": "x"}))
+        await run.intake.inbox.put(late)
+        await flushed(run)
+        assert (await run.all_entries())[-1]["kind"] == "batch"
+        rule_us = run.intake._rule_time.at(clock.mono_us())
+    clock.advance(1_000_000)
+    async with running(tmp_path, clock) as run:
+        await flushed(run)
+        assert run.intake._rule_time.at(clock.mono_us()) == rule_us + 1_000_000

@@ -125,7 +125,12 @@ async def _run(
     recovery = journal.recover()
     found = await recover(journal, recovery, config.site.id)
     rule_time, carried = resume(
-        found.last, mono_us=clock.mono_us(), wall_us=clock.wall_us(), boot=clock.boot, trusted=clock.trusted()
+        found.last,
+        mono_us=clock.mono_us(),
+        wall_us=clock.wall_us(),
+        boot=clock.boot,
+        trusted=clock.trusted(),
+        base_us=found.base_us,
     )
     intake = Intake(
         journal=journal,

@@ -30,6 +30,8 @@ class Recovered:
     damaged: str = ""
     #: the boot of untrusted entries that no correction followed, with what was added to monotonic time (µs)
     uncorrected: tuple[str, int] | None = None
+    #: the least difference of rule time and monotonic time (µs) that the newest boot's entries show
+    base_us: int | None = None
     #: config_seq -> the points of each group: a batch may have been on its way when another came into force
     groups: dict[int, dict[str, Any]] = field(default_factory=dict)
 
@@ -44,6 +46,7 @@ async def recover(journal: Journal, recovery: Recovery, gateway: str) -> Recover
     state = found.state
     if recovery.snapshot is not None:
         state.restore(recovery.snapshot)
+        _note_base(found, recovery.snapshot)
         found.last = recovery.snapshot
         _note_trust(found, recovery.snapshot)
         if state.config is not None:
@@ -71,6 +74,7 @@ async def _use_config(journal: Journal, found: Recovered, config_seq: int, text:
 async def _replay(journal: Journal, found: Recovered, body: Mapping[str, Any]) -> None:
     state, kind = found.state, body["kind"]
     _note_trust(found, body)
+    _note_base(found, body)
     found.stopped = kind == "event" and body.get("event") == "stopped"
     replay_message(state.messages, body)
     if kind == "batch":
@@ -90,6 +94,12 @@ async def _replay(journal: Journal, found: Recovered, body: Mapping[str, Any]) -
         await _use_config(journal, found, int(body["seq"]), str(body["text"]))
     elif kind == "correction":
         state.corrections[str(body["boot"])] = int(body["offset_us"])
+
+
+def _note_base(found: Recovered, body: Mapping[str, Any]) -> None:
+    base_us = int(body["rule_us"]) - int(body["mono_us"])
+    same = found.last is not None and found.last["boot"] == body["boot"] and found.base_us is not None
+    found.base_us = min(found.base_us, base_us) if same and found.base_us is not None else base_us
 
 
 def _note_trust(found: Recovered, body: Mapping[str, Any]) -> None:
