@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edge_gateway import __version__
 from edge_gateway.app.field import Field
+from edge_gateway.app.memory import hold_less
 from edge_gateway.app.reloading import Reloader
 from edge_gateway.app.watchdog import Watchdog
 from edge_gateway.clock import SystemClock
@@ -56,6 +57,7 @@ async def run(options: Options) -> None:
     epoch); everything else is a fault of ours, raised as GatewayError once it is logged with all its evidence.
     """
     signals = Signals()
+    hold_less()
     loaded = load(options.config, options.state_dir)
     config = loaded.config
     options.state_dir.mkdir(parents=True, exist_ok=True)

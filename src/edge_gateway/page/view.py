@@ -11,7 +11,7 @@ from typing import Any
 
 from edge_gateway.page.newest import Reading
 from edge_gateway.reading import FRESH_INTERVALS
-from edge_gateway.rules.base import BoundRule, First, each_rule
+from edge_gateway.rules.base import BoundRule, First
 from edge_gateway.units import symbol
 
 #: Order of states on a page: abnormal first. ``beyond``: out of its limit, and the rule's delay still runs.
@@ -30,21 +30,31 @@ Rules = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a resolved configuration says of points, worked out once: rules and expected interval (µs) by point."""
+    """What a resolved configuration says of points, worked out once: rules, limits to show, expected interval (µs).
+
+    A rule at a thousand points is one object here, not a thousand: nobody may change it.
+    """
 
     resolved: Mapping[str, Any]
     rules: Rules
+    limits: Mapping[str, list[dict[str, Any]]]
     intervals: Mapping[str, int]
 
     @classmethod
     def of(cls, resolved: Mapping[str, Any]) -> Layout:
         """Worth keeping as long as the configuration stays in force."""
         rules: dict[str, dict[str, Mapping[str, Any]]] = {}
-        for rule in each_rule(resolved.get("rules", ())):
-            rules.setdefault(str(rule["point"]), {})[str(rule["id"])] = rule
+        limits: dict[str, list[dict[str, Any]]] = {}
+        for body in resolved.get("rules", ()):
+            rule = {key: value for key, value in body.items() if key not in ("points", "renamed")}
+            shown = {key: rule.get(key) for key in _RULE_KEYS}
+            for point in body["points"]:
+                rules.setdefault(point, {})[str(rule["id"])] = rule
+                if rule.get("kind") == "limit":
+                    limits.setdefault(point, []).append(shown)
         groups = resolved.get("groups", {}).values()
         intervals = {point: int(group.get("interval_us", 0)) for group in groups for point in group["points"]}
-        return cls(resolved, rules, intervals)
+        return cls(resolved, rules, limits, intervals)
 
 
 def points_view(
@@ -68,7 +78,7 @@ def points_view(
         row |= _reading(readings.get(id_, (None, None)), layout.intervals.get(id_, 0), mono_us, offset_us)
         mine = layout.rules.get(id_, {})
         row["gap"] = reasons.get(id_, "")
-        row["limits"] = [{key: rule.get(key) for key in _RULE_KEYS} for rule in mine.values() if _is_limit(rule)]
+        row["limits"] = layout.limits.get(id_, [])
         row |= _state(row, steps.get(id_), mine, delays.get(id_))
         rows.append(row)
     return sorted(rows, key=lambda row: (ORDER.index(row["state"]), row["point"]))
@@ -132,10 +142,6 @@ def _reasons(resolved: Mapping[str, Any], gaps: Iterable[Mapping[str, Any]]) -> 
         for group in gap.get("groups", ())
         for point in groups.get(group, {}).get("points", ())
     }
-
-
-def _is_limit(rule: Mapping[str, Any]) -> bool:
-    return rule.get("kind") == "limit"
 
 
 def _open(violations: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:

@@ -146,8 +146,9 @@ _LIMIT_TEXTS = ("kind", "unit", "limit", "severity", "basis", "verified", "outle
 
 
 def _limits(site: str, rules: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Series → fields of each rule at its point."""
-    found = {}
+    """Series → fields of each rule at its point; a rule's fields are one text, whatever the number of its points."""
+    found: dict[str, str] = {}
+    known: dict[str, str] = {}
     for rule in each_rule(rules):
         fields = [f"{name}={float_field(float(rule[name]))}" for name in _LIMIT_NUMBERS if rule.get(name) is not None]
         fields += [
@@ -159,7 +160,8 @@ def _limits(site: str, rules: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         texts = {"pack": pack, **{name: str(rule.get(name) or "") for name in _LIMIT_TEXTS}}
         fields += [f"{name}={text_field(text)}" for name, text in texts.items() if text]
         tags = {"site": site, "rule": str(rule["id"]), "point": str(rule.get("point") or "")}
-        found[key("limit", tags)] = ",".join(fields)
+        text = ",".join(fields)
+        found[key("limit", tags)] = known.setdefault(text, text)
     return found
 
 

@@ -1,0 +1,44 @@
+"""The allocator's knobs: turned where there are any, and nothing breaks where there are none."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+from edge_gateway.app.memory import hold_less
+
+_POOLS = """
+import ctypes, re, threading, tempfile
+from edge_gateway.app.memory import hold_less
+turned = {turn} and hold_less()
+held = []
+def work():
+    held.append([bytes(2_000) for _ in range(500)])
+threads = [threading.Thread(target=work) for _ in range(6)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+libc = ctypes.CDLL(None)
+with tempfile.NamedTemporaryFile("r") as file:
+    libc.fopen.restype = ctypes.c_void_p
+    stream = ctypes.c_void_p(libc.fopen(file.name.encode(), b"w"))
+    libc.malloc_info(0, stream)
+    libc.fclose(stream)
+    print(turned, len(re.findall("<heap nr", file.read())))
+"""
+
+
+def pools(turn: bool) -> tuple[str, int]:
+    done = subprocess.run([sys.executable, "-c", _POOLS.format(turn=turn)], check=True, capture_output=True, text=True)
+    turned, number = done.stdout.split()
+    return turned, int(number)
+
+
+def test_all_threads_share_one_pool() -> None:
+    if platform.libc_ver()[0] == "glibc":
+        assert pools(turn=True) == ("True", 1)
+        assert pools(turn=False)[1] > 1  # without it there are more: the test would see it
+
+
+def test_a_library_without_knobs_is_left_alone() -> None:
+    assert hold_less(object()) is False
