@@ -32,7 +32,7 @@ def test_a_day_in_short(plant: Plant, tmp_path: Path) -> None:
         shown = gateway.verb("status", "--points")
         assert "cold1-air" in shown.stdout
         assert "-19.0 °C" in shown.stdout
-        assert "≤ -18 °C (unverified)" in shown.stdout
+        assert "≤ -18 °C (operator's value, unverified)" in shown.stdout
 
         plant.set(2, THAWED)
         gateway.wait(lambda: gateway.status()["points"]["violation"] == 1, "a violation")
