@@ -150,6 +150,10 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ("exchange the two", "请对调两者"),
     # --- sinks, addresses, secrets
     ("write http://host:port or https://host", "请写 http://主机:端口 或 https://主机"),
+    ("{} points; one gateway takes at most {}", "{} 个测点；一台网关最多 {} 个"),
+    ("divide the site between two gateways", "请将站点分给两台网关"),
+    ("{} points on one device; at most {}", "一台设备 {} 个测点；最多 {} 个"),
+    ("describe it as several devices with the same unit", "请将其描述为同一单元地址的多台设备"),
     ("a user or password in {} would end up in logs", "地址中的用户名或密码会进入日志"),
     ("use user and password_file, or token_file", "请使用 user 和 password_file，或 token_file"),
     ("the token stands in token_file", "令牌写在 token_file 所指的文件里"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
@@ -24,6 +25,10 @@ class Locate(Protocol):
 Profiles = Mapping[str, Profile]
 
 
+#: Points of one gateway, and of one device: what is made of them must fit into a message and into an entry.
+MAX_POINTS, MAX_POINTS_OF_DEVICE = 5_000, 1_000
+
+
 def check_references(config: GatewayConfig, profiles: Profiles, locate: Locate) -> list[ConfigError]:
     """All faults between tables. ``profiles`` holds those that could be loaded."""
     faults = list(_buses(config, locate))
@@ -31,6 +36,7 @@ def check_references(config: GatewayConfig, profiles: Profiles, locate: Locate) 
     faults += _units(config, locate)
     faults += _topics(config, locate)
     faults += _points(config, profiles, locate)
+    faults += _many(config, locate)
     faults += _renamed(config, locate)
     faults += _outlets(config, locate)
     faults += _sinks(config, locate)
@@ -171,6 +177,17 @@ def _channel(
         why = "a point of an mqtt device has no 'interval_s'"
         hint = "delete this line; the device's expect_every_s says when its silence counts"
         yield locate((*at, "interval_s"), why, code="unknown-key", hint=hint)
+
+
+def _many(config: GatewayConfig, locate: Locate) -> Iterable[ConfigError]:
+    """A batch must fit into an entry (192 KiB), and the resolved configuration into a message to the hub (256 KiB)."""
+    if len(config.points) > MAX_POINTS:
+        why = f"{len(config.points)} points; one gateway takes at most {MAX_POINTS}"
+        yield locate(("points",), why, code="too-many", hint="divide the site between two gateways")
+    for id_, count in Counter(point.device for point in config.points.values()).items():
+        if count > MAX_POINTS_OF_DEVICE and id_ in config.devices:
+            why = f"{count} points on one device; at most {MAX_POINTS_OF_DEVICE}"
+            yield locate(("devices", id_), why, code="too-many", hint="describe it as several devices with the same unit")
 
 
 def _renamed(config: GatewayConfig, locate: Locate) -> Iterable[ConfigError]:
