@@ -38,12 +38,20 @@ def _decimal(value: object) -> object:
 
 
 #: A number as decimal text, quoted or not.
-Number = Annotated[str, BeforeValidator(_decimal)]
+Number = Annotated[str, BeforeValidator(_decimal, json_schema_input_type=str | float)]
 Seconds = Annotated[float, Field(ge=0, le=31 * 86_400)]
 
 
 def _several(value: object) -> object:
     return (value,) if isinstance(value, str) else value
+
+
+#: One value or a list of them.
+Stages = Annotated[tuple[Stage, ...], BeforeValidator(_several, json_schema_input_type=Stage | tuple[Stage, ...])]
+ZoneKinds = Annotated[
+    tuple[ZoneKind, ...], BeforeValidator(_several, json_schema_input_type=ZoneKind | tuple[ZoneKind, ...])
+]
+Names = Annotated[tuple[str, ...], BeforeValidator(_several, json_schema_input_type=str | tuple[str, ...])]
 
 
 def _date(value: object) -> object:
@@ -61,9 +69,9 @@ class _Model(BaseModel):
 class Select(_Model):
     """Which points a rule watches: all that agree with every key given. A key may list several values."""
 
-    stage: Annotated[tuple[Stage, ...], BeforeValidator(_several)] = ()
-    zone_kind: Annotated[tuple[ZoneKind, ...], BeforeValidator(_several)] = ()
-    quantity: Annotated[tuple[str, ...], BeforeValidator(_several)] = ()
+    stage: Stages = ()
+    zone_kind: ZoneKinds = ()
+    quantity: Names = ()
 
     @model_validator(mode="after")
     def _sound(self) -> Select:
