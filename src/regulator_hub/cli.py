@@ -127,7 +127,8 @@ class _trouble:  # noqa: N801 -- reads as a statement
 
 def _say(group: BaseExceptionGroup[BaseException], code: int) -> int:
     for error in _leaves(group):
-        click.echo(f"regulator-hub: {error}", err=True)
+        for fault in getattr(error, "faults", [error]):
+            click.echo(f"regulator-hub: {fault}", err=True)
     return code
 
 

@@ -66,7 +66,7 @@ def test_gateways_are_added_listed_and_their_token_shown_once(tmp_path: Path) ->
         ('cert_file = "a.pem"', "come together"),
         ('lisen = "127.0.0.1:1"', "lisen"),
         ("[mqtt]\nport = 1883", "mqtt.host"),
-        ("listen = ", "no TOML"),
+        ("listen = ", "not TOML"),
         ('readers = "all"', "readers"),
     ],
 )
@@ -76,6 +76,22 @@ def test_a_refused_configuration_says_where_and_what(tmp_path: Path, toml: str, 
     with pytest.raises(ConfigError, match=says) as caught:
         load(file)
     assert str(file) in str(caught.value)
+
+
+def test_every_fault_of_the_configuration_has_its_line_and_what_to_do(tmp_path: Path) -> None:
+    file = tmp_path / "hub.toml"
+    file.write_text('name = ""\nlisen = "127.0.0.1:1"\n\n[mqtt]\nhost = "127.0.0.1"\nport = 99999\n')
+    refused = hub_cli("run", "--config", str(file))
+    assert refused.returncode == 78
+    said = refused.stderr.splitlines()
+    assert [line.split(":")[2] for line in said] == ["1", "2", "6"], said
+    assert all(line.startswith(f"regulator-hub: {file}:") for line in said)
+    assert "did you mean 'listen'?" in said[1]
+    file.write_text('[mqtt]\nhost = "h"\n')
+    elsewhere = hub_cli("run", "--config", str(file), "--listen", "0.0.0.0:80")
+    assert (elsewhere.returncode, "command line:listen" in elsewhere.stderr) == (78, True), elsewhere.stderr
+    file.write_bytes(b'name = "\xff"')
+    assert "UTF-8" in hub_cli("run", "--config", str(file)).stderr
 
 
 def test_exit_codes(tmp_path: Path) -> None:
