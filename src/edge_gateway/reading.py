@@ -54,6 +54,9 @@ class Group:
     #: True when a value may exceed 2**53 - 1 (64-bit integers): such values are written as strings.
     wide: bool = False
 
+    def __hash__(self) -> int:
+        return hash(self.id)  # a group is looked up for each batch: not over all its points
+
 
 @dataclass(slots=True, kw_only=True)
 class Block:

@@ -74,8 +74,10 @@ class Live:
         seen, idle_s = -1, 0.0
         try:
             while True:
-                await asyncio.sleep(PACE_S)
-                idle_s += PACE_S
+                # A stream that begins meanwhile has everything: the first difference can wait for a second.
+                pause_s = PACE_S if any(desk.feed.watched for desk in self._desks.values()) else 1.0
+                await asyncio.sleep(pause_s)
+                idle_s += pause_s
                 committed = self._site.journal.committed_seq
                 if committed == seen and idle_s < IDLE_LOOK_S:
                     continue

@@ -16,6 +16,26 @@ _IN_USE = 98
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._ended = asyncio.Event()
+
+    def end(self) -> None:
+        """Take no more; what is under way ends within the time allowed."""
+        self.should_exit = True
+        self._ended.set()
+
+    async def main_loop(self) -> None:
+        """uvicorn looks ten times a second whether it should end, which is most of an idle gateway's waking; here it is
+        told. On whole seconds, when others wake too, answers get their new date.
+        """
+        while not await self.on_tick(0):
+            try:
+                async with asyncio.timeout(1.0 - asyncio.get_running_loop().time() % 1.0):
+                    await self._ended.wait()
+            except TimeoutError:
+                pass
+
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         """Signals are the program's."""
@@ -78,7 +98,7 @@ async def serve(
     try:
         await asyncio.shield(serving)
     except asyncio.CancelledError:
-        server.should_exit = True
+        server.end()
         await serving
         raise
     finally:
