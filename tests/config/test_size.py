@@ -9,7 +9,7 @@ import pytest
 
 from edge_gateway import __version__
 from edge_gateway.config.load import ConfigRefused, load
-from edge_gateway.config.references import MAX_POINTS, MAX_POINTS_OF_DEVICE
+from edge_gateway.config.references import MAX_POINTS_OF_DEVICE, MAX_TABLES
 from edge_gateway.config.resolve import device_specs, resolved
 from edge_gateway.reading import Group
 from edge_gateway.record.entry import canonical
@@ -44,7 +44,7 @@ def site(folder: Path, devices: int) -> Path:
 
 
 def test_the_largest_configuration_fits_into_one_message_to_the_hub(tmp_path: Path) -> None:
-    loaded = load(site(tmp_path, MAX_POINTS))
+    loaded = load(site(tmp_path, MAX_TABLES // 2))
     groups = {
         f"{device.id}.0": Group(
             id=f"{device.id}.0", device=device.id, points=tuple(p.id for p in device.points), interval_us=10_000_000
@@ -58,7 +58,7 @@ def test_the_largest_configuration_fits_into_one_message_to_the_hub(tmp_path: Pa
 
 def test_a_larger_one_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigRefused) as refused:
-        load(site(tmp_path, MAX_POINTS + 1))
+        load(site(tmp_path, MAX_TABLES // 2 + 1))
     assert [fault.code for fault in refused.value.faults] == ["too-many"]
 
 

@@ -150,7 +150,7 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ("exchange the two", "请对调两者"),
     # --- sinks, addresses, secrets
     ("write http://host:port or https://host", "请写 http://主机:端口 或 https://主机"),
-    ("{} points; one gateway takes at most {}", "{} 个测点；一台网关最多 {} 个"),
+    ("{} points and {} devices; one gateway takes at most {}", "{} 个测点和 {} 台设备；一台网关合计最多 {} 个"),
     ("divide the site between two gateways", "请将站点分给两台网关"),
     ("{} points on one device; at most {}", "一台设备 {} 个测点；最多 {} 个"),
     ("describe it as several devices with the same unit", "请将其描述为同一单元地址的多台设备"),
