@@ -24,8 +24,8 @@ from rig import Plan, Rig, wait_for
 from edge_gateway.journal.base import Position
 from edge_gateway.journal.reading import Reading
 
-#: Intervals (seconds) of 500 units on 50 connections, slowest first: 100,000 to 200,000 readings/s.
-INTERVALS_S = (0.1, 0.09, 0.08, 0.07, 0.0625, 0.055, 0.05)
+#: Intervals (seconds) of 250 units on 50 connections, slowest first: 100,000 to 200,000 readings/s.
+INTERVALS_S = (0.05, 0.045, 0.04, 0.036, 0.032, 0.028, 0.025)
 SINKS_S = 120.0
 
 
@@ -52,7 +52,7 @@ def accounted(state: Path, first: int, end: int, interval_us: int) -> dict[str, 
 
 def attempt(interval_s: float, seconds: float) -> dict[str, Any]:
     """One rate for some seconds; then the field is stopped and the sinks are waited for."""
-    plan = Plan(units=10, interval_s=interval_s, every_s=0.1)
+    plan = Plan(units=5, interval_s=interval_s, every_s=0.1)
     with Rig(plan) as rig:
         rig.running(plan.devices)
         time.sleep(5.0)

@@ -124,7 +124,7 @@ def _peak(part: Found) -> list[Row]:
         taken = f"none of the rates tried; {max(each['taken_per_s'] for each in part['tries']):,} taken"
         return [("highest ingest on one core, nothing lost", "≥ 100,000/s", taken, f"shares of a core: {shares}")]
     method = (
-        f"50 connections × 10 units × 20 float32; {best['seconds']:.0f} s, {best['batches']:,} slots all accounted for in the "
+        f"50 connections × 5 units × 20 float32; {best['seconds']:.0f} s, {best['batches']:,} slots all accounted for in the "
         f"journal, 0 bad, sinks done {best['sinks_s']} s after. At {last['asked_per_s']:,}/s: {last['missing']:,} slots missed, "
         f"{part['saturated']} was the fuller one ({shares})"
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edge_gateway import __version__, events
 from edge_gateway.app.field import Field
+from edge_gateway.app.runtime import settle
 from edge_gateway.config.load import ConfigRefused, Loaded, load
 from edge_gateway.config.resolve import in_force, needs_restart, setup
 from edge_gateway.errors import ConfigError
@@ -61,13 +62,14 @@ class Reloader:
         async with self._lock:
             try:
                 loaded = await asyncio.to_thread(load, self._config, self._state_dir)
-                held = replace(loaded, config=in_force(self._started_with, loaded.config))
+                held = replace(loaded.lean(), config=in_force(self._started_with, loaded.config))
                 staged = self._field.stage(held)
                 await self._intake.command(lambda: self._swap(held, staged, by))
             except ConfigError as refused:
                 await self._refuse(refused, by)
                 return
             self.applied(loaded, self._field.wall_us())
+            settle()
 
     async def _swap(self, loaded: Loaded, staged: Mapping[str, Source], by: str) -> None:
         """Runs inside intake, between two entries: what follows is decoded and judged by the new configuration."""

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from edge_gateway import __version__
 from edge_gateway.app.field import Field
-from edge_gateway.app.memory import hold_less
 from edge_gateway.app.reloading import Reloader
+from edge_gateway.app.runtime import hold_less, settle, take_turns
 from edge_gateway.app.watchdog import Watchdog
 from edge_gateway.clock import SystemClock
 from edge_gateway.config.load import Loaded, load
@@ -58,7 +58,8 @@ async def run(options: Options) -> None:
     """
     signals = Signals()
     hold_less()
-    loaded = load(options.config, options.state_dir)
+    take_turns()
+    loaded = load(options.config, options.state_dir).lean()
     config = loaded.config
     options.state_dir.mkdir(parents=True, exist_ok=True)
     clock = SystemClock(
@@ -203,6 +204,7 @@ async def _live(
             ]
             reading = middle.create_task(field.run(), name="field")
             await servers.listening()
+            settle()
             notify(f"READY=1\nSTATUS=reading {len(field.groups())} poll groups")
             if options.ready is not None:
                 options.ready(site)

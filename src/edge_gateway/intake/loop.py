@@ -197,12 +197,13 @@ class Intake:
 
     def _snapshot_body(self) -> dict[str, Any]:
         body: dict[str, Any] = {"config": self.state.config}
-        state = entry.canonical(self.state.snapshot())
+        snapshot = self.state.snapshot()
+        state = entry.canonical(snapshot)
         if len(state) > entry.MAX_INLINE_STATE_BYTES:
             self._texts.append(state)
             body["state_text"] = entry.text_hash(state)
         else:
-            body["state"] = self.state.snapshot()
+            body["state"] = snapshot
         previous = self._journal.previous() if self._next_seq() == 0 else None
         return body | ({"previous": previous} if previous else {})
 

@@ -17,9 +17,9 @@ MESSAGES_UNACKNOWLEDGED = 10
 QUIET_US = 20_000
 #: A round may be committed this part of ``commit_every_us`` early: one late round must not delay all later ones.
 EARLY = 20
-#: Bounds of what may wait in memory.
-MAX_PENDING_ENTRIES = 16_384
-MAX_PENDING_BYTES = 8 * 1024 * 1024
+#: Bounds of what may wait. Against half a megabyte a commit's own cost is small; more at once would hold up the field.
+MAX_PENDING_ENTRIES = 4_096
+MAX_PENDING_BYTES = 512 * 1024
 
 
 @dataclass(slots=True)

@@ -34,13 +34,14 @@ SNAPSHOTS_TRIED = 8
 class Reading:
     """One reader's view; for one thread. Raises JournalError when there is no journal, JournalTooNew."""
 
-    def __init__(self, state_dir: Path, files: Files | None = None) -> None:
+    def __init__(self, state_dir: Path, files: Files | None = None, *, configs_kept: int = 8) -> None:
         self._files = files or DiskFiles()
         self._folder = state_dir
         self._texts = Texts(self._files, state_dir)
         self._members: OrderedDict[tuple[str, int, int], tuple[int, list[bytes]]] = OrderedDict()
         self._file: SegmentFile | None = None
         self._configs: dict[str, dict[str, Any]] = {}
+        self._configs_kept = configs_kept
         self._tail = self._open(state_dir / DATABASE)
 
     def _open(self, database: Path) -> Tail:
@@ -180,9 +181,12 @@ class Reading:
 
     def _parsed(self, sha256: str) -> dict[str, Any]:
         if sha256 not in self._configs:
-            if len(self._configs) > 8:
+            if len(self._configs) >= self._configs_kept:
                 self._configs.clear()
-            self._configs[sha256] = orjson.loads(self.text(sha256))
+            config: dict[str, Any] = orjson.loads(self.text(sha256))
+            if not self._configs_kept:
+                return config
+            self._configs[sha256] = config
         return self._configs[sha256]
 
     def entries(

@@ -278,7 +278,8 @@ class Store:
     def _read_there(self, what: Callable[[Reading], T]) -> T:
         """On the reading thread. A database that was moved aside is not read any further."""
         if self._reader is None:
-            self._reader = Reading(self._core.state.state_dir)
+            # A sink asks once for each configuration and keeps what it makes of it.
+            self._reader = Reading(self._core.state.state_dir, configs_kept=0)
         return what(self._reader)
 
     # --- cursors and quarantine ---------------------------------------------------------------------------------

@@ -5,11 +5,13 @@ What waits in the queue together shares one transaction. Knows no event loop: re
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +30,8 @@ MAX_GROUP = 512
 #: How long a seal that failed waits, and how often a full journal looks for room (real seconds).
 SEAL_AGAIN_S = 5.0
 LOOK_AGAIN_S = 1.0
+#: How nice the packing thread is to all others.
+PACKING_NICE = 10
 
 
 @dataclass(slots=True)
@@ -74,6 +78,12 @@ Post = Callable[[Sequence[Request], Sequence[JournalError | None], int], None]
 Answer = Callable[[Any, Any, BaseException | None], None]
 
 
+def _give_way() -> None:
+    """Packing has time: on a busy single core it must not take half of it from those who read the field."""
+    with suppress(OSError):  # where threads have no priority of their own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), PACKING_NICE)
+
+
 class Writer:
     """Start it, ``put`` items, ``stop`` it. ``post``, ``answer`` and ``ended`` are called on its thread."""
 
@@ -86,7 +96,7 @@ class Writer:
         self._queue: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._moves: dict[str, Move] = {}
         self._moves_since = 0.0
-        self._packer = ThreadPoolExecutor(1, thread_name_prefix="journal-seal")
+        self._packer = ThreadPoolExecutor(1, thread_name_prefix="journal-seal", initializer=_give_way)
         self._sealing: Sealed | None = None
         self._seal_after = 0.0
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)

@@ -1,16 +1,21 @@
-"""The allocator's knobs: turned where there are any, and nothing breaks where there are none."""
+"""The allocator's knobs are turned where there are any; what has settled is not looked through again, and not lost."""
 
 from __future__ import annotations
 
+import gc
 import platform
 import subprocess
 import sys
+import weakref
+from collections.abc import Iterator
 
-from edge_gateway.app.memory import hold_less
+import pytest
+
+from edge_gateway.app.runtime import SWITCH_S, hold_less, settle, take_turns
 
 _POOLS = """
 import ctypes, re, threading, tempfile
-from edge_gateway.app.memory import hold_less
+from edge_gateway.app.runtime import hold_less
 turned = {turn} and hold_less()
 held = []
 def work():
@@ -42,3 +47,35 @@ def test_all_threads_share_one_pool() -> None:
 
 def test_a_library_without_knobs_is_left_alone() -> None:
     assert hold_less(object()) is False
+
+
+@pytest.fixture
+def thawed() -> Iterator[None]:
+    interval_s = sys.getswitchinterval()
+    yield
+    gc.unfreeze()
+    sys.setswitchinterval(interval_s)
+
+
+class Knot:
+    """Something that only the collector of cycles can free."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_what_has_settled_is_left_alone_until_the_next_configuration(thawed: None) -> None:
+    knot = Knot()
+    gone = weakref.ref(knot)
+    settle()
+    assert gc.get_freeze_count() > 1_000
+    del knot
+    gc.collect()
+    assert gone() is not None
+    settle()
+    assert gone() is None
+
+
+def test_threads_hand_over_soon(thawed: None) -> None:
+    take_turns()
+    assert sys.getswitchinterval() == pytest.approx(SWITCH_S)
