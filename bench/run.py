@@ -125,8 +125,8 @@ def _peak(part: Found) -> list[Row]:
         return [("highest ingest on one core, nothing lost", "≥ 100,000/s", taken, f"shares of a core: {shares}")]
     method = (
         f"50 connections × 5 units × 20 float32; {best['seconds']:.0f} s, {best['batches']:,} slots all accounted for in the "
-        f"journal, 0 bad, sinks done {best['sinks_s']} s after. At {last['asked_per_s']:,}/s: {last['missing']:,} slots missed, "
-        f"{part['saturated']} was the fuller one ({shares})"
+        f"journal, 0 bad, sinks done {best['sinks_s']} s after. At {last['asked_per_s']:,}/s {last['missing']:,} of "
+        f"{last['missing'] + last['batches']:,} slots missed; full was {part['saturated']}; shares there: {shares}"
     )
     measured = f"{best['taken_per_s']:,}/s at {best['share']['gateway']:.2f} of a core"
     return [("highest ingest on one core, nothing lost", "≥ 100,000/s", measured, method)]

@@ -158,3 +158,13 @@ def test_problems_are_rfc_9457() -> None:
     for code, (status, title) in wire.PROBLEMS.items():
         made = wire.problem(code, "why")
         assert made == {"type": "about:blank", "title": title, "status": status, "code": code, "detail": "why"}
+
+
+def test_narrow_entries_are_packed_harder() -> None:
+    """Many small entries: a slow link's bytes count more than a millisecond; wide ones are packed as quickly as possible."""
+    narrow = [b'{"seq":%d,"group":"door-%d.0","values":[%d.%d]}' % (n, n % 7, n % 13, n % 10) for n in range(1000)]
+    header = {"kind": "entries", "session": "0" * 32, "n": 1, "epoch": "0" * 16, "first": 0}
+    body = wire.lines(narrow)
+    packed = len(wire.encode_message({**header, "count": len(narrow)}, body))
+    quick = len(wire.encode_message({**header, "count": 1}, body))
+    assert packed < 0.9 * quick

@@ -31,6 +31,8 @@ MAX_SEQ = 2**40
 ANSWER_TIMEOUT_S = 30.0
 #: How fast compression tries: level 1 halves the gateway's cost of level 6 for a fifth more bytes.
 GZIP_LEVEL = 1
+#: Narrow entries (one or two points each) are mostly names and times: level 7 takes a third off, and there are few bytes.
+NARROW_BYTES, NARROW_GZIP_LEVEL = 512, 7
 
 KINDS = frozenset({"hello", "entries", "live", "skipped", "text"})
 
@@ -110,7 +112,9 @@ def encode_message(header: Mapping[str, Any], body: bytes = b"") -> bytes:
     plain = orjson.dumps({"v": VERSION, **header}) + b"\n" + body
     if len(plain) > MAX_INFLATED_BYTES:
         raise WireError("inflated-too-large", f"{len(plain)} bytes, at most {MAX_INFLATED_BYTES}")
-    packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, 31)
+    count = header.get("count")
+    narrow = isinstance(count, int) and len(body) < NARROW_BYTES * count
+    packer = zlib.compressobj(NARROW_GZIP_LEVEL if narrow else GZIP_LEVEL, zlib.DEFLATED, 31)
     data = packer.compress(plain) + packer.flush()
     if len(data) > MAX_COMPRESSED_BYTES:
         raise WireError("too-large", f"{len(data)} bytes compressed, at most {MAX_COMPRESSED_BYTES}")
