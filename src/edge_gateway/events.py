@@ -84,7 +84,10 @@ class SinkDelivered(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SinkTroubled(Event):
-    """A sink did not take anything: why, and when it is tried again. Told once a state, not once a try."""
+    """A sink did not take anything: why, and when it is tried again. Told once a state, not once a try.
+
+    Not ``authorised`` is an alarm: no waiting mends it, a person must.
+    """
 
     sink: str
     why: str

@@ -71,7 +71,10 @@ class Telemetry:
                 self._sink_up.labels(event.sink).set(1)
             case events.SinkTroubled():
                 self._sink_up.labels(event.sink).set(0)
-                log.warning("sink %s: %s; next try in %.0f s, nothing is lost", event.sink, event.why, event.retry_s)
+                level = logging.WARNING if event.authorised else logging.ERROR
+                log.log(level, "sink %s: %s; next try in %.0f s, nothing is lost", event.sink, event.why, event.retry_s)
+                if not event.authorised:  # status and page show it as long as it lasts, so it is no alarm of the run
+                    self._alarms.labels("sink-unauthorised").inc()
             case events.SinkRecovered():
                 self._sink_up.labels(event.sink).set(1)
                 log.info("sink %s: takes entries again", event.sink)

@@ -20,6 +20,7 @@ from edge_gateway.shipping.delivery import Asks
 from edge_gateway.shipping.hub import NOTHING_KEPT
 from edge_gateway.shipping.loop import Shipping
 from edge_gateway.sinks.base import Held, Outcome, Rejected, Run
+from edge_gateway.telemetry import Telemetry
 from edge_gateway.testing import ChaosSink, FakeClock, RecordingSink
 
 STAMP = entry.Stamp(1, 1, 1, "b", True)
@@ -154,6 +155,39 @@ async def test_a_dead_sink_delays_no_other(tmp_path: Path) -> None:
     assert status["chaos"]["state"] == "unauthorised"
     assert status["chaos"]["why"] == "401"
     assert len([e for e in ship.told if isinstance(e, events.SinkTroubled)]) == 1
+
+
+async def test_what_waiting_does_not_mend_is_an_alarm_also_after_other_trouble(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Away(RecordingSink):
+        answers: Sequence[Exception] = (Unreachable("away"), Unreachable("away"), NotAuthorised("401: no such token"))
+        asked = 0
+
+        async def deliver(self, run: Run, reader: Reader) -> Outcome:
+            self.asked += 1
+            if self.asked <= len(self.answers):
+                raise self.answers[self.asked - 1]
+            return await super().deliver(run, reader)
+
+    async with journal(tmp_path) as store:
+        await store.append(entries(0, 5))
+        sink = Away()
+        ship = Ship(store, [sink])
+        telemetry = Telemetry()
+        running = asyncio.create_task(ship.shipping.run())
+        async with asyncio.timeout(10):
+            while ship.shipping.status()["recording"]["state"] != "unauthorised":
+                await asyncio.sleep(0.01)
+        ship.shipping.stop()
+        await running
+    told = [event for event in ship.told if isinstance(event, events.SinkTroubled)]
+    assert [event.authorised for event in told] == [True, False], "once a state, not once a try"
+    assert sink.taken == []
+    for event in told:
+        telemetry.tell(event)
+    assert [record.levelname for record in caplog.records if "sink recording" in record.message] == ["WARNING", "ERROR"]
+    assert b'edge_gateway_alarms_total{code="sink-unauthorised"} 1.0' in telemetry.metrics()
 
 
 async def test_refused_lines_go_to_the_quarantine_and_block_nothing(tmp_path: Path) -> None:

@@ -247,10 +247,12 @@ class Delivery:
         wait_s = self._backoff.next_s() if authorised else UNAUTHORISED_RETRY_S
         if isinstance(error, Unreachable) and error.retry_after_s is not None:
             wait_s = error.retry_after_s
-        self.progress.state = "unreachable" if authorised else "unauthorised"
+        state = "unreachable" if authorised else "unauthorised"
+        worse = not self._troubled or (not authorised and self.progress.state != state)
+        self.progress.state = state
         self.progress.why, self.progress.retry_s = str(error), wait_s
         self.progress.backlog = self.backlog(self._journal.cursor(self.sink.name) or self._oldest())
-        if not self._troubled:
+        if worse:
             self._troubled = True
             self._tell(events.SinkTroubled(sink=self.sink.name, why=str(error), authorised=authorised, retry_s=wait_s))
         return await self._pause(wait_s)
