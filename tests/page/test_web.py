@@ -293,7 +293,10 @@ def test_a_refused_reload_is_told_everywhere(gateway: Gateway) -> None:
         page = ask(gateway, "/", Accept_Language="en")[2].decode()
         assert "REJECTED" in page
         assert "prot" in page, "and why"
-        assert b"edge_gateway_config_reload_success 0.0" in ask(gateway, "/metrics")[2]
+        metrics = ask(gateway, "/metrics")[2].decode()
+        assert "edge_gateway_config_reload_success 0.0" in metrics
+        (why,) = re.findall(r'edge_gateway_config_rejected\{why="(.*)"\} 1\.0', metrics)
+        assert "unknown key 'prot'" in why
         assert json.loads(ask(gateway, "/api/v1/status")[2])["config"]["rejected"]
         assert states(gateway)["cold2-air"] == "normal", "the old configuration goes on"
     finally:
@@ -301,6 +304,7 @@ def test_a_refused_reload_is_told_everywhere(gateway: Gateway) -> None:
         gateway.signal(signal.SIGHUP)
     gateway.wait(lambda: b"edge_gateway_config_reload_success 1.0" in ask(gateway, "/metrics")[2], "it is taken again")
     assert "REJECTED" not in ask(gateway, "/?lang=en")[2].decode()
+    assert b"edge_gateway_config_rejected{" not in ask(gateway, "/metrics")[2]
 
 
 async def test_readers_are_paced() -> None:

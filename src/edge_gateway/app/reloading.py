@@ -74,6 +74,7 @@ class Reloader:
     async def _swap(self, loaded: Loaded, staged: Mapping[str, Source], by: str) -> None:
         """Runs inside intake, between two entries: what follows is decoded and judged by the new configuration."""
         await self._field.exchange(loaded, staged)
+        self.state.rejected = ""  # before the metric says so: nobody is told both at once
         await self._intake.apply(setup(loaded, self._field.groups(), __version__), by=by, reason="reload")
 
     async def _refuse(self, refused: ConfigError, by: str) -> None:

@@ -13,6 +13,8 @@ from edge_gateway.page.view import ORDER, is_violation
 
 #: States of a delivery: one series each, 1 where it stands.
 SINK_STATES = ("connecting", "ok", "unreachable", "unauthorised", "held")
+#: Characters of a reason in a label.
+MAX_WHY = 300
 
 Samples = Iterable[tuple[tuple[str, ...], float]]
 
@@ -132,6 +134,9 @@ def _config(status: Mapping[str, Any]) -> Iterator[Metric]:
     config = status["config"]
     applied = [((), config["applied_wall_us"] / 1e6)]
     yield _gauge("config_applied_time_seconds", "When the configuration in force was applied", (), applied)
+    why = str(config["rejected"])[:MAX_WHY]
+    refused = "1 while the file on disk is rejected, and why"
+    yield _gauge("config_rejected", refused, ("why",), [((why,), 1.0)] if why else [])
     yield _gauge("config_pending_restart", "Keys that wait for a restart", (), [((), len(config["pending_restart"]))])
 
 
