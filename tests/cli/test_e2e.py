@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import getpass
 import json
 import signal
 import socket
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_gateway.journal.reading import Reading
 from tests.cli.site import FROZEN, THAWED, Gateway, Plant, config_text
 from tests.servers.process import free_port
 
@@ -80,9 +83,12 @@ def test_who_acknowledged_is_in_the_record(plant: Plant, tmp_path: Path) -> None
         id_ = gateway.status()["violations"][0]["violation"]
         answer = gateway.verb("violations", "ack", id_, "--reason", "seen")
         plant.set(3, FROZEN)
-    import getpass
-
+        gateway.stop()
     assert f"by {getpass.getuser()}" in answer.stdout
+    with contextlib.closing(Reading(gateway.state)) as journal:
+        steps = [entry for _, entry in journal.entries() if entry["kind"] == "violation" and "reason" in entry]
+    (acked,) = steps
+    assert (acked["violation"], acked["by"], acked["reason"]) == (id_, getpass.getuser(), "seen")
 
 
 def test_a_refused_configuration_ends_run_with_78_and_nothing_else_does(plant: Plant, tmp_path: Path) -> None:
@@ -126,6 +132,23 @@ def test_a_newer_journal_is_refused_with_a_sentence(plant: Plant, tmp_path: Path
         assert refused.returncode == 1, refused.stderr
         assert "newer release" in refused.stderr
         assert "Traceback" not in refused.stderr
+
+
+def test_a_damaged_journal_is_alarmed_and_the_gateway_goes_on(plant: Plant, tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path, config_text(plant.port))
+    with gateway:
+        gateway.wait(lambda: gateway.status().get("points", {}).get("normal") == 3, "readings")
+        epoch = gateway.status()["journal"]["epoch"]
+        gateway.stop()
+    (gateway.state / "journal.sqlite").write_bytes(b"no database at all" * 1000)
+    with gateway:
+        gateway.wait(lambda: gateway.status().get("points", {}).get("normal") == 3, "readings again")
+        status = gateway.status()
+        assert status["journal"]["epoch"] != epoch
+        assert any(problem.startswith("journal: ") for problem in status["problems"])
+        shown = gateway.verb("status")
+        assert (shown.returncode, "ALARM    the journal was damaged: " in shown.stdout) == (1, True), shown.stdout
+        assert "报警    台账曾损坏: " in gateway.verb("status", "--lang", "zh").stdout
 
 
 def test_read_without_a_gateway_opens_the_port_itself(plant: Plant, tmp_path: Path) -> None:

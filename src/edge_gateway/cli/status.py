@@ -62,6 +62,9 @@ def lines(ctx: Context, status: dict[str, Any], rows: list[dict[str, Any]], ever
         backlog = ctx.say("backlog", "积压")
         yield f"{ctx.say('sink', '去向')}     {sink}  {word(ctx, health['state'])}  {backlog} {health['backlog']}{why}"
     yield _journal(ctx, status["journal"])
+    for key in ("damaged", "troubled"):
+        if status["journal"].get(key):
+            yield f"{ctx.say('ALARM', '报警')}    {word(ctx, key)}: {status['journal'][key]}"
     for alarm in status["alarms"]:
         yield f"{ctx.say('ALARM', '报警')}    {alarm['code']}: {alarm['why']}"
     yield from _config(ctx, status["config"], zone)

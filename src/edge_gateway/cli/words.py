@@ -61,6 +61,9 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "unreachable": ("UNREACHABLE", "无法到达"),
     "unauthorised": ("NOT AUTHORISED", "未获授权"),
     "held": ("holding", "暂缓"),
+    # what may be wrong with the journal
+    "damaged": ("the journal was damaged", "台账曾损坏"),
+    "troubled": ("the disk refuses work", "磁盘拒绝工作"),
     # reasons of gaps
     "backed-off": ("rested after failures", "多次失败后暂停"),
     "busy": ("the pace could not be kept", "来不及读取"),

@@ -93,6 +93,7 @@ class Site:
             f"sink {name}: {sink['why']}" for name, sink in sinks.items() if sink["state"] not in ("ok", "connecting")
         ]
         problems += ["journal full: ordinary readings stopped"] if journal.get("full") else []
+        problems += [f"journal: {journal[key]}" for key in ("damaged", "troubled") if journal.get(key)]
         problems += ["configuration on disk was refused"] if self.config.rejected else []
         problems += [] if self.clock.trusted() else ["clock not trusted"]
         alarms = [{"code": alarm.code, "why": alarm.why} for alarm in self.telemetry.alarms]
