@@ -41,6 +41,7 @@ def test_a_day_in_short(plant: Plant, tmp_path: Path) -> None:
         gateway.wait(lambda: gateway.status()["points"]["violation"] == 1, "a violation")
         listed = json.loads(gateway.verb("violations", "list", "--json").stdout)["violations"]
         (id_,) = [violation["violation"] for violation in listed]
+        assert "(operator's value, unverified)" in gateway.verb("violations", "list").stdout
         assert gateway.verb("status").returncode == 1
         too_early = gateway.verb("violations", "close", id_, "--reason", "hope")
         assert (too_early.returncode, too_early.stderr.startswith("error  ")) == (1, True)

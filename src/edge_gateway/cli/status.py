@@ -11,7 +11,7 @@ import click
 from edge_gateway.cli.client import Client
 from edge_gateway.cli.main import NO, OK
 from edge_gateway.cli.verbs import Context, option, verb
-from edge_gateway.cli.words import limits, local, name, quality, span, value, word
+from edge_gateway.cli.words import known, limits, local, name, quality, span, value, word
 
 
 @verb(
@@ -95,10 +95,12 @@ def violation_text(ctx: Context, violation: dict[str, Any], zone: str) -> str:
     """One open violation or notice in a line."""
     first = violation["first"]
     level = word(ctx, str(violation.get("level", "violation")))
+    limit = str(violation.get("limit") or "")
+    limit += known(ctx, violation) if limit else ""
     shown = "" if first.get("value") is None else f"  {first['value']}"
     states = f"{word(ctx, violation['condition'])} / {word(ctx, violation['handling'])}"
     return (
-        f"{violation['violation']}  {level}  {violation['rule']}  {violation['point']}{shown}  {violation.get('limit', '')}  "
+        f"{violation['violation']}  {level}  {violation['rule']}  {violation['point']}{shown}  {limit}  "
         f"{ctx.say('since', '自')} {local(first['wall_us'], zone)}  {states}"
     )
 

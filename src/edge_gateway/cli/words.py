@@ -111,6 +111,11 @@ def name(ctx: Context, row: Mapping[str, Any]) -> str:
 _KNOWN = {"secondary": (" (secondary source)", "（据二手来源）"), "no": (" (operator's value, unverified)", "（运营方数值，未核实）")}
 
 
+def known(ctx: Context, limit: Mapping[str, Any]) -> str:
+    """What stands behind a limit that nobody read in the standard's own text."""
+    return ctx.say(*_KNOWN.get(str(limit.get("verified")), ("", "")))
+
+
 def limits(ctx: Context, row: Mapping[str, Any]) -> str:
     """All limits of a row in words, with the mark of those that nobody verified."""
     found = []
@@ -120,7 +125,7 @@ def limits(ctx: Context, row: Mapping[str, Any]) -> str:
             continue
         if row["unit"]:
             text = text.replace(str(row["unit"]), symbol(str(row["unit"])))
-        found.append(text + ctx.say(*_KNOWN.get(str(limit.get("verified")), ("", ""))))
+        found.append(text + known(ctx, limit))
     return "; ".join(dict.fromkeys(found)) or ctx.say("no limit", "无限值")
 
 

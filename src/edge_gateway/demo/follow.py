@@ -21,6 +21,11 @@ _POLL_S = 0.25
 _START_POLL_S = 0.05
 _CATCH_UP_S = 60.0
 _FIRST_S = 30.0
+#: What stands behind a limit that nobody read in the standard's own text.
+_KNOWN = {
+    "secondary": (" (secondary source)", "（据二手来源）"),
+    "no": (" (operator's value, unverified)", "（运营方数值，未核实）"),
+}
 _NAMES = {point.id: (point.en, point.zh) for device in DEVICES for point in device.points}
 
 
@@ -211,8 +216,9 @@ class Follower:
         first = "" if value is None else f" {value:g}"
         limit, _, unit = str(found.get("limit") or "").rpartition(" ")
         limit = f"{limit} {symbol(unit)}"
+        mark_en, mark_zh = _KNOWN.get(str(found.get("verified")), ("", ""))
         self._teller.at(
             self._story_s(),
-            f"  {kind_en} {id_}: {en}{first}, limit {limit}",
-            f"  {kind_zh} {id_}：{zh}{first}，限值 {limit}",
+            f"  {kind_en} {id_}: {en}{first}, limit {limit}{mark_en}",
+            f"  {kind_zh} {id_}：{zh}{first}，限值 {limit}{mark_zh}",
         )
