@@ -5,11 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from edge_gateway.links.modbus_pdu import Counters, NoAnswer, data_bytes, request
+from edge_gateway.links.modbus_pdu import (
+    Counters,
+    NoAnswer,
+    data_bytes,
+    device_id_request,
+    request,
+    server_id_request,
+)
 from edge_gateway.links.modbus_rtu import RtuLine
 from edge_gateway.links.modbus_tcp import TcpLine
 
-__all__ = ["Counters", "Line", "NoAnswer", "RtuSettings", "TcpSettings", "data_bytes", "open_line", "request"]
+__all__ = [
+    "Counters",
+    "Line",
+    "NoAnswer",
+    "RtuSettings",
+    "TcpSettings",
+    "data_bytes",
+    "device_id_request",
+    "open_line",
+    "request",
+    "server_id_request",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +68,8 @@ class Line(Protocol):
 
     async def exchange(self, unit: int, pdu: bytes, timeout_s: float = 0.0) -> bytes:
         """Ask ``unit`` and return its answer's PDU, which has the function and exactly the data asked for.
+
+        ``pdu`` comes from ``request``, ``server_id_request`` or ``device_id_request``.
 
         ``timeout_s`` 0 means the line's own. Raises NoAnswer, LinkDown (the line is gone), BadFrame (something
         else came), DeviceRefused (an exception), ValueError (not a reading request). After NoAnswer, BadFrame

@@ -1,7 +1,9 @@
-"""Modbus requests and what counts as their answer: pure bytes, no line, no time. Only the four reading functions exist here.
+"""Modbus requests and what counts as their answer: pure bytes, no line, no time. Only reading functions exist here.
 
-Source: MODBUS Application Protocol Specification V1.1b3, sections 6.1-6.4 and 7; CRC from "MODBUS over serial line"
-V1.02, 6.2.2.
+Registers and bits (functions 1-4), and what a device says of itself: function 17 (report server id) and 43/14 (read
+device identification), whose answers have a length of their own.
+Source: MODBUS Application Protocol Specification V1.1b3, sections 6.1-6.4, 6.13, 6.21 and 7; CRC from "MODBUS over
+serial line" V1.02, 6.2.2.
 """
 
 from __future__ import annotations
@@ -15,6 +17,11 @@ _REQUEST = struct.Struct(">BHH")
 #: Largest count a request may ask for, by function.
 MOST = {1: 2000, 2: 2000, 3: 125, 4: 125}
 READ_FUNCTIONS = frozenset(MOST)
+SERVER_ID, DEVICE_ID, _DEVICE_ID_MEI = 17, 43, 14
+#: Size of an answer that only the answer itself tells.
+VARIABLE = -1
+#: The longest PDU there is.
+MOST_PDU = 253
 
 EXCEPTIONS = {
     1: "illegal function",
@@ -61,12 +68,60 @@ def request(function: int, start: int, count: int) -> bytes:
     return _REQUEST.pack(function, start, count)
 
 
+def server_id_request() -> bytes:
+    """Function 17's PDU: what the unit says it is, in bytes of its maker's choice."""
+    return bytes((SERVER_ID,))
+
+
+def device_id_request(code: int = 1, object_id: int = 0) -> bytes:
+    """Function 43/14's PDU. ``code``: 1 basic, 2 regular, 3 extended (from ``object_id`` on), 4 that object alone.
+
+    Raises ValueError for others.
+    """
+    if code not in (1, 2, 3, 4) or not 0 <= object_id <= 255:
+        raise ValueError(f"device identification has the codes 1-4 and objects 0-255, not {code} and {object_id}")
+    return bytes((DEVICE_ID, _DEVICE_ID_MEI, code, object_id))
+
+
 def data_bytes(pdu: bytes) -> int:
-    """Data bytes that the answer to ``pdu`` must carry. Raises ValueError if ``pdu`` is no reading request."""
-    if len(pdu) != 5 or pdu[0] not in READ_FUNCTIONS:
-        raise ValueError(f"{pdu.hex()} is no reading request; the field bus is read-only")
-    count = pdu[3] << 8 | pdu[4]
-    return (count + 7) // 8 if pdu[0] <= 2 else 2 * count
+    """Data bytes that the answer to ``pdu`` must carry, or VARIABLE. Raises ValueError if ``pdu`` is no reading request."""
+    if len(pdu) == 5 and pdu[0] in READ_FUNCTIONS:
+        count = pdu[3] << 8 | pdu[4]
+        return (count + 7) // 8 if pdu[0] <= 2 else 2 * count
+    if pdu == b"\x11" or (len(pdu) == 4 and pdu[:2] == b"\x2b\x0e" and 1 <= pdu[2] <= 4):
+        return VARIABLE
+    raise ValueError(f"{pdu.hex()} is no reading request; the field bus is read-only")
+
+
+def least(asked: bytes, size: int, head: bytes) -> int:
+    """The length that an answer's PDU beginning with ``head`` has at least; its whole length once ``head`` is that long.
+
+    0: nothing that begins so answers ``asked`` (which wants ``size`` data bytes).
+    """
+    if not head or head[0] == asked[0] | 0x80:
+        return 2
+    if head[0] != asked[0]:
+        return 0
+    if asked[0] == DEVICE_ID:
+        return _least_device_id(asked, head)
+    if len(head) < 2:
+        return 2
+    if size == VARIABLE:
+        return 2 + head[1] if 2 + head[1] <= MOST_PDU else 0
+    return 2 + size if head[1] == size else 0
+
+
+def _least_device_id(asked: bytes, head: bytes) -> int:
+    """MEI 14, the code asked for, conformity, more, next, number of objects; then id, length and bytes of each."""
+    if head[1:3] != asked[1 : min(len(head), 3)]:
+        return 0
+    at = 7
+    for _ in range(head[6] if len(head) > 6 else 0):
+        if len(head) < at + 2:
+            at += 2
+            break
+        at += 2 + head[at + 1]
+    return at if at <= MOST_PDU else 0
 
 
 def fault(asked: bytes, size: int, reply: bytes) -> BadFrame | DeviceRefused | None:
@@ -80,6 +135,11 @@ def fault(asked: bytes, size: int, reply: bytes) -> BadFrame | DeviceRefused | N
         return DeviceRefused(f"exception {code}: {EXCEPTIONS.get(code, 'not in the standard')}", code=code)
     if reply[0] != asked[0]:
         return BadFrame(f"function {reply[0]} answers function {asked[0]}", received=reply)
+    if size == VARIABLE:
+        whole = least(asked, size, reply)
+        if whole == 0 or whole != len(reply):
+            return BadFrame(f"{len(reply)} bytes that are no identification", received=reply)
+        return None
     if len(reply) < 2 or reply[1] != size:
         said = reply[1] if len(reply) > 1 else 0
         return BadFrame(f"{said} data bytes announced instead of {size}", received=reply)

@@ -14,7 +14,7 @@ import os
 import serial
 
 from edge_gateway.errors import BadFrame, DeviceRefused, LinkDown
-from edge_gateway.links.modbus_pdu import Counters, NoAnswer, crc16, data_bytes, fault
+from edge_gateway.links.modbus_pdu import MOST_PDU, Counters, NoAnswer, crc16, data_bytes, fault, least
 from edge_gateway.links.serial import FineTimer, open_port
 
 #: Above 19,200 baud the silence between frames is fixed (specification 2.5.1.1).
@@ -82,7 +82,7 @@ class RtuLine:
         self._waiting = waiting
         self._send(frame + crc16(frame))
         # The bytes themselves take their time on the wire: it is no part of the unit's time to answer.
-        wire_s = (len(frame) + 2 + size + 5) * self._byte_s
+        wire_s = (len(frame) + 2 + (size if size >= 0 else MOST_PDU) + 5) * self._byte_s
         timer = self._loop.call_later(wire_s + (timeout_s or self._timeout_s), self._timed_out)
         try:
             return await waiting
@@ -156,14 +156,14 @@ class RtuLine:
         """What has come so far: rejected as soon as it cannot become the answer, accepted when it is whole."""
         unit, asked, size = self._asked
         frame = self._buffer
-        refused = len(frame) > 1 and frame[1] == asked[0] | 0x80
-        whole = 5 if refused else size + 5
+        head = frame[1:]
+        whole = least(asked, size, head) + 3
         if frame[0] != unit:
             self._reject(f"unit {frame[0]} answers for unit {unit}, or noise")
-        elif len(frame) > 1 and frame[1] != asked[0] and not refused:
-            self._reject(f"function {frame[1]} answers function {asked[0]}")
-        elif len(frame) > 2 and frame[2] != size and not refused:
-            self._reject(f"{frame[2]} data bytes announced instead of {size}")
+        elif head and head[0] & 0x7F != asked[0]:
+            self._reject(f"function {head[0]} answers function {asked[0]}")
+        elif whole == 3:
+            self._reject(f"{head[1]} data bytes announced instead of {size}" if size >= 0 else "no identification")
         elif len(frame) > whole:
             self._reject(f"{len(frame)} bytes instead of {whole}")
         elif len(frame) == whole:
