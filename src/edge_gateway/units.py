@@ -80,6 +80,8 @@ QUANTITIES: dict[str, Quantity] = {
     quantity.id: quantity
     for quantity in (
         Quantity("temperature", ("Cel",), "温度", "temperature"),
+        Quantity("equipment-temperature", ("Cel",), "设备温度", "equipment temperature"),
+        Quantity("temperature-setpoint", ("Cel",), "设定温度", "temperature setpoint"),
         Quantity("humidity", ("%",), "相对湿度", "relative humidity"),
         Quantity("ph", ("[pH]",), "pH", "pH"),
         Quantity("orp", ("mV",), "氧化还原电位", "redox potential"),
@@ -92,6 +94,8 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity("total-nitrogen", ("mg/L",), "总氮", "total nitrogen"),
         Quantity("suspended-solids", ("mg/L",), "悬浮物", "suspended solids"),
         Quantity("dissolved-oxygen", ("mg/L",), "溶解氧", "dissolved oxygen"),
+        Quantity("dissolved-solids", ("mg/L",), "溶解性总固体", "total dissolved solids"),
+        Quantity("salinity", ("mg/L",), "盐度", "salinity"),
         Quantity("conductivity", ("uS/cm", "mS/cm"), "电导率", "conductivity"),
         Quantity("flow", ("m3/h", "m3/s", "L/min", "L/s"), "流量", "flow"),
         Quantity("volume", ("m3", "L"), "累计流量", "volume"),
@@ -107,6 +111,7 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity("voltage", ("V", "mV"), "电压", "voltage"),
         Quantity("current", ("A", "mA"), "电流", "current"),
         Quantity("power", ("W", "kW"), "功率", "power"),
+        Quantity("power-factor", ("1",), "功率因数", "power factor"),
         Quantity("energy", ("kW.h", "W.h"), "电能", "energy"),
         Quantity("frequency", ("Hz",), "频率", "frequency"),
         Quantity("duration", ("s", "min", "h", "d"), "时长", "duration"),
