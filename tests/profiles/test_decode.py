@@ -13,15 +13,16 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pymodbus.client.mixin import ModbusClientMixin
 
-from edge_gateway.profiles.decode import decoder, shortest32
+from edge_gateway.profiles.decode import decoder, shortest16, shortest32
 from edge_gateway.profiles.plan import plan
-from edge_gateway.reading import BAD_NOT_A_NUMBER, BAD_RANGE, BAD_SENTINEL, GOOD
+from edge_gateway.reading import BAD_NOT_A_NUMBER, BAD_RANGE, BAD_SENTINEL, BAD_UNPARSED, GOOD
 from tests.profiles.devices import device
 
 DATA = ModbusClientMixin.DATATYPE
 TYPES = {
     "int16": ("h", DATA.INT16), "uint16": ("H", DATA.UINT16), "int32": ("i", DATA.INT32), "uint32": ("I", DATA.UINT32),
     "int64": ("q", DATA.INT64), "uint64": ("Q", DATA.UINT64), "float32": ("f", DATA.FLOAT32), "float64": ("d", DATA.FLOAT64),
+    "float16": ("e", None),  # pymodbus does not know it
 }  # fmt: skip
 
 
@@ -56,11 +57,78 @@ def test_all_types_and_orders(kind: str, order: str, seed: bytes) -> None:
         return
     assert quality is None
     assert struct.pack(f">{code}", values[0]) == big or values[0] == expected == 0
-    if order in ("ABCD", "CDAB"):  # pymodbus knows word order only
+    if order in ("ABCD", "CDAB") and pymodbus_type:  # pymodbus knows word order only
         registers = list(struct.unpack(f">{len(sent) // 2}H", sent))
         word_order: Any = "big" if order == "ABCD" else "little"
         theirs = ModbusClientMixin.convert_from_registers(registers, pymodbus_type, word_order=word_order)
         assert struct.pack(f">{code}", theirs) == struct.pack(f">{code}", values[0])
+
+
+@pytest.mark.parametrize("order", ["ABCD", "CDAB", "BADC", "DCBA"])
+@pytest.mark.parametrize(("kind", "digits"), [("bcd16", 4), ("bcd32", 8)])
+@given(data=st.data())
+def test_decimals_in_all_orders(kind: str, digits: int, order: str, data: st.DataObject) -> None:
+    number = data.draw(st.integers(0, 10**digits - 1))
+    sent = arranged(bytes.fromhex(f"{number:0{digits}d}"), order)
+    assert decode(sent, type=kind, order=order) == ([number], None)
+    assert decode(sent, type=kind, order=order, scale="0.01")[0] == [number / 100]
+
+
+@given(st.lists(st.integers(0, 0xFFFF), min_size=1, max_size=20))
+def test_a_digit_above_nine_is_no_number_and_harms_no_other(words: list[int]) -> None:
+    channels = {f"c{i}": {"function": 3, "register": i, "type": "bcd16", "scale": "0.1"} for i in range(len(words))}
+    (group,) = plan(device(channels))
+    values, quality = decoder(group.blocks[0])(struct.pack(f">{len(words)}H", *words))
+    for word, value, mark in zip(words, values, quality or [GOOD] * len(words), strict=True):
+        text = f"{word:04x}"
+        assert (value, mark) == ((int(text) / 10, GOOD) if text.isdecimal() else (None, BAD_UNPARSED))
+
+
+@pytest.mark.parametrize("order", ["ABCD", "CDAB", "BADC", "DCBA"])
+@pytest.mark.parametrize("kind", ["int16", "uint16", "int32", "uint32", "int64", "uint64"])
+@given(seed=st.binary(min_size=8, max_size=8), data=st.data())
+def test_fields_of_an_integer_in_all_orders(kind: str, order: str, seed: bytes, data: st.DataObject) -> None:
+    """Against the whole number's own binary digits."""
+    big = seed[: struct.calcsize(TYPES[kind][0])]
+    whole = len(big) * 8
+    bit = data.draw(st.integers(0, whole - 1))
+    bits = data.draw(st.integers(1, min(63, whole - bit)))
+    digits = "".join(f"{byte:08b}" for byte in big)[::-1][bit : bit + bits][::-1]
+    expected = int(digits, 2) - (1 << bits if kind.startswith("int") and digits[0] == "1" else 0)
+    assert decode(arranged(big, order), type=kind, order=order, bit=bit, bits=bits) == ([expected], None)
+
+
+def test_fields_that_share_a_register() -> None:
+    """Eliwell writes them address:shift:width: 32876:7:1, 32876:0:3; a signed field, and one with a sentinel."""
+    channels: dict[str, dict[str, Any]] = {
+        "alarm": {"function": 3, "register": 5, "type": "uint16", "bit": 7, "bits": 1},
+        "mode": {"function": 3, "register": 5, "type": "uint16", "bit": 0, "bits": 3},
+        "offset": {"function": 3, "register": 5, "type": "int16", "bit": 8, "bits": 4},
+        "gone": {"function": 3, "register": 5, "type": "uint16", "bit": 12, "bits": 4, "sentinels": [0xF]},
+    }
+    (group,) = plan(device(channels))
+    (block,) = group.blocks
+    assert (block.start, block.count) == (5, 1)
+    values, quality = decoder(block)(bytes.fromhex("FD85"))
+    names = [group.group.points[f.column] for f in block.fields]
+    assert dict(zip(names, values, strict=True)) == {"d-alarm": 1, "d-mode": 5, "d-offset": -3, "d-gone": None}
+    assert dict(zip(names, quality or [], strict=True))["d-gone"] == BAD_SENTINEL
+
+
+@given(st.integers(0, 0xFFFF))
+def test_shortest_float16(word: int) -> None:
+    (value,) = struct.unpack(">e", struct.pack(">H", word))
+    assume(math.isfinite(value))
+    short = shortest16(value)
+    assert struct.pack(">e", short) == struct.pack(">e", value)
+    shorter = [float(f"{value:.{digits}g}") for digits in (3, 4)]
+    fitting = [near for near in shorter if abs(near) < 65520 and struct.pack(">e", near) == struct.pack(">e", value)]
+    assert short == (fitting or [float(f"{value:.5g}")])[0]
+
+
+def test_a_float16_is_what_its_sender_meant() -> None:
+    assert decode(struct.pack(">e", 21.3), type="float16") == ([21.3], None)  # 21.296875 as a double
+    assert decode(struct.pack("<e", -18.6), type="float16", order="BADC") == ([-18.6], None)
 
 
 def test_the_flow_meters_bytes() -> None:
@@ -144,6 +212,16 @@ def test_many_float32_are_as_one_by_one(numbers: list[float]) -> None:
         ("int16", "FE6F", {"scale": "0.1", "range_low": -40}, BAD_RANGE),
         ("float32", "41600001", {"range_high": 14}, BAD_RANGE),
         ("float32", "41600000", {"range_high": 14}, GOOD),
+        ("float16", "7E00", {}, BAD_NOT_A_NUMBER),
+        ("float16", "FC00", {"scale": "0.1"}, BAD_NOT_A_NUMBER),
+        ("float16", "6400", {"sentinels": [1024]}, BAD_SENTINEL),
+        ("bcd16", "FFFF", {"sentinels": [0xFFFF]}, BAD_SENTINEL),
+        ("bcd16", "9999", {"sentinels": [0x9999]}, BAD_SENTINEL),
+        ("bcd16", "9999", {"sentinels": [9999]}, GOOD),
+        ("bcd16", "FFFF", {}, BAD_UNPARSED),
+        ("bcd16", "00A0", {"range_high": 5}, BAD_UNPARSED),
+        ("bcd32", "0000001E", {}, BAD_UNPARSED),
+        ("bcd16", "0801", {"scale": "0.1", "range_high": 80}, BAD_RANGE),
     ],
 )  # fmt: skip
 def test_no_error_value_passes_as_data(kind: str, data: str, channel: dict[str, Any], mark: str) -> None:

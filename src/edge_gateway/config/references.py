@@ -9,7 +9,7 @@ from typing import Protocol
 from edge_gateway.config.files import KeyPath
 from edge_gateway.config.model import DeviceConfig, GatewayConfig, PointConfig
 from edge_gateway.errors import ConfigError
-from edge_gateway.profiles.model import PayloadChannel, PayloadProfile, Profile
+from edge_gateway.profiles.model import ModbusProfile, PayloadChannel, PayloadProfile, Profile
 from edge_gateway.sinks.hub import HubConfig
 from edge_gateway.sources.modbus import ModbusRtuConfig
 from edge_gateway.sources.mqtt import MqttConfig
@@ -82,6 +82,14 @@ def _devices(config: GatewayConfig, profiles: Profiles, locate: Locate) -> Itera
             needs = "an mqtt bus" if isinstance(profile, PayloadProfile) else "an rtu or tcp bus"
             why = f"profile '{device.profile}' needs {needs}, and '{device.bus}' is none"
             yield locate((*at, "profile"), why, code="wrong-bus", hint="choose the bus that the device is wired to")
+        if isinstance(profile, ModbusProfile) and (asks := _ASKS.get(profile.modbus.needs)):
+            why = f"profile '{device.profile}' measures only after {asks}, which the gateway never sends"
+            hint = f"`edge-gateway drivers show {device.profile}` says why, and what can be done"
+            yield locate((*at, "profile"), why, code="needs-write", hint=hint)
+
+
+#: What a device wants that no reading sends (design: the field bus is read-only).
+_ASKS = {"write": "a write to it", "zero-quantity": "a request for 0 registers (no lawful Modbus)"}
 
 
 def _placement(device: DeviceConfig, at: KeyPath, mqtt: bool, locate: Locate) -> Iterable[ConfigError]:

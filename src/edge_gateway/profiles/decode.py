@@ -1,8 +1,8 @@
 """Register bytes to values and qualities, compiled once for each block; pure, and on the hot path.
 
 A value is the double nearest to raw × scale + offset, with scale and offset as decimal text; a float32 counts as
-its shortest decimal (the fewest digits, 6 to 9, that give the same float32). What is no number, a maker's error
-value or beyond the probe's range is None with a reason.
+its shortest decimal (the fewest digits, 6 to 9, that give the same float32), a float16 likewise (3 to 5). What is no
+number, a maker's error value or beyond the probe's range is None with a reason.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import struct
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from copy import copy
 from fractions import Fraction
 from itertools import groupby
 
-from edge_gateway.profiles.model import INTEGER_BITS, RegisterChannel
+from edge_gateway.profiles.model import RegisterChannel
 from edge_gateway.profiles.plan import Field, PlannedBlock
-from edge_gateway.reading import BAD_NOT_A_NUMBER, BAD_RANGE, BAD_SENTINEL, GOOD, Value
+from edge_gateway.reading import BAD_NOT_A_NUMBER, BAD_RANGE, BAD_SENTINEL, BAD_UNPARSED, GOOD, Value
 
 #: Values of a block's fields, in their order, and their qualities (None: all good).
 Columns = tuple[list[Value], list[str] | None]
@@ -25,7 +26,7 @@ _Convert = Callable[[Raw], Columns]
 
 _CODES = {
     "int16": "h", "uint16": "H", "int32": "i", "uint32": "I", "int64": "q", "uint64": "Q", "float32": "f", "float64": "d",
-    "bool": "H",
+    "bool": "H", "bcd16": "H", "bcd32": "I", "float16": "e",
 }  # fmt: skip
 # Swapping the bytes of every word turns CDAB into little-endian and BADC into big-endian.
 _ORDERS = {"ABCD": (False, ">"), "CDAB": (True, "<"), "BADC": (True, ">"), "DCBA": (False, "<")}
@@ -115,12 +116,12 @@ def _layers(fields: Sequence[Field]) -> list[tuple[bool, struct.Struct, list[int
 class _Key:
     """What two channels must share to be converted together."""
 
-    __slots__ = ("bit", "high", "low", "offset", "scale", "sentinels", "type")
+    __slots__ = ("bit", "bits", "high", "low", "offset", "scale", "sentinels", "type")
 
     def __init__(self, channel: RegisterChannel) -> None:
-        self.type, self.bit = channel.type, channel.bit
+        self.type, self.bit, self.bits = channel.type, channel.bit, channel.bits
         self.scale, self.offset = Fraction(channel.scale), Fraction(channel.offset)
-        self.sentinels = frozenset(_normal(s, channel.type) for s in channel.sentinels)
+        self.sentinels = frozenset(_normal(s, channel) for s in channel.sentinels)
         self.low = float("-inf") if channel.range_low is None else channel.range_low
         self.high = float("inf") if channel.range_high is None else channel.range_high
 
@@ -134,13 +135,13 @@ class _Key:
         return self.low > float("-inf") or self.high < float("inf")
 
 
-def _normal(sentinel: float, kind: str) -> int | float:
+def _normal(sentinel: float, channel: RegisterChannel) -> int | float:
     """A sentinel as the type's own number: 0x8000 of an int16 is −32768."""
-    bits = INTEGER_BITS.get(kind)
+    bits = channel.integer_bits
     if bits is None:
         return sentinel
     number = int(sentinel)
-    return number - (1 << bits) if kind.startswith("int") and number >= 1 << bits - 1 else number
+    return number - (1 << bits) if channel.type.startswith("int") and number >= 1 << bits - 1 else number
 
 
 def _conversion(key: _Key) -> _Convert:
@@ -151,7 +152,47 @@ def _conversion(key: _Key) -> _Convert:
             if bit is None
             else (lambda raws: ([int(r) >> bit & 1 for r in raws], None))
         )
-    return _floats(key) if key.type in ("float32", "float64") else _integers(key)
+    if key.type.startswith("float"):
+        return _floats(key)
+    if key.type.startswith("bcd"):
+        return _decimals(key)
+    return _integers(key) if key.bits is None else _fields(key)
+
+
+def _fields(key: _Key) -> _Convert:
+    """Some bits of each integer, then as any other integer."""
+    convert, bit, bits = _integers(key), key.bit or 0, key.bits or 0
+    mask, sign = (1 << bits) - 1, 1 << bits - 1 if key.type.startswith("int") else 0
+    if sign:
+        return lambda raws: convert([((int(raw) >> bit & mask) ^ sign) - sign for raw in raws])
+    return lambda raws: convert([int(raw) >> bit & mask for raw in raws])
+
+
+def _decimals(key: _Key) -> _Convert:
+    """Binary-coded decimals: a register's hex digits are the number's digits, and A to F are none."""
+    sentinels, plain = key.sentinels, copy(key)
+    plain.sentinels = frozenset()  # those are of the register, not of the number
+    convert = _integers(plain)
+
+    def one(raw: float) -> tuple[Value, str]:
+        if raw in sentinels:
+            return None, BAD_SENTINEL
+        try:
+            (value,), marks = convert([int(f"{raw:x}")])
+        except ValueError:
+            return None, BAD_UNPARSED
+        return value, marks[0] if marks else GOOD
+
+    def many(raws: Raw) -> Columns:
+        if sentinels.isdisjoint(raws):
+            try:
+                return convert([int(f"{raw:x}") for raw in raws])
+            except ValueError:
+                pass
+        found = [one(raw) for raw in raws]
+        return [value for value, _ in found], [mark for _, mark in found]
+
+    return many
 
 
 def _integers(key: _Key) -> _Convert:
@@ -181,7 +222,7 @@ def _scaled(p: int, o: int, q: int) -> Callable[[Raw], list[int | float]]:
 
 
 def _floats(key: _Key) -> _Convert:
-    shortest = _shortest_all if key.type == "float32" else list
+    shortest = _SHORTEST[key.type]
     plain = key.scale == 1 and key.offset == 0
     sentinels, low, high, bounded = key.sentinels, key.low, key.high, key.bounded
 
@@ -210,7 +251,7 @@ def _one_by_one(raws: Raw, key: _Key) -> Columns:
 def _one(raw: float, key: _Key) -> tuple[Value, str]:
     if raw - raw != 0:
         return None, BAD_NOT_A_NUMBER
-    value = shortest32(raw) if key.type == "float32" else raw
+    (value,) = _SHORTEST[key.type]((raw,))
     if value in key.sentinels:
         return None, BAD_SENTINEL
     try:
@@ -261,15 +302,32 @@ def _shortest_all(raws: Raw) -> list[int | float]:
 
 
 _ONE = struct.Struct("<f")
+_HALF = struct.Struct("<e")
 
 
 def shortest32(value: float) -> float:
     """The decimal with the fewest digits (6 to 9) that is the same float32 as ``value``, as a double."""
-    for digits in (6, 7, 8):
-        near = float(f"{value:.{digits}g}")
+    return _shortest(value, _ONE, (6, 7, 8, 9))
+
+
+def shortest16(value: float) -> float:
+    """The decimal with the fewest digits (3 to 5) that is the same float16 as ``value``, as a double."""
+    return _shortest(value, _HALF, (3, 4, 5))
+
+
+def _shortest(value: float, form: struct.Struct, digits: tuple[int, ...]) -> float:
+    for number in digits[:-1]:
+        near = float(f"{value:.{number}g}")
         try:
-            if _ONE.unpack(_ONE.pack(near))[0] == value:
+            if form.unpack(form.pack(near))[0] == value:
                 return near
         except OverflowError:
-            continue  # rounded up beyond the largest float32
-    return float(f"{value:.9g}")
+            continue  # rounded up beyond the largest of its kind
+    return float(f"{value:.{digits[-1]}g}")
+
+
+_SHORTEST: dict[str, Callable[[Raw], list[int | float]]] = {
+    "float16": lambda raws: [shortest16(raw) for raw in raws],
+    "float32": _shortest_all,
+    "float64": list,
+}

@@ -12,7 +12,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from edge_gateway.profiles.registers import INTEGER_BITS, WIDTH, Identify, Place, RegisterType
 from edge_gateway.units import QUANTITIES, UNITS
+
+__all__ = ["INTEGER_BITS", "WIDTH", "RegisterType"]
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$")]
 #: ``<vendor>/<model>``: the file's place below drivers/.
@@ -85,45 +88,16 @@ class Channel(_Model):
         return self
 
 
-RegisterType = Literal["bool", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64"]
-#: Registers that a value takes.
-WIDTH: dict[str, int] = {
-    "bool": 1, "int16": 1, "uint16": 1, "int32": 2, "uint32": 2, "float32": 2, "int64": 4, "uint64": 4, "float64": 4,
-}  # fmt: skip
+class RegisterChannel(Channel, Place):
+    """A value in Modbus registers (functions 3, 4) or a bit (functions 1, 2): see ``Place``.
 
-
-INTEGER_BITS: dict[str, int] = {"int16": 16, "uint16": 16, "int32": 32, "uint32": 32, "int64": 64, "uint64": 64}
-
-
-class RegisterChannel(Channel):
-    """A value in Modbus registers (functions 3, 4) or a bit (functions 1, 2).
-
-    ``register`` is the PDU address, counted from 0: manuals that print 40001 or count from 1 are one off.
-    ``order``: ABCD big-endian, CDAB low word first, BADC bytes swapped within each word, DCBA everything
-    reversed. 64-bit values follow the same four rules over four words. ``bit`` picks one bit (0 = lowest) of a
-    register for ``type = "bool"``.
+    ``sentinels`` are raw numbers of the type; of a BCD the register's own, written in hex (0xFFFF, 0x9999); of a
+    field (``bits``) the field's.
     """
 
-    function: Literal[1, 2, 3, 4]
-    register_: int = Field(alias="register", ge=0, le=0xFFFF)
-    type: RegisterType = "uint16"
-    order: Literal["ABCD", "CDAB", "BADC", "DCBA"] = "ABCD"
-    bit: int | None = Field(default=None, ge=0, le=15)
-
-    @property
-    def width(self) -> int:
-        """Registers (or bits, for functions 1 and 2) that the value takes."""
-        return WIDTH[self.type]
-
     @model_validator(mode="after")
-    def _addressable(self) -> RegisterChannel:
-        if self.function in (1, 2) and (self.type != "bool" or self.bit is not None):
-            raise ValueError(f"function {self.function} reads single bits: type must be \"bool\", without 'bit'")
-        if self.function in (3, 4) and (self.type == "bool") != (self.bit is not None):
-            raise ValueError("a bool in a register needs 'bit' (0-15), and only a bool has one")
-        if self.register_ + self.width > 0x10000:
-            raise ValueError(f"register {self.register_} with {self.width} registers ends beyond 65535")
-        if bits := INTEGER_BITS.get(self.type):
+    def _raw(self) -> RegisterChannel:
+        if bits := self.integer_bits:
             for sentinel in self.sentinels:
                 if sentinel != int(sentinel) or not -(1 << bits - 1) <= sentinel < 1 << bits:
                     raise ValueError(f"sentinel {sentinel} is no raw {self.type}")
@@ -150,6 +124,10 @@ class ModbusTraits(_Model):
     ``gap_readable``: registers between two channels may be read along, up to ``max_gap`` of them, except over
     ``holes`` (first, last). ``rest_ms``: the unit needs this silence before its next request. ``timeout_ms``
     0 means the bus's own.
+
+    ``needs`` says what the type wants before it measures that a reading never sends: a write, or a request for 0
+    registers, which Modbus does not have. A configuration with such a device is refused, with ``needs_zh`` and
+    ``needs_en`` as the reason; the profile keeps what is known of it.
     """
 
     baud: int = 9600
@@ -163,6 +141,16 @@ class ModbusTraits(_Model):
     holes: tuple[tuple[int, int], ...] = ()
     rest_ms: int = Field(default=0, ge=0, le=60_000)
     timeout_ms: int = Field(default=0, ge=0, le=60_000)
+    needs: Literal["nothing", "write", "zero-quantity"] = "nothing"
+    needs_zh: str = ""
+    needs_en: str = ""
+
+    @model_validator(mode="after")
+    def _explained(self) -> ModbusTraits:
+        told = bool(self.needs_zh and self.needs_en)
+        if told != (self.needs != "nothing") or bool(self.needs_zh) != bool(self.needs_en):
+            raise ValueError("'needs' goes with its reason in both languages: needs_zh and needs_en")
+        return self
 
     @model_validator(mode="after")
     def _holes(self) -> ModbusTraits:
@@ -206,6 +194,7 @@ class ModbusProfile(Profile):
     """A device type that is read in registers."""
 
     modbus: ModbusTraits
+    identify: Identify = Identify()
     channels: Mapping[Identifier, RegisterChannel] = Field(min_length=1)
 
     @model_validator(mode="after")
