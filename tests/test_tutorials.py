@@ -116,7 +116,9 @@ def site(tmp_path: Path) -> Iterator[Path]:
 def test_the_first_sensor_reads_runs_and_exports(site: Path) -> None:
     check, read, raw, start, status, violations, export = commands("first-sensor.md")
     assert "0 errors" in run(check, site)
-    assert "cold1-air  21.3 °C  good" in run(read, site)
+    said = run(read, site)
+    assert "cold1-air  Cold store 1 air  21.3 °C  limit ≤ -18 °C (secondary source)  39.3 °C above  age 0." in said
+    assert "frames: 1 sent, 1 received, 0 errors" in said
     assert "i16 213" in run(raw, site)
     gateway = subprocess.Popen([PROGRAM, *start.split()[1:]], cwd=site, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     try:

@@ -56,9 +56,13 @@ def test_a_day_in_short(plant: Plant, tmp_path: Path) -> None:
         assert (nothing.returncode, nothing.stdout, nothing.stderr) == (0, "", "nothing is open\n")
 
         one = gateway.verb("read", "cold1-air")
-        assert (one.returncode, one.stdout.startswith("cold1-air  -19.0 °C  good")) == (0, True)
+        assert (one.returncode, "-19.0 °C  limit ≤ -18 °C" in one.stdout and "quality good" in one.stdout) == (0, True)
         raw = gateway.verb("read", "--bus", "plc", "--unit", "1", "--fc", "4", "--reg", "1", "--count", "2")
-        assert "0xFF42  u16 65346  i16 -190" in raw.stdout
+        assert "0xFF42  u16 65346 i16 -190  ×0.1 = -19.0 ← plausible" in raw.stdout
+        watched = gateway.verb("watch", "cold1-*", "--for", "0")
+        assert "cold1-air" in watched.stdout
+        assert "cold2-air" not in watched.stdout
+        assert gateway.verb("watch", "cellar*").returncode == 1
         assert "CDAB" in raw.stdout
 
         exported = gateway.verb("export", "--from", "1h", "--point", "cold2-air")  # beside the running gateway

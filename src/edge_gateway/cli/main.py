@@ -25,6 +25,7 @@ VERBS = {
     "run": ("run", "run the gateway", "运行网关"),
     "check": ("check", "check the configuration: static, offline", "检查配置：静态、离线"),
     "read": ("read", "read one point or unit now", "立即读取一个测点或单元"),
+    "watch": ("watch", "a line for each change of points", "测点每次变化输出一行"),
     "status": ("status", "say how the running gateway is", "显示运行状态"),
     "violations": ("violations", "list, acknowledge or close violations", "列出、知悉或关闭违规"),
     "quarantine": ("quarantine", "what sinks refused: list, retry, drop", "被拒收的数据：列出、重试、丢弃"),

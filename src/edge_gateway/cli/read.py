@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import struct
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,11 @@ import click
 
 from edge_gateway.cli.client import Client, NotRunning
 from edge_gateway.cli.main import NO, OK
+from edge_gateway.cli.port import HostType, LineType, is_port, serial_bus, tcp_bus
+from edge_gateway.cli.raw import as_json as decodings_json
+from edge_gateway.cli.raw import raw_lines
 from edge_gateway.cli.verbs import Context, option, verb
-from edge_gateway.cli.words import quality
+from edge_gateway.cli.words import limits, name, quality, span, word
 from edge_gateway.errors import GatewayError, JournalBusy, LinkDown
 from edge_gateway.units import show
 
@@ -22,8 +25,7 @@ if TYPE_CHECKING:
     from edge_gateway.config.load import Loaded
     from edge_gateway.config.model import BusConfig
     from edge_gateway.profiles.spec import DeviceSpec
-
-_ORDERS = {"ABCD": (0, 1, 2, 3), "CDAB": (2, 3, 0, 1), "BADC": (1, 0, 3, 2), "DCBA": (3, 2, 1, 0)}
+    from edge_gateway.sources.modbus_source import ModbusSource
 
 
 class PortBusy(GatewayError):
@@ -34,14 +36,19 @@ class PortBusy(GatewayError):
 
 @verb(
     "read",
-    zh="立即读取一个测点，或某个单元的寄存器。只读：功能码 1–4。不写入台账。\n\n网关在运行时经由网关读取（不占用端口），否则自行打开端口。退出码：4 设备无应答，7 端口被占用。",
+    zh="立即读取一个测点，或某个单元的寄存器（以各种可能的读法显示，可信的做标记）。只读：功能码 1–4。不写入台账。\n\n"
+    "网关在运行时经由网关读取（不占用端口），否则自行打开端口。退出码：4 设备无应答，7 端口被占用。",
     examples=[
         "edge-gateway read cold1-air",
+        "edge-gateway read /dev/ttyUSB0 --unit 2 --reg 0 --count 2 --raw",
         "edge-gateway read --bus line1 --unit 1 --fc 4 --reg 1 --count 2",
+        "edge-gateway read --tcp 192.168.1.50:502 --unit 1 --count 10",
     ],
 )
-@click.argument("point", required=False)
+@click.argument("what", required=False, metavar="[POINT|PORT]")
 @option("--bus", help="a bus of the configuration", zh="配置中的总线")
+@option("--tcp", type=HostType(), help="a Modbus TCP endpoint", zh="Modbus TCP 端点")
+@option("--line", type=LineType(), default="9600-8N1", show_default=True, help="of a bare PORT", zh="裸端口的线路参数")
 @option("--unit", type=click.IntRange(0, 255), help="Modbus address", zh="Modbus 地址")
 @option("--fc", type=click.IntRange(1, 4), default=3, show_default=True, help="function code", zh="功能码")
 @option(
@@ -60,40 +67,77 @@ class PortBusy(GatewayError):
     help="registers or bits",
     zh="寄存器或位的数量",
 )
+@option("--raw", is_flag=True, help="every reading (always so with --unit)", zh="显示所有读法（有 --unit 时总是如此）")
 @option("--json", "as_json", is_flag=True, help="one JSON object", zh="输出一个 JSON 对象")
 @click.pass_obj
-def command(ctx: Context, /, point: str | None, as_json: bool, **raw: Any) -> int:
-    """Read one point, or registers of a unit, now. Read-only (function codes 1 to 4); nothing of it is recorded.
+def command(ctx: Context, /, what: str | None, as_json: bool, **raw: Any) -> int:
+    """Read one point, or registers of a unit in every reading they could have, the plausible ones marked. Nothing is recorded.
 
-    Goes through the running gateway without touching its port; without one it opens the port itself.
-    Exit codes: 4 the device did not answer, 7 another program has the port.
+    Read-only (function codes 1 to 4). Goes through the running gateway without touching its port; without one it opens
+    the port itself. Exit codes: 4 the device did not answer, 7 another program has the port.
     """
-    if (point is None) == (raw["bus"] is None):
-        raise click.UsageError("name a point, or --bus and --unit")
+    point = None if is_port(what) else what
+    if [what, raw["bus"], raw["tcp"]].count(None) != 2:
+        raise click.UsageError("name a point, or --unit with a port, --bus or --tcp")
     if point is None and raw["unit"] is None:
-        raise click.UsageError("--bus needs --unit")
-    wanted: dict[str, Any] = {"point": point} if point else _registers(raw)
-    try:
-        answer = Client(ctx.socket).post("/v1/read", wanted)
-    except NotRunning:
-        answer = asyncio.run(_alone(ctx, wanted))
+        raise click.UsageError("registers need --unit")
+    wanted: dict[str, Any] = {"point": point} if point else _registers(raw, what)
+    answer = _ask(ctx, wanted)
     if as_json:
-        click.echo(json.dumps({"schema": "edge-gateway/read/1"} | answer, ensure_ascii=False))
+        more = {} if point else {"decodings": decodings_json(answer)}
+        click.echo(json.dumps({"schema": "edge-gateway/read/1"} | answer | more, ensure_ascii=False))
     else:
-        for line in _point_lines(ctx, answer) if point else _raw_lines(answer):
+        for line in _point_lines(ctx, answer, raw["raw"]) if point else raw_lines(ctx, answer):
             click.echo(line)
         click.echo(_statistics(ctx, answer["counters"]), err=True)
     return OK if answer.get("quality", "good").startswith("good") else NO
 
 
-def _registers(raw: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "bus": raw["bus"],
+def _ask(ctx: Context, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Through the running gateway where it has the line; else alone."""
+    client = Client(ctx.socket)
+    try:
+        if wanted.get("line") and not (bus := _bus_of_port(ctx, wanted)):
+            client.get("/v1/position")  # a gateway that runs, and has another port
+            return asyncio.run(_bare(ctx, wanted))
+        if wanted.get("line"):
+            wanted = {key: value for key, value in wanted.items() if key not in ("line", "port")} | {"bus": bus}
+        answer = client.post("/v1/read", wanted)
+        if point := wanted.get("point"):
+            rows = client.get("/v1/points")["points"]
+            answer |= next(({"row": row} for row in rows if row["point"] == point), {})
+        return answer
+    except NotRunning:
+        return asyncio.run(_bare(ctx, wanted) if wanted.get("line") else _alone(ctx, wanted))
+
+
+def _bus_of_port(ctx: Context, wanted: Mapping[str, Any]) -> str:
+    """The configured bus that has this port or endpoint, "" if none has: then nobody lends it."""
+    from edge_gateway.config.load import load
+    from edge_gateway.errors import ConfigError
+
+    try:
+        buses = load(ctx.config, ctx.state_dir, running=False).config.buses
+    except ConfigError:
+        return ""
+    for id_, bus in buses.items():
+        if bus.kind == "rtu" and os.path.realpath(bus.port) == os.path.realpath(str(wanted["port"])):
+            return id_
+        if bus.kind == "tcp" and [bus.host, bus.port] == wanted["port"]:
+            return id_
+    return ""
+
+
+def _registers(raw: Mapping[str, Any], port: str | None) -> dict[str, Any]:
+    wanted = {
         "unit": raw["unit"],
         "function": raw["fc"],
         "register": raw["reg"],
         "count": raw["count"],
     }
+    if raw["bus"]:
+        return wanted | {"bus": raw["bus"]}
+    return wanted | {"port": list(raw["tcp"]) if raw["tcp"] else port, "line": list(raw["line"])}
 
 
 # --- without a gateway ------------------------------------------------------------------------------------------
@@ -114,14 +158,46 @@ async def _alone(ctx: Context, wanted: Mapping[str, Any]) -> dict[str, Any]:
     with ExitStack() as stack:
         _lock(ctx, stack)
         source = bus.build(bus_id, specs[bus_id], SystemClock())
-        try:
-            return await source.read_now(wanted)
-        except LinkDown as error:
-            if "held by" in error.why or "busy" in error.why.lower():
-                raise PortBusy(error.why, hint=error.hint) from error
-            raise
-        finally:
-            source.close()
+        return await _once(source, wanted) | _facts(loaded, source, wanted.get("point"))
+
+
+async def _bare(ctx: Context, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """A port or endpoint that no configuration names."""
+    from edge_gateway.clock import SystemClock
+
+    tcp = isinstance(wanted["port"], list)
+    bus: BusConfig = tcp_bus(*wanted["port"]) if tcp else serial_bus(wanted["port"], tuple(wanted["line"]))
+    assert bus.kind != "mqtt"
+    baud, parity, stopbits = wanted["line"]
+    where = ":".join(map(str, wanted["port"])) if tcp else f"{wanted['port']} {baud}-8{parity}{stopbits}"
+    with ExitStack() as stack:
+        if not tcp:
+            _lock(ctx, stack)
+        return {"where": where} | await _once(bus.build("port", (), SystemClock()), wanted)
+
+
+async def _once(source: ModbusSource, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return await source.read_now(wanted)
+    except LinkDown as error:
+        if "held by" in error.why or "busy" in error.why.lower():
+            raise PortBusy(error.why, hint=error.hint) from error
+        raise
+    finally:
+        source.close()
+
+
+def _facts(loaded: Loaded, source: ModbusSource, point: str | None) -> dict[str, Any]:
+    """What the configuration says of a point: its name and limits."""
+    from edge_gateway.config.resolve import resolved
+    from edge_gateway.page.view import Layout
+
+    if not point:
+        return {}
+    document = resolved(loaded, {group.id: group for group in source.groups()}, "")
+    about = document["points"][point]
+    limits_ = Layout.of(document).limits.get(point, [])
+    return {"row": {"name_zh": about["name_zh"], "name_en": about["name_en"], "unit": about["unit"], "limits": limits_}}
 
 
 def _bus_of(
@@ -158,33 +234,56 @@ def _lock(ctx: Context, stack: ExitStack) -> None:
 # --- for people -------------------------------------------------------------------------------------------------
 
 
-def _point_lines(ctx: Context, answer: Mapping[str, Any]) -> Iterator[str]:
+def _point_lines(ctx: Context, answer: Mapping[str, Any], raw: bool) -> Iterator[str]:
+    """Never a number without unit, limit, age and quality. It was read just now: its age is what the answer took."""
+    row = answer.get("row", {})
     shown = ctx.say("no value", "无数据")
     if answer["value"] is not None:
         shown = show(answer["value"], answer["decimals"], answer["unit_of_measure"])
-    yield f"{answer['point']}  {shown}  {quality(ctx, answer['quality'])}  {answer['round_trip_ms']} ms"
+    parts = [answer["point"], name(ctx, row) if row else "", shown]
+    if row:
+        parts += [f"{ctx.say('limit', '限值')} {limits(ctx, row)}", _beyond(ctx, answer, row), _next(ctx, row)]
+    age = f"{ctx.say('age', '距今')} {answer['round_trip_ms'] / 1000:.1f} s"
+    yield "  ".join(part for part in (*parts, age, f"{ctx.say('quality', '质量')} {quality(ctx, answer['quality'])}") if part)
     where = f"unit {answer['unit']} FC{answer['function']:02d} reg {answer['register']} x{answer['count']}"
-    yield f"  {answer['device']}  {answer['channel']}  {where}  raw {answer['data']}"
+    yield f"  {answer['device']}  {answer['channel']}  {where}  raw {answer['data']}  {answer['round_trip_ms']} ms"
+    if raw:
+        yield from raw_lines(ctx, answer)
 
 
-def _raw_lines(answer: Mapping[str, Any]) -> Iterator[str]:
-    """Registers in every plausible reading: word order, sign and off-by-one are what goes wrong."""
-    first = answer["register"]
-    yield f"unit {answer['unit']} FC{answer['function']:02d} reg {first} x{answer['count']} (PDU address)  {answer['round_trip_ms']} ms"
-    for index, bit in enumerate(answer.get("bits", ())):
-        yield f"  bit {first + index:<6} {bit}"
-    registers = answer.get("registers", ())
-    for index, register in enumerate(registers):
-        signed = register - 0x10000 if register & 0x8000 else register
-        yield f"  reg {first + index:<6} 0x{register:04X}  u16 {register:<6} i16 {signed}"
-    data = bytes.fromhex(answer["data"])
-    for at in range(0, len(data) - 3 if len(registers) > 1 else 0, 4):
-        for order, places in _ORDERS.items():
-            part = bytes(data[at + place] for place in places)
-            (real,), (whole,) = struct.unpack(">f", part), struct.unpack(">i", part)
-            yield f"  reg {first + at // 2}..{first + at // 2 + 1} {order}  f32 {real:.6g}  i32 {whole}  u32 {whole & 0xFFFFFFFF}"
+def _beyond(ctx: Context, answer: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    """How far outside the narrowest limit the value is; "" inside."""
+    if answer["value"] is None:
+        return ""
+    value, found = float(answer["value"]), ""
+    for limit in row["limits"]:
+        low, high = (None if limit[side] is None else float(limit[side]) for side in ("low", "high"))
+        if high is not None and value > high:
+            over = show(value - high, answer["decimals"], answer["unit_of_measure"])
+            found = ctx.say(f"{over} above", f"高出 {over}")
+        elif low is not None and value < low:
+            under = show(low - value, answer["decimals"], answer["unit_of_measure"])
+            found = ctx.say(f"{under} below", f"低于下限 {under}")
+    return found
+
+
+def _next(ctx: Context, row: Mapping[str, Any]) -> str:
+    """What the running gateway holds of the point: a state other than normal, and what comes after which delay."""
+    state = row.get("state")
+    if state in (None, "normal"):
+        return ""
+    waits = ""
+    if row.get("next") and row.get("wait_s") is not None:
+        waits = ctx.say(f", {row['next']} after {span(row['wait_s'])}", f"，{span(row['wait_s'])}后转为{word(ctx, row['next'])}")
+    return f"{word(ctx, str(state))}{waits}"
 
 
 def _statistics(ctx: Context, counters: Mapping[str, Any]) -> str:
-    counts = ", ".join(f"{name} {number}" for name, number in counters.items() if number)
-    return f"{ctx.say('frames', '帧')}: {counts}"
+    """As mbpoll does: how many frames went and came, and what went wrong."""
+    wrong = {name: counters.get(name, 0) for name in ("no_answer", "bad_frames", "strange", "refused")}
+    received = counters.get("answers", 0) + counters.get("refused", 0)
+    errors = ctx.say(f"{sum(wrong.values())} errors", f"错误 {sum(wrong.values())}")
+    more = ", ".join(f"{name} {number}" for name, number in wrong.items() if number)
+    sent = counters.get("requests", 0)
+    text = ctx.say(f"frames: {sent} sent, {received} received, ", f"帧：发送 {sent}，收到 {received}，") + errors
+    return f"{text} ({more})" if more else text

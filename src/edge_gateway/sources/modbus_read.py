@@ -8,7 +8,7 @@ from typing import Any
 
 from edge_gateway.backoff import Backoff
 from edge_gateway.errors import GatewayError
-from edge_gateway.links.modbus import request
+from edge_gateway.links.modbus import NoAnswer, request
 from edge_gateway.profiles.decode import decoder
 from edge_gateway.profiles.plan import PlannedBlock, plan
 from edge_gateway.profiles.spec import DeviceSpec, PointSpec
@@ -97,5 +97,9 @@ async def _ask(
     turns.rest_until_us = 0
     loop = asyncio.get_running_loop()
     started_s = loop.time()
-    answer = await turns.ask(unit, address, pdu, timeout_us, rest_us)
+    try:
+        answer = await turns.ask(unit, address, pdu, timeout_us, rest_us)
+    except NoAnswer as error:
+        hint = "check its address, A and B, its power; `edge-gateway scan` asks every address"
+        raise NoAnswer(f"unit {address} did not answer in {(loop.time() - started_s) * 1000:.0f} ms", hint=hint) from error
     return answer, round((loop.time() - started_s) * 1000, 1)
