@@ -23,7 +23,7 @@ PROGRAM = [str(Path(sys.executable).with_name("edge-gateway"))]
 QUARTER = ["--for", "15s", "--speed", "60", "--seed", "1", "--json"]
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+def start(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
     """A demonstration whose temporary folders are made in ``folder``."""
     folder.mkdir(exist_ok=True)
     return subprocess.Popen(
@@ -31,7 +31,7 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "TMPDIR": str(folder)},
+        env={**os.environ, "TMPDIR": str(folder), **environment},
     )
 
 
@@ -85,6 +85,43 @@ def test_nothing_is_lost_the_same_seed_tells_the_same_and_nothing_stays(tmp_path
     for n in range(2):
         assert list((tmp_path / f"tmp{n}").iterdir()) == []
     assert left_behind(tmp_path) == []
+
+
+#: Loaded by every Python of a demonstration: the receiver then alters what it keeps, and acknowledges all the same.
+_FAULTS = {
+    "loses": 'text = b"\\n".join(l for l in text.split(b"\\n") if b"point=cold1-air" not in l)',
+    "alters": 'text = text.replace(b" value=-1", b" value=-9")',
+}
+_PLANT = """
+import sys
+if "edge_gateway.demo.receiver" in sys.orig_argv:
+    import pathlib
+    whole = pathlib.Path.open
+    class File:
+        def __init__(self, file): self.file = file
+        def write(self, text):
+            {fault}
+            return self.file.write(text)
+    pathlib.Path.open = lambda path, mode="r", *rest, **more: (
+        File(whole(path, mode, *rest, **more)) if mode == "ab" else whole(path, mode, *rest, **more))
+"""
+
+
+@pytest.mark.parametrize("fault", list(_FAULTS))
+def test_a_planted_loss_is_found_and_ends_it_with_1(tmp_path: Path, fault: str) -> None:
+    (tmp_path / "planted").mkdir()
+    (tmp_path / "planted" / "sitecustomize.py").write_text(_PLANT.format(fault=_FAULTS[fault]))
+    path = os.pathsep.join([str(tmp_path / "planted"), os.environ.get("PYTHONPATH", "")])
+    began = time.monotonic()
+    process = start(tmp_path / "tmp", "--for", "3s", "--speed", "60", "--seed", "1", "--json", PYTHONPATH=path)
+    out, err = process.communicate(timeout=60)
+    result = json.loads(out)
+    # 3 s from the first reading on, and at most 15 s to drain and exit
+    assert time.monotonic() - began < result["first_reading_s"] + 3 + 15
+    assert process.returncode == 1, err
+    assert result["hub_readings"] == result["readings"] > 0
+    assert result["influx"]["missing"] + result["influx"]["altered"] == result["lost"] > 0, result
+    assert "influx: " in err  # and it says which
 
 
 @pytest.mark.parametrize("when", ["starting", "running"])

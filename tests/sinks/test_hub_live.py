@@ -14,7 +14,10 @@ import pytest
 from edge_gateway.errors import SinkError
 from edge_gateway.journal.base import Position
 from edge_gateway.sinks.base import Run
+from edge_gateway.sinks.hub_http import HttpCarrier
+from edge_gateway.sinks.hub_live import LiveLane
 from edge_gateway.sinks.hub_sink import HubSink
+from edge_gateway.wire import hub as wire
 from tests.regulator_hub import record
 from tests.regulator_hub.harness import EPOCH, GATEWAY, OTHER, Gateway, HubProcess, gateway, registered
 from tests.servers.mosquitto import Mosquitto
@@ -182,6 +185,50 @@ async def test_the_hub_dies_and_the_violation_still_comes(tmp_path: Path) -> Non
             since_s = time.monotonic()
             await _violations(site)
             assert time.monotonic() - since_s <= 2.0
+
+
+class Swallowing(HttpCarrier):
+    """The way to the hub takes the configuration out of the first live message; ``told`` is what the hub answered."""
+
+    swallowed = 0
+
+    async def ask(self, session: str, n: int, message: bytes) -> dict[str, Any]:
+        told = wire.decode_message(message)
+        if told.kind == "live" and not self.swallowed:
+            kept = [(s, e) for s, e in zip(told.head["seqs"], told.entries(), strict=True) if b'"config"' not in e]
+            self.swallowed = len(told.head["seqs"]) - len(kept)
+            header = {**told.head, "seqs": [seq for seq, _ in kept]}
+            message = wire.encode_message(header, wire.lines([entry for _, entry in kept]))
+        answer = await super().ask(session, n, message)
+        self.answers = [*getattr(self, "answers", []), answer]
+        return answer
+
+
+async def test_a_hub_that_lacks_the_configuration_asks_and_is_given_it(tmp_path: Path) -> None:
+    with HubProcess(tmp_path) as hub:
+        token = registered(hub.state_dir)
+        mine = Record()
+        mine.texts[record.SHA] = record.TEXT
+        mine.add(EPOCH, record.start(5000))
+        way = Swallowing(url=hub.url, gateway=GATEWAY, token=token, ca_file="", timeout_s=5.0)
+        lane = LiveLane(way, {})
+        running = asyncio.create_task(lane.run(mine))
+        try:
+            async with gateway(hub.url, token) as site:
+                newest = record.batch(5000, -15.25)
+                lane.offer(EPOCH, mine.add(EPOCH, [newest]), [newest])
+                await site.eventually("/api/v1/gateways", lambda a: a["gateways"])
+                points = await site.eventually(
+                    f"/api/v1/gateways/{GATEWAY}/points", lambda a: a["points"] and a["points"][0]["value"] == -15.25
+                )
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            await way.close()
+        assert way.swallowed == 1
+        assert [a["need_config"] for a in way.answers if "need_config" in a] == [[1]]
+        assert points["points"][0]["unit"] == "Cel"  # told by the configuration and its text
+        assert lane.status()["trouble"] == ""
 
 
 async def _violations(site: Gateway) -> None:
