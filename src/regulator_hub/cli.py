@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from datetime import UTC, datetime
@@ -121,15 +122,26 @@ class _trouble:  # noqa: N801 -- reads as a statement
 
     def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, (GatewayError, OSError)):
-            click.echo(f"regulator-hub: {error}", err=True)
+            click.echo(f"regulator-hub: {_sentence(error)}", err=True)
             sys.exit(EXIT_TROUBLE)
 
 
 def _say(group: BaseExceptionGroup[BaseException], code: int) -> int:
     for error in _leaves(group):
         for fault in getattr(error, "faults", [error]):
-            click.echo(f"regulator-hub: {fault}", err=True)
+            click.echo(f"regulator-hub: {_sentence(fault)}", err=True)
     return code
+
+
+def _sentence(error: BaseException) -> str:
+    """Where, why and what to do, in the reader's language: that of REGULATOR_HUB_LANG, LC_ALL, LC_MESSAGES or LANG."""
+    names = ("REGULATOR_HUB_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
+    language = next((os.environ[name] for name in names if os.environ.get(name)), "")
+    if language.lower().startswith("zh") and isinstance(error, GatewayError):
+        from edge_gateway.web.chinese import chinese
+
+        error.why, error.hint = chinese(error.why), chinese(error.hint)
+    return str(error)
 
 
 def _leaves(error: BaseException) -> list[BaseException]:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from edge_gateway.cli.chinese import SENTENCES, chinese
 from edge_gateway.cli.main import (
     BUSY,
     CONFIG,
@@ -31,6 +30,7 @@ from edge_gateway.cli.main import (
 from edge_gateway.cli.words import span
 from edge_gateway.journal.files import DiskFiles
 from edge_gateway.links.serial import open_port
+from edge_gateway.web.chinese import SENTENCES, chinese
 from tests.cli.site import PACK, PROGRAM, config_text
 from tests.servers.serial_line import SocatPair
 

@@ -33,8 +33,9 @@ from tests.servers.process import wait_until
 HUB = [sys.executable, "-m", "regulator_hub.cli"]
 
 
-def hub_cli(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*HUB, *arguments], capture_output=True, text=True, timeout=60, check=False)
+def hub_cli(*arguments: str, language: str = "C") -> subprocess.CompletedProcess[str]:
+    spoken = {**os.environ, "REGULATOR_HUB_LANG": language}
+    return subprocess.run([*HUB, *arguments], capture_output=True, text=True, timeout=60, check=False, env=spoken)
 
 
 def test_gateways_are_added_listed_and_their_token_shown_once(tmp_path: Path) -> None:
@@ -92,6 +93,19 @@ def test_every_fault_of_the_configuration_has_its_line_and_what_to_do(tmp_path: 
     assert (elsewhere.returncode, "command line:listen" in elsewhere.stderr) == (78, True), elsewhere.stderr
     file.write_bytes(b'name = "\xff"')
     assert "UTF-8" in hub_cli("run", "--config", str(file)).stderr
+
+
+def test_faults_are_told_in_chinese_to_who_reads_chinese(tmp_path: Path) -> None:
+    file = tmp_path / "hub.toml"
+    file.write_text('lisen = "127.0.0.1:1"\ncert_file = "c"\n')
+    said = hub_cli("run", "--config", str(file), language="zh_CN.UTF-8").stderr.splitlines()
+    assert any("未知的键“lisen”" in line and "是否想写“listen”？" in line for line in said), said
+    assert any("cert_file 和 key_file 须同时填写" in line for line in said), said
+    (tmp_path / "state").mkdir()
+    state = ["--state-dir", str(tmp_path / "state")]
+    assert "不是网关标识" in hub_cli("gateways", "add", "NO", *state, language="zh").stderr
+    hub_cli("gateways", "add", GATEWAY, *state)
+    assert "已登记" in hub_cli("gateways", "add", GATEWAY, *state, language="zh").stderr
 
 
 def test_exit_codes(tmp_path: Path) -> None:

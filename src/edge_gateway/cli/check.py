@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_gateway.cli.chinese import chinese
 from edge_gateway.cli.main import NO, OK, WARNINGS, sentence
 from edge_gateway.cli.verbs import Context, option, verb
 from edge_gateway.errors import ConfigError
+from edge_gateway.web.chinese import chinese
 
 if TYPE_CHECKING:
     from edge_gateway.config.load import Loaded

@@ -137,7 +137,7 @@ def exit_code(error: GatewayError) -> int:
 
 def say_errors(errors: Sequence[GatewayError], lang: str) -> None:
     """Errors on stderr: where, why, and what to do now on a line of its own."""
-    from edge_gateway.cli.chinese import chinese
+    from edge_gateway.web.chinese import chinese
 
     for error in errors:
         for fault in getattr(error, "faults", None) or [error]:

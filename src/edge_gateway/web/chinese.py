@@ -1,4 +1,4 @@
-"""Sentences about faults in Chinese: each English sentence that configuration and command line say, with its places; knows no fault.
+"""Sentences about faults in Chinese: each English sentence that configuration and the command lines of gateway and hub say; knows no fault.
 
 Errors are written in English where they arise; what people read is translated here. ``{}`` stands for whatever the fault
 names; in Chinese ``{0}`` … put it in another order. A sentence that is not here stays English.
@@ -266,6 +266,27 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ("cannot listen on {}: {}", "无法在 {} 上监听：{}"),
     ("another program listens there; choose another port", "该端口已被其他程序占用；请换一个"),
     ("choose an address of this machine", "请选用本机的地址"),
+    # --- the hub
+    ("check path and rights", "请检查路径和权限"),
+    ("is no UTF-8: {}", "不是 UTF-8 编码：{}"),
+    ("save it as UTF-8", "请另存为 UTF-8"),
+    ("see docs/reference/hub.md", "见 docs/reference/hub.md"),
+    ("cert_file and key_file come together", "cert_file 和 key_file 须同时填写"),
+    (
+        "beyond loopback TLS is needed: set cert_file and key_file, or listen on 127.0.0.1",
+        "对外监听须用 TLS：请填写 cert_file 和 key_file，或只监听 127.0.0.1",
+    ),
+    ("'{}' is no gateway id", "“{}”不是网关标识"),
+    ("use a-z, 0-9 and -, 1 to 32 characters", "使用 a-z、0-9 和“-”，1 至 32 个字符"),
+    ("gateway '{}' is registered already", "网关“{}”已登记"),
+    ("to replace its token remove {} first", "要更换令牌，请先删除 {}"),
+    ("another hub runs with {}", "已有监管端在使用 {}"),
+    ("stop it, or choose another state_dir", "请停止它，或另选 state_dir"),
+    ("run that release", "请运行该版本"),
+    ("TLS files cannot be used: {}", "TLS 文件无法使用：{}"),
+    ("check paths and rights", "请检查路径和权限"),
+    ("the registration cannot be read", "登记文件无法读取"),
+    ("remove it, add again", "请删除后重新登记"),
 )  # fmt: skip
 
 
