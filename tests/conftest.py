@@ -6,11 +6,16 @@ A test that kills or configures a server makes its own, e.g. `with Mosquitto(tmp
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.servers import write_ledger
 from tests.servers.certificates import CertificateAuthority
 from tests.servers.influxd import Influxd
 from tests.servers.libmodbus import LibmodbusTcp
@@ -20,9 +25,31 @@ from tests.servers.serial_line import PacedLine, SocatPair
 from tests.servers.victoriametrics import VictoriaMetrics
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from playwright.async_api import Browser
+
+
+#: Who may send a simulated slave what could change it.
+MAY_WRITE = ("tests/provision/",)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One ledger of writing requests a worker; slaves in processes of their own find it in their environment."""
+    os.environ[write_ledger.VARIABLE] = str(Path(tempfile.mkdtemp(prefix="edge-gateway-writes-")) / "ledger")
+
+
+def pytest_unconfigure() -> None:
+    """Nothing is left behind."""
+    shutil.rmtree(Path(os.environ[write_ledger.VARIABLE]).parent, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _the_bus_is_read_only(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails a test outside of provision's in which any simulated slave was sent a writing function code."""
+    before = len(write_ledger.entries())
+    yield
+    if not request.node.nodeid.startswith(MAY_WRITE):
+        written = write_ledger.entries()[before:]
+        assert not written, f"slaves saw writing requests: {written}"
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     return zipfile.ZipFile(built)
 
 
-@pytest.mark.parametrize("data", ["drivers", "rules"])
+@pytest.mark.parametrize("data", ["drivers", "rules", "firmware_configs/modbus"])
 def test_the_wheel_carries_every_data_file(wheel: zipfile.ZipFile, data: str) -> None:
     packed = {name for name in wheel.namelist() if name.startswith(f"edge_gateway/_data/{data}/")}
     here = {f"edge_gateway/_data/{path.relative_to(ROOT)}" for path in (ROOT / data).rglob("*.toml")}

@@ -129,6 +129,16 @@ class ConfigRejected(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DriftFound(Event):
+    """A device's parameter is not what its sheet says."""
+
+    device: str
+    parameter: str
+    value: str
+    wanted: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Alarmed(Event):
     """Something a person should look at now, that is no violation of a limit."""
 

@@ -112,6 +112,10 @@ class Telemetry:
             case events.ConfigRejected():
                 self._reload.set(0)
                 log.error("configuration refused, the one before goes on: %s", event.why)
+            case events.DriftFound():
+                log.warning(
+                    "device %s: %s is %s, its sheet says %s", event.device, event.parameter, event.value, event.wanted
+                )
             case events.Alarmed():
                 self._alarms.labels(event.code).inc()
                 self.alarms.append(event)

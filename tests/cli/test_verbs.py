@@ -38,6 +38,7 @@ SCREEN_LINES, SCREEN_COLUMNS = 32, 100
 NESTED = [("violations", verb) for verb in ("list", "ack", "close")] + [
     ("quarantine", verb) for verb in ("list", "retry", "drop")
 ]
+NESTED += [("provision", verb) for verb in ("diff", "apply", "verify")]
 PATHS = [(), *((verb,) for verb in VERBS), *NESTED]
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -81,7 +82,7 @@ def test_every_command_in_help_is_one_that_exists(capsys: pytest.CaptureFixture[
         run([*path, "--help"])
         for verb, second in re.findall(r"edge-gateway ([a-z]+)(?: ([a-z]+))?", capsys.readouterr().out):
             assert verb in VERBS
-            if verb in ("violations", "quarantine") and second:
+            if verb in ("violations", "quarantine", "provision") and second:
                 assert (verb, second) in NESTED
 
 

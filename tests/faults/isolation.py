@@ -24,6 +24,7 @@ from edge_gateway.reading import Batch, Item
 from edge_gateway.sources.modbus import ModbusRtuConfig
 from tests.profiles.devices import device, registers
 from tests.servers.serial_line import PacedLine
+from tests.servers.write_ledger import saw
 
 TURNAROUND_S = 0.005
 
@@ -63,6 +64,7 @@ class Slaves:
             frame, self._buffer = self._buffer[:8], self._buffer[8:]
             assert crc16(frame[:6]) == frame[6:], "the request was garbled"
             unit, function, start, count = struct.unpack(">BBHH", frame[:6])
+            saw("isolation", unit, frame[1:6])
             if unit == self._dead:
                 self.dead_asked += 1
                 continue

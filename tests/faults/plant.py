@@ -19,6 +19,8 @@ from typing import TextIO
 
 import aiomqtt
 
+from tests.servers.write_ledger import saw
+
 #: Registers of an answer: the number as uint32, and its lower half once more.
 REGISTERS = 3
 TOPIC = "plant/"
@@ -64,6 +66,7 @@ class Unit(asyncio.Protocol):
         if self._transport.is_closing():
             return
         unit, function, first, count = struct.unpack(">BBHH", request[6:])
+        saw("campaign-plant", unit, request[7:])
         assert function == 3
         number = self._numbers[unit] = self._numbers.get(unit, unit * SPREAD) + 1
         registers = struct.pack(">IH", number, number & 0xFFFF)[first * 2 : (first + count) * 2]

@@ -20,6 +20,7 @@ from edge_gateway.errors import BadFrame, DeviceRefused, SourceError
 from edge_gateway.links import modbus_rtu, modbus_tcp
 from edge_gateway.links.modbus import Line, RtuSettings, TcpSettings, open_line, request
 from edge_gateway.links.modbus_pdu import crc16
+from tests.servers.write_ledger import saw
 
 UNIT, COUNT = 7, 2
 ASK = request(3, 100, COUNT)
@@ -102,6 +103,7 @@ class TcpPeer:
         with suppress(OSError, asyncio.IncompleteReadError):
             while True:
                 asked = await reader.readexactly(12)
+                saw("guard-tcp", asked[6], asked[7:])
                 script, self.script = self.script, None
                 transaction = int.from_bytes(asked[:2], "big")
                 for step in script(transaction) if script else [mbap(transaction, UNIT, RIGHT)]:
@@ -172,6 +174,7 @@ class RtuPeer:
     def _readable(self) -> None:
         self._buffer += os.read(self._master, 512)
         while len(self._buffer) >= 8:
+            saw("guard-rtu", self._buffer[0], self._buffer[1:6])
             self._buffer = self._buffer[8:]
             script, self.script = self.script, None
             task = asyncio.create_task(self._answer([rtu(RIGHT)] if script is None else script))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -40,23 +39,6 @@ def test_names_an_existing_profile(path: Path) -> None:
 def test_a_profile_that_does_not_exist_is_caught() -> None:
     assert unknown(feeds("# feeds: gateway\n# feeds: nobody/nothing\n"), ROOT / "drivers") == ["nobody/nothing"]
     assert feeds("settings without a head\n") == []
-
-
-@pytest.mark.parametrize("path", PARAMETER_SETS, ids=relative)
-def test_a_parameter_set_is_complete_and_marked(path: Path) -> None:
-    data = tomllib.loads(path.read_text())
-    assert set(data) <= {"device", "line", "parameter", "check"}
-    line = data["line"]
-    assert set(line) >= {"baud", "format", "unit", "verified", "source"}
-    assert re.fullmatch(r"8[NEO][12]", line["format"])
-    for parameter in data.get("parameter", []):
-        assert set(parameter) >= {"name", "table", "address", "set_to", "why", "verified", "source"}, parameter
-        assert 0 <= parameter["address"] <= 0xFFFF
-    checks = data["check"]
-    for check in checks:
-        assert re.match(r"FC0[1-4] ", check["request"]), "a check only reads"
-    marks = {part["verified"] for part in (line, *data.get("parameter", []), *checks)}
-    assert marks <= {"primary", "secondary", "no"}
 
 
 def test_parameter_sets_are_named_after_their_profile() -> None:

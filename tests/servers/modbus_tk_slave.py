@@ -27,7 +27,9 @@ class ModbusTkSlave(ServerProcess):
 
 def main(arguments: list[str]) -> None:
     """Serve until SIGTERM."""
-    from modbus_tk import defines, modbus_tcp
+    from modbus_tk import defines, hooks, modbus_tcp
+
+    from tests.servers.write_ledger import saw
 
     port, unit, address, *values = (int(text) for text in arguments)
     server = modbus_tcp.TcpServer(port=port, address="127.0.0.1")
@@ -35,6 +37,7 @@ def main(arguments: list[str]) -> None:
     for name, kind in (("holding", defines.HOLDING_REGISTERS), ("input", defines.ANALOG_INPUTS)):
         slave.add_block(name, kind, address, len(values))
         slave.set_values(name, address, values)
+    hooks.install_hook("modbus.Slave.handle_request", lambda asked: saw("modbus-tk", unit, asked[1]) and None)
     server.start()
     signal.sigwait({signal.SIGTERM})
     os._exit(0)  # its serving thread does not end by itself

@@ -15,6 +15,7 @@ from edge_gateway.links.modbus_pdu import crc16
 from edge_gateway.reading import Batch, GapClosed, GapOpened, Item
 from edge_gateway.sources.modbus import ModbusTcpConfig
 from edge_gateway.sources.modbus_source import ModbusSource
+from tests.servers.write_ledger import saw
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -60,6 +61,7 @@ class Plant:
                 transaction, _, _, unit, function, start, count = struct.unpack(
                     ">HHHBBHH", await reader.readexactly(12)
                 )
+                saw("plant", unit, struct.pack(">BHH", function, start, count))
                 self.asked.append((unit, function, start, count))
                 if self.before is not None:
                     await self.before(unit, start)
@@ -98,6 +100,7 @@ class SerialPeer:
 
     def _readable(self) -> None:
         unit, function, start, count, _ = struct.unpack(">BBHHH", os.read(self._master, 8))
+        saw("serial-peer", unit, struct.pack(">BHH", function, start, count))
         answer = struct.pack(f">BBB{count}H", unit, function, 2 * count, *range(start, start + count))
         os.write(self._master, answer + crc16(answer))
 

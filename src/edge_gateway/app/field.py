@@ -8,10 +8,11 @@ from typing import Any
 
 from edge_gateway.clock import Clock
 from edge_gateway.config.load import Loaded
-from edge_gateway.config.model import BusConfig
+from edge_gateway.config.model import BusConfig, GatewayConfig
 from edge_gateway.config.resolve import device_specs
 from edge_gateway.errors import GatewayError
 from edge_gateway.intake.inbox import Inbox
+from edge_gateway.profiles.model import Profile
 from edge_gateway.profiles.spec import DeviceSpec
 from edge_gateway.reading import GapClosed, GapOpened, Group
 from edge_gateway.sources.base import Source
@@ -40,6 +41,16 @@ class Field:
         if isinstance(config, MqttConfig):
             return config.build(bus, specs, self._clock, recovered=self._memory.get(bus, self._messages))
         return config.build(bus, specs, self._clock)
+
+    @property
+    def config(self) -> GatewayConfig:
+        """The configuration in force."""
+        return self._loaded.config
+
+    def profile(self, name: str) -> Profile | None:
+        """A profile that a device of the configuration in force has."""
+        found = self._loaded.profiles.get(name)
+        return found.profile if found else None
 
     def groups(self) -> dict[str, Group]:
         """All poll groups, as the sources planned them."""

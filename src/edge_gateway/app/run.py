@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_gateway import __version__
+from edge_gateway.app.drift import Drift
 from edge_gateway.app.field import Field
+from edge_gateway.app.provisioning import Provisioning
 from edge_gateway.app.reloading import Reloader
 from edge_gateway.app.runtime import hold_less, settle, take_turns
 from edge_gateway.app.watchdog import Watchdog
@@ -149,6 +151,8 @@ async def _run(
     )
     shipping = _shipping(loaded, journal, intake, clock, telemetry)
     reloader = Reloader(options.config, options.state_dir, loaded, intake=intake, field=field, telemetry=telemetry)
+    provisioning = Provisioning(field, intake, options.config.parent)
+    drift = Drift(field, provisioning, intake, clock, telemetry.tell)
     site = Site(
         intake=intake,
         shipping=shipping,
@@ -163,9 +167,11 @@ async def _run(
         sources=field.sources,
         config=reloader.state,
     )
+    site.provision = drift.handle
+    site.drift = drift.status
     reloader.applied(loaded, clock.wall_us())
     signals.on_reload(lambda: reloader.request("signal"))
-    await _live(options, config.page, site, field, reloader, signals.stop)
+    await _live(options, config.page, site, field, (reloader, drift), signals.stop)
 
 
 def _shipping(loaded: Loaded, journal: Store, intake: Intake, clock: SystemClock, telemetry: Telemetry) -> Shipping:
@@ -188,7 +194,7 @@ def _shipping(loaded: Loaded, journal: Store, intake: Intake, clock: SystemClock
 
 
 async def _live(
-    options: Options, page: PageConfig, site: Site, field: Field, reloader: Reloader, stop: asyncio.Event
+    options: Options, page: PageConfig, site: Site, field: Field, beside: tuple[Reloader, Drift], stop: asyncio.Event
 ) -> None:
     """The nested lifetimes. Leaving a scope ends what is inside it, in order, and loses nothing."""
     servers = Servers(site, listen=page.listen, language=page.language, control=options.socket)
@@ -200,7 +206,8 @@ async def _live(
             services = [
                 middle.create_task(servers.run(), name="servers"),
                 middle.create_task(watchdog.run(), name="watchdog"),
-                middle.create_task(reloader.run(), name="reload"),
+                middle.create_task(beside[0].run(), name="reload"),
+                middle.create_task(beside[1].run(), name="drift"),
             ]
             reading = middle.create_task(field.run(), name="field")
             await servers.listening()

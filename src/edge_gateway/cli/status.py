@@ -12,6 +12,7 @@ from edge_gateway.cli.client import Client
 from edge_gateway.cli.main import NO, OK
 from edge_gateway.cli.verbs import Context, option, verb
 from edge_gateway.cli.words import known, limits, local, name, quality, span, value, word
+from edge_gateway.units import symbol
 
 
 @verb(
@@ -37,6 +38,18 @@ def command(ctx: Context, as_json: bool, points: bool) -> int:
         for line in lines(ctx, status, rows, points):
             click.echo(line)
     return NO if status["problems"] else OK
+
+
+def _drift(ctx: Context, status: dict[str, Any]) -> Iterator[str]:
+    """Devices that are not set as their sheets say."""
+    for item in status.get("drift", ()):
+        for row in item["differs"]:
+            unit = f" {symbol(row['unit_of_measure'])}" if row["unit_of_measure"] else ""
+            is_, ought = f"{row['value']}{unit}", f"{row['wanted']}{unit}"
+            said = ctx.say(
+                f"{row['parameter']} is {is_}, its sheet says {ought}", f"{row['parameter']} 现为 {is_}，参数表为 {ought}"
+            )
+            yield f"{ctx.say('DRIFT', '偏离')}    {item['device']}: {said}"
 
 
 def lines(ctx: Context, status: dict[str, Any], rows: list[dict[str, Any]], every: bool) -> Iterator[str]:
@@ -65,6 +78,7 @@ def lines(ctx: Context, status: dict[str, Any], rows: list[dict[str, Any]], ever
     for key in ("damaged", "troubled"):
         if status["journal"].get(key):
             yield f"{ctx.say('ALARM', '报警')}    {word(ctx, key)}: {status['journal'][key]}"
+    yield from _drift(ctx, status)
     for alarm in status["alarms"]:
         yield f"{ctx.say('ALARM', '报警')}    {alarm['code']}: {alarm['why']}"
     yield from _config(ctx, status["config"], zone)

@@ -15,6 +15,7 @@ from edge_gateway.config.files import KeyPath, Merged, Origin, read_files
 from edge_gateway.config.model import GatewayConfig
 from edge_gateway.config.references import check_references
 from edge_gateway.config.secrets import check_files, with_absolute_files
+from edge_gateway.config.sheets import sheet_warnings
 from edge_gateway.config.specs import bus_specs, unplannable
 from edge_gateway.config.unused import unused_warnings
 from edge_gateway.errors import ConfigError
@@ -78,6 +79,7 @@ def load(main: Path, state_dir: Path | None = None, *, running: bool = True) -> 
         raise ConfigRefused(_sorted(faults))
     warnings += unused_warnings(config, binding, locate)
     warnings += bus_warnings(config, specs, locate)
+    warnings += sheet_warnings(config, models, main.parent, locate)
     return Loaded(config, merged, profiles, packs, binding, _sorted(warnings))
 
 

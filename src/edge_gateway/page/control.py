@@ -62,6 +62,10 @@ def control_app(site: Site) -> Starlette:
     async def read(request: Request) -> Response:
         return JSONResponse(await site.read_device(await _body(request)))
 
+    async def provision(request: Request) -> Response:
+        by = request.client.host if request.client else "unknown"
+        return JSONResponse(await site.provision(request.path_params["verb"], await _body(request), by))
+
     async def reload(request: Request) -> Response:
         await site.reload(request.client.host if request.client else "unknown")
         return JSONResponse({"rejected": site.config.rejected, "pending_restart": list(site.config.pending_restart)})
@@ -89,6 +93,7 @@ def control_app(site: Site) -> Starlette:
         Route("/v1/violations/{id}/{verb}", step, methods=["POST"]),
         Route("/v1/read", read, methods=["POST"]),
         Route("/v1/reload", reload, methods=["POST"]),
+        Route("/v1/provision/{verb}", provision, methods=["POST"]),
         Route("/v1/quarantine", quarantine),
         Route("/v1/quarantine/{verb}", quarantine_do, methods=["POST"]),
     ]

@@ -10,6 +10,7 @@ from typing import Any
 
 from edge_gateway.page.metrics import answers, is_up
 from edge_gateway.page.words import Words
+from edge_gateway.units import symbol
 
 #: A sink with more entries waiting than this is said so in the strip.
 BACKLOG_SHOWN = 100
@@ -18,6 +19,7 @@ BACKLOG_SHOWN = 100
 def links(status: Mapping[str, Any], resolved: Mapping[str, Any], words: Words) -> list[dict[str, Any]]:
     """All of them in a fixed order; what wants a person is marked, not moved: people learn places."""
     items = [_alarm(alarm, words) for alarm in status.get("alarms", ())]
+    items += [_drift(item, words) for item in status.get("drift", ()) if item["differs"]]
     items.append(_clock(status["clock"], words))
     items += [_bus(name, health, resolved, words) for name, health in status["buses"].items()]
     kinds = {name: str(sink.get("kind", "")) for name, sink in resolved.get("sinks", {}).items()}
@@ -38,6 +40,18 @@ def _item(id_: str, label: str, word: str, *, bad: bool = False, kind: str = "",
         "ticks": [],
         "said": "",
     }
+
+
+def _drift(found: Mapping[str, Any], words: Words) -> dict[str, Any]:
+    """A device that is not set as its parameter sheet says."""
+    device = str(found["device"])
+    item = _item(f"drift-{device}", words.t["link.drift"], device, bad=True)
+    for row in found["differs"]:
+        unit = f" {symbol(row['unit_of_measure'])}" if row["unit_of_measure"] else ""
+        said = {"parameter": row["parameter"], "value": f"{row['value']}{unit}", "wanted": f"{row['wanted']}{unit}"}
+        item["lines"].append(words.say("link.drift.row", **said))
+    item["ticks"].append(words.tick("tick.drift", found["wall_us"]))
+    return item
 
 
 def _alarm(alarm: Mapping[str, Any], words: Words) -> dict[str, Any]:

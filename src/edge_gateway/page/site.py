@@ -31,6 +31,10 @@ class ConfigState:
     not_monitored_detail: tuple[dict[str, str], ...] = ()  # the same with titles, and why
 
 
+async def _cannot(verb: str, _asked: Mapping[str, Any], _user: str) -> dict[str, Any]:
+    raise GatewayError(f"'{verb}' of devices is not to be had here")
+
+
 @dataclass(slots=True)
 class Site:
     """All that page and control socket may reach. ``sources`` by bus id; it changes at a reload."""
@@ -45,6 +49,9 @@ class Site:
     trust: str
     reload: Callable[[str], Awaitable[None]]
     read_device: Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
+    #: verb, what is asked, the OS user who asks -> what became of it: setting a device's own parameters
+    provision: Callable[[str, Mapping[str, Any], str], Awaitable[dict[str, Any]]] = _cannot
+    drift: Callable[[], list[dict[str, Any]]] = list
     sources: dict[str, Source] = field(default_factory=dict)
     config: ConfigState = field(default_factory=ConfigState)
     newest: Newest = field(default_factory=Newest)
@@ -96,6 +103,12 @@ class Site:
         problems += [f"journal: {journal[key]}" for key in ("damaged", "troubled") if journal.get(key)]
         problems += ["configuration on disk was refused"] if self.config.rejected else []
         problems += [] if self.clock.trusted() else ["clock not trusted"]
+        drift = self.drift()
+        problems += [
+            f"device {item['device']}: {row['parameter']} is {row['value']}, its sheet says {row['wanted']}"
+            for item in drift
+            for row in item["differs"]
+        ]
         alarms = [{"code": alarm.code, "why": alarm.why} for alarm in self.telemetry.alarms]
         problems += [f"{alarm['code']}: {alarm['why']}" for alarm in alarms]
         return {
@@ -121,6 +134,7 @@ class Site:
                 "rejected_wall_us": self.config.rejected_wall_us,
                 "pending_restart": list(self.config.pending_restart),
             },
+            "drift": drift,
             "alarms": alarms,
             "problems": problems,
         }

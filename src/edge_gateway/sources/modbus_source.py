@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from edge_gateway.backoff import Backoff
@@ -68,6 +69,17 @@ class ModbusSource:
         """Ask for a point, or for raw registers, between two turns. See ``modbus_read.read``."""
         async with self._lock:
             return await modbus_read.read(self.bus, self.turns, wanted)
+
+    @asynccontextmanager
+    async def lent(self) -> AsyncIterator[None]:
+        """The port (or the device's one socket) to somebody else, between two turns; slots that are due meanwhile are missed.
+
+        For a few seconds only: `watchdog` asks after slots that stand unaccounted for.
+        """
+        async with self._lock:
+            self.turns.line.close()
+            self.turns.rest_until_us = 0
+            yield
 
     def close(self) -> None:
         """Give the line back; ``run`` does so itself."""

@@ -1,0 +1,144 @@
+"""One device's parameters: read them all, set one, read it back; it decides nothing about who may, and journals nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from edge_gateway.errors import BadFrame, DeviceRefused, GatewayError, LinkDown, SourceError
+from edge_gateway.links.modbus import NoAnswer, RtuSettings
+from edge_gateway.provision import bench
+from edge_gateway.provision.agree import target
+from edge_gateway.provision.bench import Settings
+from edge_gateway.provision.model import Parameter, Sheet
+from edge_gateway.provision.values import canonical, decode, encode
+
+
+class NothingWritten(GatewayError):
+    """The device is as it was: nothing that writes was sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a device is spoken to."""
+
+    settings: Settings
+    unit: int
+
+    def moved(self, parameter: Parameter, value: str) -> Place:
+        """Where it is spoken to once ``parameter`` has ``value``."""
+        if parameter.follows == "unit":
+            return replace(self, unit=int(value))
+        if parameter.follows is None or not isinstance(self.settings, RtuSettings):
+            return self
+        changed: Any = value if parameter.follows == "parity" else int(value)
+        return replace(self, settings=replace(self.settings, **{parameter.follows: changed}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A parameter as it is and as it ought to be. ``state``: ``same``, ``differs``, ``free`` (nothing is expected),
+    ``by-hand``, ``unread`` (with ``said``)."""
+
+    parameter: Parameter
+    value: str | None
+    wanted: str | None
+    state: str
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a write. ``result``: ``applied``, ``already``, ``waits`` (for power off and on), ``not-kept``,
+    ``refused``, ``unknown`` (nobody answers any more). ``answer`` is what the unit said to the write."""
+
+    result: str
+    old: str
+    new: str
+    read_back: str | None
+    answer: str
+    place: Place
+
+
+def wanted(parameter: Parameter, configured: Place) -> str | None:
+    """What the parameter ought to be in a device that the configuration has at ``configured``."""
+    at = configured.settings
+    if isinstance(at, RtuSettings):
+        return target(parameter, baud=at.baud, parity=at.parity, stopbits=at.stopbits, unit=configured.unit)
+    return target(parameter, baud=0, parity="", stopbits=0, unit=configured.unit)
+
+
+async def look(sheet: Sheet, at: Place, configured: Place) -> list[Row]:
+    """Every parameter of the sheet, read at ``at``. After a first silence the others are not asked: it is not there."""
+    rows: list[Row] = []
+    silent = ""
+    for parameter in sheet.parameter:
+        if parameter.type is None:
+            rows.append(Row(parameter=parameter, value=None, wanted=parameter.set_to, state="by-hand"))
+            continue
+        ought = wanted(parameter, configured)
+        if silent:
+            rows.append(Row(parameter=parameter, value=None, wanted=ought, state="unread", said=silent))
+            continue
+        try:
+            value = decode(parameter, await bench.read(at.settings, at.unit, parameter))
+        except SourceError as error:
+            silent = error.why if isinstance(error, LinkDown) else ""
+            rows.append(Row(parameter=parameter, value=None, wanted=ought, state="unread", said=error.why))
+            continue
+        rows.append(Row(parameter=parameter, value=value, wanted=ought, state=compare(value, ought)))
+    return rows
+
+
+def compare(value: str, ought: str | None) -> str:
+    """``same``, ``differs``, or ``free`` when nothing is expected."""
+    return "free" if ought is None else "same" if value == ought else "differs"
+
+
+async def apply(
+    parameter: Parameter, at: Place, *, expected: str, new: str, about_to: Callable[[], Awaitable[object]]
+) -> Outcome:
+    """Set one parameter of the device at ``at`` to ``new``, if it is ``expected`` now; read it back.
+
+    ``about_to`` is awaited when all is seen to and the write is the next thing sent: what is written down before an act
+    is known also when the power fails in the midst of it. Raises NothingWritten, NoSuchValue, SourceError: nothing was written.
+    """
+    words = encode(parameter, new)
+    new = canonical(parameter, new)
+    old = decode(parameter, await bench.read(at.settings, at.unit, parameter))
+    if old != expected:
+        hint = "somebody changed it meanwhile, or another device answers: look again with `provision diff`"
+        raise NothingWritten(f"{parameter.id} is {old}, not {expected} as you confirmed", hint=hint)
+    if old == new:
+        return Outcome(result="already", old=old, new=new, read_back=old, answer="", place=at)
+    if parameter.follows == "unit" and await bench.speaks(at.settings, int(new), parameter):
+        why = f"something answers as unit {new} already: two units of one address answer both at once"
+        raise NothingWritten(why, hint="give this device another address, or take the other one off the line")
+    await about_to()
+    try:
+        await bench.write(at.settings, at.unit, parameter, words)
+        answer = "taken"
+    except DeviceRefused as error:
+        return Outcome(result="refused", old=old, new=new, read_back=None, answer=error.why, place=at)
+    except (NoAnswer, BadFrame) as error:
+        answer = error.why  # perhaps it was taken: only reading back tells
+    await asyncio.sleep(bench.STORE_S)
+    return await _read_back(parameter, at, old, new, answer)
+
+
+async def _read_back(parameter: Parameter, at: Place, old: str, new: str, answer: str) -> Outcome:
+    """Ask where the device ought to be now, then where it was."""
+    later = parameter.takes_effect == "after-power-cycle"
+    moved = at.moved(parameter, new)
+    places = [at, moved] if later else [moved, at]
+    for place in places if moved != at else [at]:
+        try:
+            value = decode(parameter, await bench.read(place.settings, place.unit, parameter))
+        except SourceError:
+            continue
+        kept = "waits" if place == at and (later or moved != at) else "applied"
+        result = kept if value == new else "not-kept"
+        return Outcome(result=result, old=old, new=new, read_back=value, answer=answer, place=place)
+    return Outcome(result="unknown", old=old, new=new, read_back=None, answer=answer, place=at)

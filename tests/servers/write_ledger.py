@@ -1,0 +1,31 @@
+"""Every writing request that a simulated slave sees, noted in one file: whoever may not write must leave none there.
+
+Slaves run in this process, in its threads and in processes of their own; the file's place travels in the environment. After
+each test `conftest.py` looks whether it grew: outside `tests/provision` that fails the test.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+VARIABLE = "EDGE_GATEWAY_TEST_WRITES"
+#: Function codes that only read or identify (17: report server id; 43/14: read device identification; 7: exception status).
+READING = frozenset({1, 2, 3, 4, 7, 11, 12, 17, 20, 24, 43})
+
+
+def saw(slave: str, unit: int, pdu: bytes) -> bool:
+    """A slave was sent ``pdu``; notes it if it could change anything, and says so."""
+    if not pdu or pdu[0] in READING:
+        return False
+    place = os.environ.get(VARIABLE)
+    if place:
+        with Path(place).open("a", encoding="ascii") as ledger:
+            ledger.write(f"{slave} unit {unit} {pdu.hex()}\n")
+    return True
+
+
+def entries() -> list[str]:
+    """What was noted so far."""
+    place = Path(os.environ[VARIABLE])
+    return place.read_text("ascii").splitlines() if place.exists() else []
