@@ -43,7 +43,7 @@ QUALITIES = frozenset(
 class Group:
     """A poll group: what of one device is read together, at one interval.
 
-    ``id`` is ``<device>.<n>``; ``points`` gives the order of every batch's columns; ``interval_us`` is 0 for
+    ``id`` is ``<device>.<n>``, or ``<device>.<point>`` where messages tell one point at a time; ``points`` gives the order of every batch's columns; ``interval_us`` is 0 for
     message groups without ``expect_every_s`` (they have no slots).
     """
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
+import re
+import struct
 import tomllib
 from datetime import datetime
 from pathlib import Path
@@ -25,7 +28,7 @@ DRIVERS = Path(__file__).resolve().parents[2] / "drivers"
 
 def cases() -> list[Any]:
     found = []
-    for vendor in ("zigbee2mqtt", "tasmota"):
+    for vendor in ("zigbee2mqtt", "tasmota"):  # all their channels at once; tests/profiles/test_cases.py takes every profile
         for file in sorted((DRIVERS / vendor).glob("*.cases.toml")):
             for case in tomllib.loads(file.read_text())["cases"]:
                 profile = f"{vendor}/{file.name.removesuffix('.cases.toml')}"
@@ -54,7 +57,8 @@ def test_shipped_case(profile_id: str, case: dict[str, Any]) -> None:
             assert (value, mark) == (None, expected), name
         else:
             assert (value, mark) == (expected, GOOD), name
-    wanted = datetime.fromisoformat(case["time"]).timestamp() * 1e6 if "time" in case else None
+    own = case.get("time", "none")
+    wanted = None if own == "none" else datetime.fromisoformat(own).timestamp() * 1e6
     assert columns.time_us == wanted
 
 
@@ -137,6 +141,12 @@ def test_scale_and_offset_are_decimal_text() -> None:
         ("iso8601", "1772690607", None),
         ("iso8601", '"0001-01-01T00:00:00+23:59"', None),
         ("unix-s", "1680962879.62", 1680962879620000),
+        ("unix-s", '"1653668027"', 1653668027000000),
+        ("unix-s", '"soon"', None),
+        ("unix-s", "1.61", None),  # a clock that was not set yet counts from its start
+        ("unix-s", "1420070399", None),
+        ("unix-s", "1420070400", 1420070400000000),
+        ("iso8601", '"1970-01-01T00:00:00.000000000Z"', None),
         ("unix-ms", "1680962879620", 1680962879620000),
         ("unix-s", "null", None),
         ("unix-s", "true", None),
@@ -183,6 +193,104 @@ def test_points_that_the_profile_cannot_serve_are_refused_with_their_key() -> No
         one({"path": "a*[Id={select}]"}, b"{}", select="x]")
 
 
+# --- bytes in a message --------------------------------------------------------------------------------------------
+
+FORMS = {
+    "int8": ">b", "uint8": ">B", "int16": ">h", "uint16": ">H", "int32": ">i", "uint32": ">I", "float32": ">f", "float64": ">d",
+}  # fmt: skip
+
+
+def beacon(channel: dict[str, Any], data: bytes, **traits: Any) -> tuple[Any, str, int | None]:
+    encoding = traits.get("encoding", "hex")
+    text = data.hex() if encoding == "hex" else base64.b64encode(data).decode()
+    table = {"path": "data", "length": 12, "after": "FF9904", "begins": "05", **traits}
+    return one(channel, json.dumps({"data": text}).encode(), bytes=table)
+
+
+@pytest.mark.parametrize("encoding", ["hex", "base64"])
+@pytest.mark.parametrize("little", [False, True])
+@pytest.mark.parametrize("kind", FORMS)
+@given(seed=st.binary(min_size=8, max_size=8), before=st.binary(max_size=4).filter(lambda b: 0xFF not in b))
+def test_numbers_within_bytes(kind: str, little: bool, encoding: str, seed: bytes, before: bytes) -> None:
+    form = FORMS[kind].replace(">", "<" if little else ">")
+    raw = seed[: struct.calcsize(form)]
+    (expected,) = struct.unpack(form, raw)
+    data = before + bytes.fromhex("FF990405AA") + raw.ljust(10, b"\0")
+    found = beacon({"at": 2, "type": kind, "little": little}, data, encoding=encoding)
+    assert found[:2] == ((expected, GOOD) if math.isfinite(expected) else (None, "bad:nan"))
+
+
+@given(word=st.integers(0, 0xFFFF), bit=st.integers(0, 15), data=st.data())
+def test_fields_within_bytes(word: int, bit: int, data: st.DataObject) -> None:
+    bits = data.draw(st.integers(1, 16 - bit))
+    digits = f"{word:016b}"[::-1][bit : bit + bits][::-1]
+    sent = bytes.fromhex("FF990405") + struct.pack(">H", word).ljust(11, b"\0")
+    assert beacon({"at": 1, "type": "uint16", "bit": bit, "bits": bits}, sent)[0] == int(digits, 2)
+
+
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [
+        (b"{}", "no text at 'data'"),
+        (b'{"data":5}', "no text at 'data'"),
+        (b'{"data":"FF99040"}', "is no hex"),
+        (b'{"data":"zz"}', "is no hex"),
+        (b'{"data":"0201061BFF4C0005"}', "has no FF9904 in it"),
+        (b'{"data":"FF990403000000000000000000000000"}', "begins with 03000000, not with 05"),
+        (b'{"data":"FF990405000000000000000000"}', "has 10 of 12 bytes"),
+    ],
+)
+def test_bytes_that_are_not_what_was_promised(payload: bytes, said: str) -> None:
+    table = {"path": "data", "length": 12, "after": "FF9904", "begins": "05"}
+    with pytest.raises(Unparsed, match=said):
+        one({"at": 2, "type": "int16"}, payload, bytes=table)
+
+
+@pytest.mark.parametrize(
+    ("channel", "traits", "said"),
+    [
+        ({"at": 2}, {"bytes": {"path": "d", "length": 4}}, "'at' and 'type'"),
+        ({"at": 2, "type": "int32"}, {"bytes": {"path": "d", "length": 4}}, "ends beyond the bytes"),
+        ({"at": 2, "type": "int16"}, {}, "ends beyond the bytes"),
+        ({"at": 0, "type": "int16", "path": "a"}, {"bytes": {"path": "d", "length": 4}}, "needs 'path' (or 'at'"),
+        ({"at": 0, "type": "int16", "bit": 0, "bits": 4}, {"bytes": {"path": "d", "length": 4}}, "an unsigned integer"),
+        ({"at": 0, "type": "uint8", "bit": 5, "bits": 4}, {"bytes": {"path": "d", "length": 4}}, "not all in uint8"),
+        ({"at": 0, "type": "uint8", "bit": 5}, {"bytes": {"path": "d", "length": 4}}, "go together"),
+        ({"path": "a", "little": True}, {}, "belong to a number within bytes"),
+        ({}, {"format": "plain", "partial": True}, "a plain message is one value"),
+        ({"at": 0, "type": "uint8"}, {"partial": True, "bytes": {"path": "d", "length": 4}}, "those come whole"),
+    ],
+)
+def test_a_profile_of_bytes_is_checked(channel: dict[str, Any], traits: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        profile_of({"a": channel}, **traits)
+
+
+# --- messages that tell what changed --------------------------------------------------------------------------------
+
+
+def test_a_partial_message_has_a_group_a_point_and_tells_some() -> None:
+    two = reader(profile_of({"a": {"path": "x.a"}, "b": {"path": "x.b"}}, partial=True))
+    assert [(group.id, group.points) for group in two.groups] == [("dev.p-a", ("p-a",)), ("dev.p-b", ("p-b",))]
+
+    def told(payload: bytes) -> list[tuple[str, list[Any], list[str] | None]]:
+        return [(group.id, part.values, part.quality) for group, part in two.parts(two.read(payload))]
+
+    assert told(b'{"x":{"a":1,"b":2}}') == [("dev.p-a", [1], None), ("dev.p-b", [2], None)]
+    assert told(b'{"x":{"b":null}}') == [("dev.p-b", [None], ["bad:missing"])]
+    assert told(b'{"x":{"a":"?","b":3}}') == [("dev.p-a", [None], ["bad:unparsed"]), ("dev.p-b", [3], None)]
+    assert told(b'{"y":1}') == []
+    with pytest.raises(Unparsed):
+        two.read(b"offline")
+
+
+def test_any_other_message_is_one_part() -> None:
+    whole = reader(profile_of({"a": {"path": "a"}, "b": {"path": "b"}}))
+    columns = whole.read(b'{"a":1}')
+    assert list(whole.parts(columns)) == [(whole.groups[0], columns)]
+    assert columns.quality == [GOOD, "bad:missing"]
+
+
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "Id", "s1", "s2"]) | st.text(max_size=3), inner, max_size=4),
@@ -220,3 +328,14 @@ def test_any_bytes_give_sound_columns_or_unparsed(payload: bytes) -> None:
             sound(reader(profile_of(channels, format=form)).read(payload))
         except Unparsed:
             continue
+
+
+@given(st.binary(max_size=64), st.sampled_from(["hex", "base64"]))
+def test_any_bytes_in_a_message_give_sound_columns_or_unparsed(data: bytes, encoding: str) -> None:
+    text = data.hex() if encoding == "hex" else base64.b64encode(data).decode()
+    traits = {"path": "d", "length": 9, "after": "00", "encoding": encoding}
+    channels = {"a": {"at": 1, "type": "float64", "scale": "1e10"}, "b": {"at": 0, "type": "uint8", "bit": 1, "bits": 2}}
+    try:
+        sound(reader(profile_of(channels, bytes=traits)).read(json.dumps({"d": text}).encode()))
+    except Unparsed:
+        assert len(data.partition(b"\0")[2]) < 9

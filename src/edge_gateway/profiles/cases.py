@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import struct
+from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edge_gateway.profiles.decode import decoder
 from edge_gateway.profiles.model import ModbusProfile, PayloadProfile, Profile
-from edge_gateway.profiles.payload import PayloadReader
+from edge_gateway.profiles.payload import PayloadReader, Unparsed
 from edge_gateway.profiles.plan import PlannedBlock, plan
 from edge_gateway.profiles.spec import DeviceSpec, PointSpec
-from edge_gateway.reading import GOOD, Value
+from edge_gateway.reading import BAD_UNPARSED, GOOD, Value
+
+#: What a case expects of a channel that its (partial) message does not speak of.
+NO_READING = "no-reading"
 
 
 class _Model(BaseModel):
@@ -39,7 +43,10 @@ class CaseBlock(_Model):
 
 
 class Case(_Model):
-    """``expect``: channel → value, or → ``bad:<why>``. ``time``: the message's own time, ISO 8601."""
+    """``expect``: channel → value, → ``bad:<why>``, or → ``no-reading`` where a partial message does not tell it.
+
+    ``time``: the message's own time, ISO 8601; "none" where it has none that counts; "" is not compared.
+    """
 
     name: str
     kind: Literal["captured", "constructed"]
@@ -70,11 +77,15 @@ class Cases(_Model):
 def faults(profile: Profile, case: Case) -> list[str]:
     """What comes out differently from what ``case`` expects, in words; [] when all is as it should be."""
     got = _registers(profile, case) if isinstance(profile, ModbusProfile) else _message(profile, case)
-    return [
+    wrong = [
         f"{profile.id}, case '{case.name}': {channel} is {got.get(channel)!r}, expected {wanted!r}"
         for channel, wanted in case.expect.items()
         if got.get(channel) != wanted
     ]
+    wanted = case.time if case.time in ("", "none") else datetime.fromisoformat(case.time).astimezone(UTC).isoformat()
+    if wanted and got.get("time") != wanted:
+        wrong.append(f"{profile.id}, case '{case.name}': its time is {got.get('time')!r}, expected {wanted!r}")
+    return wrong
 
 
 def _device(profile: Profile, case: Case) -> DeviceSpec:
@@ -116,7 +127,15 @@ def _bytes_of(block: PlannedBlock, case: Case) -> bytes:
 
 def _message(profile: Profile, case: Case) -> dict[str, Value | str]:
     assert isinstance(profile, PayloadProfile)
-    read = PayloadReader(_device(profile, case)).read(case.payload.encode())
-    quality = read.quality or [GOOD] * len(read.values)
     names = list(case.expect)
-    return {n: v if q == GOOD else q for n, v, q in zip(names, read.values, quality, strict=True)}
+    try:
+        read = PayloadReader(_device(profile, case)).read(case.payload.encode())
+    except Unparsed:
+        return dict.fromkeys(names, BAD_UNPARSED)
+    quality = read.quality or [GOOD] * len(read.values)
+    told = {n: v if q == GOOD else q or NO_READING for n, v, q in zip(names, read.values, quality, strict=True)}
+    return told | {"time": "none" if read.time_us is None else _iso(read.time_us)}
+
+
+def _iso(time_us: int) -> str:
+    return datetime.fromtimestamp(time_us // 1_000_000, UTC).replace(microsecond=time_us % 1_000_000).isoformat()

@@ -12,10 +12,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from edge_gateway.profiles.messages import ByteField, PayloadTraits
 from edge_gateway.profiles.registers import INTEGER_BITS, WIDTH, Identify, Place, RegisterType
 from edge_gateway.units import QUANTITIES, UNITS
 
-__all__ = ["INTEGER_BITS", "WIDTH", "RegisterType"]
+__all__ = ["INTEGER_BITS", "WIDTH", "PayloadTraits", "RegisterType"]
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$")]
 #: ``<vendor>/<model>``: the file's place below drivers/.
@@ -106,12 +107,12 @@ class RegisterChannel(Channel, Place):
         return self
 
 
-class PayloadChannel(Channel):
+class PayloadChannel(Channel, ByteField):
     """A field of a message. ``path`` names it: ``temperature``, ``a.b``, ``DS18B20*[Id={select}].Temperature``.
 
     ``{select}`` is replaced by the point's own ``select``: an index that changes when a probe is added is no
     identity, the probe's serial number is. ``texts`` maps words to numbers (``{ON = 1, OFF = 0}``); true and
-    false are 1 and 0 always.
+    false are 1 and 0 always. In place of ``path`` a number may stand within bytes: see ``ByteField``.
     """
 
     path: str = ""
@@ -160,20 +161,6 @@ class ModbusTraits(_Model):
         return self
 
 
-class PayloadTraits(_Model):
-    """How a message is laid out. ``time_path`` names its own time; a time without zone says nothing and is ignored.
-
-    ``temperature_unit_path`` names the field that says ``C`` or ``F``: what comes in °F is converted to the channel's
-    ``Cel``. ``availability`` is the suffix of the topic that says ``online`` or ``offline`` (``/availability``).
-    """
-
-    format: Literal["json", "plain"] = "json"
-    time_path: str = ""
-    time_format: Literal["iso8601", "unix-s", "unix-ms"] = "iso8601"
-    temperature_unit_path: str = ""
-    availability: str = ""
-
-
 class Profile(_Model):
     """A device type. See ``ModbusProfile`` and ``PayloadProfile`` for what it tells."""
 
@@ -217,8 +204,11 @@ class PayloadProfile(Profile):
     @model_validator(mode="after")
     def _located(self) -> PayloadProfile:
         for name, channel in self.channels.items():
-            if (self.payload.format == "json") != bool(channel.path):
-                raise ValueError(f"channel '{name}': a JSON message needs 'path', a plain one has none")
+            within = channel.at is not None
+            if (self.payload.format == "json") != (bool(channel.path) or within) or (channel.path and within):
+                raise ValueError(f"channel '{name}': a JSON message needs 'path' (or 'at', within bytes), a plain one has none")
+            if within and (self.payload.bytes is None or channel.end > self.payload.bytes.length):
+                raise ValueError(f"channel '{name}' ends beyond the bytes that [payload.bytes] promises")
         return self
 
 

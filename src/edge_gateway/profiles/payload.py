@@ -1,16 +1,14 @@
 """Message bytes to values and qualities, by a profile's paths; pure: knows no broker, reads no clock.
 
-A path is keys joined by dots: ``temperature``, ``sensor.t``, ``Values.0`` (index of a list). A key may end in ``*``
-(any key that begins so) with a filter behind it: ``DS18B20*[Id={select}].Temperature``. ``{select}`` is the point's own
-``select``; a point without one leaves the filter out. Whatever does not lead to exactly one field is ``bad:missing``:
-with a second probe on the line nobody can tell any more which one a point without ``select`` meant.
+A message without a field is a bad reading of it (``bad:missing``), unless the profile says that its messages are partial:
+then it is no reading at all.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -19,7 +17,9 @@ from typing import Any
 import orjson
 
 from edge_gateway.errors import ConfigError
+from edge_gateway.profiles import message_bytes
 from edge_gateway.profiles.model import PayloadChannel, PayloadProfile
+from edge_gateway.profiles.paths import ABSENT, SELECT, Find, compile_path
 from edge_gateway.profiles.spec import DeviceSpec, PointSpec
 from edge_gateway.reading import (
     BAD_MISSING,
@@ -32,12 +32,14 @@ from edge_gateway.reading import (
     Value,
 )
 
-_SELECT = "{select}"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 #: Integers beyond ±(2^53 − 1) become the nearest double: no sensor has more digits.
 _MAX_INTEGER = 2**53 - 1
-_ABSENT = object()
+#: A message's own time before 2015 is that of a clock that was not set yet: it counts from 1970, or from its start.
+_EARLIEST_US = 1_420_070_400_000_000
+#: Not a quality: this message does not speak of the point.
+_UNTOLD = ""
 
 
 class Unparsed(ValueError):
@@ -46,11 +48,15 @@ class Unparsed(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What a payload says: one value a point; ``quality`` is None when all are good; ``time_us`` its own zoned time."""
+    """What a payload says: one value a point; ``quality`` is None when all are good; ``time_us`` its own zoned time.
+
+    ``untold`` are the columns of which a partial message says nothing: they are no readings.
+    """
 
     values: list[Value]
     quality: list[str] | None
     time_us: int | None
+    untold: frozenset[int] = frozenset()
 
 
 class PayloadReader:
@@ -65,41 +71,69 @@ class PayloadReader:
                 hint="take a profile with a [payload] table",
             )
         self._traits = profile.payload
-        self._time = _path(self._traits.time_path) if self._traits.time_path else None
-        self._unit = _path(self._traits.temperature_unit_path) if self._traits.temperature_unit_path else None
+        self._time = compile_path(self._traits.time_path) if self._traits.time_path else None
+        self._unit = compile_path(self._traits.temperature_unit_path) if self._traits.temperature_unit_path else None
+        self._bytes = compile_path(self._traits.bytes.path) if self._traits.bytes else None
         self._fields = [_Field(point, profile) for point in device.points]
-        #: A device's messages are one group; it has slots only where silence is to be seen.
-        self.group = Group(
-            id=f"{device.id}.0",
-            device=device.id,
-            points=tuple(point.id for point in device.points),
-            interval_us=device.expect_every_us,
-        )
+        #: A device's messages are one group, partial ones a group a point. Groups have slots only where silence is to be seen.
+        self.groups = tuple(_groups(device, self._traits.partial))
 
     def read(self, payload: bytes) -> Columns:
         """One message. Raises Unparsed; what concerns one field only is that field's quality."""
         if self._traits.format == "plain":
             content: Any = _plain(payload)
+            data, time_us = b"", None
             fahrenheit: bool | None = False
-            time_us = None
         else:
             content = _json(payload)
-            fahrenheit = self._fahrenheit(content)
+            data, fahrenheit = self._data(content), self._fahrenheit(content)
             time_us = None if self._time is None else _time_us(self._time(content), self._traits.time_format)
         values: list[Value] = []
         quality: list[str] = []
         for field in self._fields:
-            value, mark = field.read(content, fahrenheit)
+            value, mark = field.read(content, data, fahrenheit)
             values.append(value)
             quality.append(mark)
-        return Columns(values, quality if any(mark != GOOD for mark in quality) else None, time_us)
+        untold: frozenset[int] = frozenset()
+        if _UNTOLD in quality:
+            if self._traits.partial:
+                untold = frozenset(index for index, mark in enumerate(quality) if mark == _UNTOLD)
+            else:
+                quality = [mark or BAD_MISSING for mark in quality]
+        return Columns(values, quality if any(mark != GOOD for mark in quality) else None, time_us, untold)
+
+    def parts(self, columns: Columns) -> Iterator[tuple[Group, Columns]]:
+        """What was read, by group; nothing of points that a partial message does not tell."""
+        if not self._traits.partial:
+            yield self.groups[0], columns
+            return
+        for index, group in enumerate(self.groups):
+            if index not in columns.untold:
+                marks = columns.quality
+                quality = None if marks is None or marks[index] == GOOD else [marks[index]]
+                yield group, Columns([columns.values[index]], quality, columns.time_us)
+
+    def _data(self, content: Any) -> bytes:
+        if self._bytes is None or self._traits.bytes is None:
+            return b""
+        try:
+            return message_bytes.unwrapped(self._bytes(content), self._traits.bytes)
+        except ValueError as error:
+            raise Unparsed(str(error)) from error
 
     def _fahrenheit(self, content: Any) -> bool | None:
         """Whether temperatures are in °F; None when the field says something that nobody knows."""
-        unit = self._unit(content) if self._unit is not None else _ABSENT
-        if unit is _ABSENT or unit in ("C", "c", "°C"):
+        unit = self._unit(content) if self._unit is not None else ABSENT
+        if unit is ABSENT or unit in ("C", "c", "°C"):
             return False
         return True if unit in ("F", "f", "°F") else None
+
+
+def _groups(device: DeviceSpec, partial: bool) -> Iterator[Group]:
+    """One for the device; of partial messages one a point, named after it: it is the same when other points come or go."""
+    named = {point.id: (point.id,) for point in device.points} if partial else {"0": tuple(p.id for p in device.points)}
+    for name, points in named.items():
+        yield Group(id=f"{device.id}.{name}", device=device.id, points=points, interval_us=device.expect_every_us)
 
 
 class _Field:
@@ -108,6 +142,7 @@ class _Field:
     __slots__ = (
         "_channel",
         "_find",
+        "_from_bytes",
         "_high",
         "_low",
         "_offset",
@@ -126,7 +161,8 @@ class _Field:
                 key=f"points.{point.id}.channel",
                 hint=f"it has {known}",
             )
-        self._find = _point_path(point, channel) if channel.path else None
+        self._find = _point_path(point, channel) if channel.path or point.select else None
+        self._from_bytes = message_bytes.number(channel) if channel.at is not None else None
         self._channel = channel
         self._scale, self._offset = Fraction(channel.scale), Fraction(channel.offset)
         self._plain_number = channel.scale == 1 and channel.offset == 0
@@ -135,12 +171,17 @@ class _Field:
         self._high = math.inf if channel.range_high is None else channel.range_high
         self._temperature = channel.unit == "Cel"
 
-    def read(self, content: Any, fahrenheit: bool | None) -> tuple[Value, str]:
-        """The value, or None with the reason."""
-        raw = content if self._find is None else self._find(content)
-        if raw is _ABSENT or raw is None:
-            return None, BAD_MISSING
-        number = _number(raw, self._channel.texts)
+    def read(self, content: Any, data: bytes, fahrenheit: bool | None) -> tuple[Value, str]:
+        """The value, or None with the reason: "" when the message does not have the field."""
+        if self._from_bytes is not None:
+            number: float | int | None = self._from_bytes(data)
+        else:
+            raw = content if self._find is None else self._find(content)
+            if raw is ABSENT:
+                return None, _UNTOLD
+            if raw is None:
+                return None, BAD_MISSING
+            number = _number(raw, self._channel.texts)
         if number is None or (self._temperature and fahrenheit is None):
             return None, BAD_UNPARSED
         if not math.isfinite(number):
@@ -230,100 +271,26 @@ def _time_us(raw: object, form: str) -> int | None:
             return None if when.tzinfo is None else _sound((when - _EPOCH) // _MICROSECOND)
         except (ValueError, OverflowError):
             return None
+    if isinstance(raw, str):  # some gateways put it in quotes
+        raw = _number(raw, {})
     if isinstance(raw, bool) or not isinstance(raw, int | float) or not 0 < raw <= _MAX_INTEGER:
         return None
     return _sound(round(Fraction(repr(raw)) * (1_000_000 if form == "unix-s" else 1000)))
 
 
 def _sound(time_us: int) -> int | None:
-    return time_us if 0 < time_us <= _MAX_INTEGER else None
+    return time_us if _EARLIEST_US <= time_us <= _MAX_INTEGER else None
 
 
-# --- paths --------------------------------------------------------------------------------------------------------
-
-
-def _point_path(point: PointSpec, channel: PayloadChannel) -> Callable[[Any], Any]:
+def _point_path(point: PointSpec, channel: PayloadChannel) -> Find:
     path = channel.path
     key = f"points.{point.id}.select"
-    if point.select and _SELECT not in path:
+    if point.select and SELECT not in path:
         raise ConfigError(f"channel '{point.channel}' has nothing to select", key=key, hint="take 'select' out")
     if any(character in point.select for character in "[]{}=.*"):
         raise ConfigError(
             f"'{point.select}' cannot be selected", key=key, hint="give the probe's Id as the message has it"
         )
-    if not point.select and _SELECT in path.replace(f"={_SELECT}]", ""):
+    if not point.select and SELECT in path.replace(f"={SELECT}]", ""):
         raise ConfigError(f"channel '{point.channel}' needs 'select'", key=key, hint="name the probe, by its Id")
-    return _path(path, point.select)
-
-
-def _path(path: str, select: str = "") -> Callable[[Any], Any]:
-    """A function from content to the field, or ``_ABSENT``. Raises ConfigError for a path that is none."""
-    steps = [_step(part, path, select) for part in _parts(path)]
-
-    def find(content: Any) -> Any:
-        for step in steps:
-            content = step(content)
-            if content is _ABSENT:
-                break
-        return content
-
-    return find
-
-
-def _parts(path: str) -> list[str]:
-    """Split at dots outside of brackets."""
-    parts, depth, part = [], 0, ""
-    for character in path:
-        depth += (character == "[") - (character == "]")
-        if character == "." and depth == 0:
-            parts.append(part)
-            part = ""
-        else:
-            part += character
-    return [*parts, part]
-
-
-def _step(part: str, path: str, select: str) -> Callable[[Any], Any]:
-    name, bracket, condition = part.partition("[")
-    begins, star, rest = name.partition("*")
-    field, equals, wanted = condition.removesuffix("]").partition("=")
-    if (bracket and not (equals and field and condition.endswith("]"))) or rest or not (name or bracket):
-        raise ConfigError(
-            f"'{path}' is no path", hint="keys joined by dots, such as a.b or DS18B20*[Id={select}].Temperature"
-        )
-    if not star and not bracket:
-        return _by_key(name.replace(_SELECT, select))
-    return _by_pattern(
-        begins, bool(star), field if select or wanted != _SELECT else "", wanted.replace(_SELECT, select)
-    )
-
-
-def _by_key(name: str) -> Callable[[Any], Any]:
-    index = int(name) if name.isascii() and name.isdigit() else None
-
-    def step(content: Any) -> Any:
-        if isinstance(content, dict):
-            return content.get(name, _ABSENT)
-        if index is not None and isinstance(content, list) and index < len(content):
-            return content[index]
-        return _ABSENT
-
-    return step
-
-
-def _by_pattern(begins: str, star: bool, field: str, wanted: str) -> Callable[[Any], Any]:
-    """The only child whose key fits and whose ``field`` is ``wanted`` (any, if ``field`` is empty)."""
-    wanted = wanted.casefold()
-
-    def fits(key: str, child: Any) -> bool:
-        if not (key.startswith(begins) if star else key == begins):
-            return False
-        return not field or (isinstance(child, dict) and str(child.get(field, "")).casefold() == wanted)
-
-    def step(content: Any) -> Any:
-        if not isinstance(content, dict):
-            return _ABSENT
-        found = [child for key, child in content.items() if fits(key, child)]
-        return found[0] if len(found) == 1 else _ABSENT
-
-    return step
+    return compile_path(path, point.select)

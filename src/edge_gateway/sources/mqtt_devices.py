@@ -17,11 +17,11 @@ from edge_gateway.sources.mqtt_silence import Silence
 
 @dataclass(slots=True, eq=False)
 class Device:
-    """A device, its reader, its slots (None without ``expect_every_s``), and what is known of it."""
+    """A device, its reader, its groups' slots (none without ``expect_every_s``), and what is known of it."""
 
     spec: DeviceSpec
     reader: PayloadReader
-    silence: Silence | None
+    silences: list[Silence]
     availability_topic: str = ""
     availability: str = ""
     heard_us: int | None = None
@@ -33,7 +33,7 @@ class Device:
             "topic": self.spec.topic,
             "messages": self.messages,
             "age_us": None if self.heard_us is None else now_us - self.heard_us,
-            "gap": self.silence.gap.reason if self.silence is not None and self.silence.gap is not None else "",
+            "gap": next((silence.gap.reason for silence in self.silences if silence.gap is not None), ""),
             "availability": self.availability,
         }
 
@@ -63,15 +63,17 @@ def plan(specs: Sequence[DeviceSpec], before: Mapping[str, Device], clock: Clock
 def _changed(spec: DeviceSpec, known: Device | None, clock: Clock) -> Device:
     reader = PayloadReader(spec)
     suffix = spec.profile.payload.availability if isinstance(spec.profile, PayloadProfile) else ""
-    silence = slots(reader.group, clock)
-    if silence is not None and known is not None and known.silence is not None:
-        silence.follow(known.silence)
-    return Device(spec, reader, silence, f"{spec.topic}{suffix}" if suffix else "")
+    silences = slots(reader.groups, clock)
+    before = {silence.group.id: silence for silence in known.silences} if known is not None else {}
+    for silence in silences:
+        if silence.group.id in before:
+            silence.follow(before[silence.group.id])
+    return Device(spec, reader, silences, f"{spec.topic}{suffix}" if suffix else "")
 
 
-def slots(group: Group, clock: Clock) -> Silence | None:
-    """Slots from now on; None for a group that has none."""
-    return Silence(group, clock.mono_us(), clock.boot) if group.interval_us else None
+def slots(groups: Sequence[Group], clock: Clock) -> list[Silence]:
+    """Slots from now on, of those groups that have any."""
+    return [Silence(group, clock.mono_us(), clock.boot) for group in groups if group.interval_us]
 
 
 def topics(devices: Mapping[str, Device]) -> list[str]:

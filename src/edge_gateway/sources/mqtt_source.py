@@ -16,7 +16,7 @@ from typing import Any
 from edge_gateway.clock import Clock
 from edge_gateway.errors import LinkDown
 from edge_gateway.links.mqtt import Delivery, Mqtt, MqttSettings, Refused, WindowFull
-from edge_gateway.profiles.payload import Unparsed
+from edge_gateway.profiles.payload import Columns, Unparsed
 from edge_gateway.profiles.spec import DeviceSpec
 from edge_gateway.reading import (
     GOOD,
@@ -32,6 +32,7 @@ from edge_gateway.sources.base import Inbox
 from edge_gateway.sources.mqtt_devices import Device, availability, plan, slots, topics
 from edge_gateway.sources.mqtt_doubt import QUIET_S, Doubt
 from edge_gateway.sources.mqtt_ledger import SESSION_BEGAN, Ledger, Ticket
+from edge_gateway.sources.mqtt_silence import Silence
 from edge_gateway.sources.mqtt_unparsed import Unreadable
 
 #: A payload larger than this is refused: acknowledged, counted, its beginning kept.
@@ -95,7 +96,7 @@ class MqttSource:
         self._paused_s = 0.0
         self._trouble = ""
         self._counts = dict.fromkeys(
-            ("journaled", "repeated", "retained", "queued", "unparsed", "oversized", "strays", "markers_refused"), 0
+            ("journaled", "repeated", "retained", "queued", "unparsed", "untold", "oversized", "strays", "markers_refused"), 0
         )
 
     # --- what the gateway asks ----------------------------------------------------------------------------------
@@ -106,8 +107,8 @@ class MqttSource:
         return self._id
 
     def groups(self) -> Sequence[Group]:
-        """One group a device."""
-        return [device.reader.group for device in self._devices.values()]
+        """One group a device, or a point where messages are partial."""
+        return [group for device in self._devices.values() for group in device.reader.groups]
 
     def health(self) -> Mapping[str, Any]:
         """JSON-able: the link, counters, devices, and the newest messages that could not be read."""
@@ -128,8 +129,10 @@ class MqttSource:
         """How far the most overdue slot stands open; intake's own waiting is not counted as ours."""
         if self._handing_over:
             return 0
-        silences = [device.silence for device in self._devices.values() if device.silence is not None]
-        return max((mono_us - silence.due_us for silence in silences), default=0)
+        return max((mono_us - silence.due_us for silence in self._silences()), default=0)
+
+    def _silences(self) -> list[Silence]:
+        return [silence for device in self._devices.values() for silence in device.silences]
 
     def memory(self) -> dict[tuple[str, int], str]:
         """For the source that follows this one at the same broker: ``recovered``."""
@@ -142,17 +145,19 @@ class MqttSource:
         """
         before, self._devices = self._devices, plan(devices, self._devices, self._clock)
         for topic, device in before.items():
-            if device.silence is not None and topic not in self._devices:
-                self._leaving += device.silence.ended(self._clock.mono_us())
+            after = self._devices.get(topic)
+            if after is not device:
+                stay = {silence.group.id for silence in after.silences} if after is not None else set()
+                gone = [silence for silence in device.silences if silence.group.id not in stay]
+                self._leaving += [item for silence in gone for item in silence.ended(self._clock.mono_us())]
         self._wake.set()
         self._devices_changed.set()
 
     def farewell(self) -> Sequence[Item]:
         """See ``sources.base.Source.farewell``. Messages not handed over are not acknowledged: they come again."""
         left, self._leaving = self._leaving, []
-        for device in self._devices.values():
-            if device.silence is not None:
-                left += device.silence.ended(self._clock.mono_us())
+        for silence in self._silences():
+            left += silence.ended(self._clock.mono_us())
         return left
 
     # --- running ------------------------------------------------------------------------------------------------
@@ -160,9 +165,7 @@ class MqttSource:
     async def run(self, inbox: Inbox) -> None:
         """Hear and hand over until cancelled."""
         for device in self._devices.values():
-            device.silence = slots(
-                device.reader.group, self._clock
-            )  # slots count from now, not from when we were built
+            device.silences = slots(device.reader.groups, self._clock)  # from now, not from when we were built
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._link.run(), name=f"mqtt link {self._id}")
             tasks.create_task(self._work(inbox), name=f"mqtt work {self._id}")
@@ -204,7 +207,7 @@ class MqttSource:
 
     async def _rest(self, most_s: float) -> None:
         """Until something arrives, a slot is due, or ``most_s`` (real seconds) passed."""
-        due_us = min((d.silence.due_us for d in self._devices.values() if d.silence is not None), default=None)
+        due_us = min((silence.due_us for silence in self._silences()), default=None)
         if due_us is not None:
             most_s = min(most_s, max(0.005, (due_us - self._clock.mono_us()) / 1e6 / self._speed))
         try:
@@ -224,8 +227,8 @@ class MqttSource:
         """Slots that passed in silence become gaps, with the reason of this moment."""
         now_us = self._clock.mono_us()
         for device in list(self._devices.values()):
-            if device.silence is not None:
-                for item in device.silence.passed(now_us, self._reason(inbox), self._detail(device)):
+            for silence in device.silences:
+                for item in silence.passed(now_us, self._reason(inbox), self._detail(device)):
                     await self._put(inbox, item)
 
     def _reason(self, inbox: Inbox) -> str:
@@ -299,32 +302,44 @@ class MqttSource:
             self._counts["unparsed"] += 1
             await self._unparsed(inbox, waiting, str(unparsed))
             return
-        quality = self._doubted(columns.quality, columns.time_us, waiting, len(columns.values))
-        group = device.reader.group
-        if device.silence is not None:
-            for item in device.silence.heard(waiting.mono_us, self._reason(inbox)):
-                await self._put(inbox, item)
         device.heard_us = waiting.mono_us
         device.messages += 1
-        message = Message(
-            topic=delivery.topic,
-            payload=delivery.payload,
-            packet_id=delivery.packet_id,
-            duplicate=delivery.duplicate,
-            time_us=columns.time_us,
-        )
-        batch = Batch(
+        parts = list(device.reader.parts(columns))
+        if not parts:
+            self._counts["untold"] += 1
+            self._settle(waiting)
+            return
+        self._counts["journaled"] += 1
+        for number, (group, part) in enumerate(parts, 1):
+            for silence in device.silences:
+                if silence.group is group:
+                    for item in silence.heard(waiting.mono_us, self._reason(inbox)):
+                        await self._put(inbox, item)
+            await self._put(inbox, self._batch(waiting, group, part, digest if number == len(parts) else ""))
+
+    def _batch(self, waiting: _Waiting, group: Group, columns: Columns, digest: str) -> Batch:
+        """A message's readings of one group. The last one has ``digest``: when it is durable, so is the whole message.
+
+        The earlier ones (of a partial message) carry no packet id: killed between them and the last one, the message
+        comes again as a whole, and they stand in the record twice, with the same time of their own.
+        """
+        delivery = waiting.delivery
+        return Batch(
             group=group,
             mono_us=waiting.mono_us,
             wall_us=waiting.wall_us,
             values=columns.values,
-            quality=quality,
+            quality=self._doubted(columns.quality, columns.time_us, waiting, len(columns.values)),
             slot_us=waiting.mono_us if group.interval_us else None,
-            message=message,
-            committed=self._on_commit(waiting, digest),
+            message=Message(
+                topic=delivery.topic,
+                payload=delivery.payload,
+                packet_id=delivery.packet_id if digest else 0,
+                duplicate=delivery.duplicate,
+                time_us=columns.time_us,
+            ),
+            committed=self._on_commit(waiting, digest) if digest else None,
         )
-        self._counts["journaled"] += 1
-        await self._put(inbox, batch)
 
     def _doubted(
         self, quality: list[str] | None, time_us: int | None, waiting: _Waiting, width: int
