@@ -15,6 +15,7 @@ from edge_gateway.links.modbus_pdu import (
 )
 from edge_gateway.links.modbus_rtu import RtuLine
 from edge_gateway.links.modbus_tcp import TcpLine
+from edge_gateway.links.modbus_trace import Trace
 
 __all__ = [
     "Counters",
@@ -56,6 +57,7 @@ class Line(Protocol):
     """One line, one question at a time: a second one while the first waits is a programming error."""
 
     counters: Counters
+    trace: Trace
 
     @property
     def is_open(self) -> bool:

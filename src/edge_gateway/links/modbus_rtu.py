@@ -15,7 +15,8 @@ import serial
 
 from edge_gateway.errors import BadFrame, DeviceRefused, LinkDown
 from edge_gateway.links.modbus_pdu import MOST_PDU, Counters, NoAnswer, crc16, data_bytes, fault, least
-from edge_gateway.links.serial import FineTimer, open_port
+from edge_gateway.links.modbus_trace import Trace, outcome_of
+from edge_gateway.links.serial import FineTimer, line_errors, open_port
 
 #: Above 19,200 baud the silence between frames is fixed (specification 2.5.1.1).
 FIXED_SILENCE_S = 0.00175
@@ -26,6 +27,8 @@ class RtuLine:
 
     def __init__(self, port: str, *, baud: int, parity: str, stopbits: int, timeout_s: float, quiet_s: float) -> None:
         self.counters = Counters()
+        self.trace = Trace("rtu", timeout_s=timeout_s, baud=baud)
+        self.trace.uart = lambda: line_errors(self._serial.fileno()) if self._serial is not None else None
         self._port, self._baud, self._parity, self._stopbits = port, baud, parity, stopbits
         self._timeout_s, self._quiet_s = timeout_s, quiet_s
         self._byte_s = (9 + (parity != "N") + stopbits) / baud
@@ -36,6 +39,10 @@ class RtuLine:
         self._not_before = 0.0
         self._waiting: asyncio.Future[bytes] | None = None
         self._asked: tuple[int, bytes, int] = (0, b"", 0)
+        self._sent: bytes = b""
+        self._sent_s = 0.0
+        #: whose broken answer may go on during the quiet time; -1: nobody's
+        self._trailing = -1
         self._buffer = b""
 
     @property
@@ -48,13 +55,15 @@ class RtuLine:
         self._loop = asyncio.get_running_loop()
         try:
             self._serial = open_port(self._port, baud=self._baud, parity=self._parity, stopbits=self._stopbits)
-        except LinkDown:
+        except LinkDown as error:
             self.counters.open_failures += 1
+            self.trace.ended("held" if "held" in error.why else "unreachable", error.why)
             raise
         self._timer = FineTimer(self._loop)
         self._loop.add_reader(self._serial.fileno(), self._readable)
         self._not_before = self._loop.time() + self._silence_s
         self.counters.opened += 1
+        self.trace.ended("opened")
 
     def close(self) -> None:
         """See ``links.modbus.Line.close``."""
@@ -80,7 +89,8 @@ class RtuLine:
         frame = bytes((unit,)) + pdu
         waiting: asyncio.Future[bytes] = self._loop.create_future()
         self._waiting = waiting
-        self._send(frame + crc16(frame))
+        self._sent, self._trailing = frame + crc16(frame), -1
+        self._send(self._sent)
         # The bytes themselves take their time on the wire: it is no part of the unit's time to answer.
         wire_s = (len(frame) + 2 + (size if size >= 0 else MOST_PDU) + 5) * self._byte_s
         timer = self._loop.call_later(wire_s + (timeout_s or self._timeout_s), self._timed_out)
@@ -106,6 +116,8 @@ class RtuLine:
     def _send(self, frame: bytes) -> None:
         self.counters.requests += 1
         assert self._serial is not None
+        assert self._loop is not None
+        self._sent_s = self._loop.time()
         try:
             os.write(self._serial.fileno(), frame)
         except OSError as error:
@@ -113,6 +125,7 @@ class RtuLine:
 
     def _gone(self, error: OSError) -> None:
         self.counters.closed_by_peer += 1
+        self.trace.ended("closed")
         self._fail(LinkDown(f"{self._port}: {error.strerror or error}", hint="was the adaptor unplugged?"))
         self.close()
 
@@ -125,12 +138,19 @@ class RtuLine:
             self._reject(f"an answer that stopped after {len(self._buffer)} bytes")
         elif self._waiting is not None and not self._waiting.done():
             self.counters.no_answer += 1
+            self._note("silence")
             self._fail(NoAnswer("no answer in time"))
 
     def _reject(self, why: str) -> None:
         if self._waiting is not None and not self._waiting.done():
             self.counters.bad_frames += 1
+            self._note(outcome_of(self._sent, self._buffer, self._asked[2]))
+            self._trailing = self._asked[0]
             self._fail(BadFrame(why, received=self._buffer))
+
+    def _note(self, outcome: str, code: int = 0) -> None:
+        assert self._loop is not None
+        self.trace.failed(outcome, self._sent, self._buffer, self._loop.time() - self._sent_s, code)
 
     def _readable(self) -> None:
         assert self._serial is not None
@@ -148,6 +168,10 @@ class RtuLine:
         self._not_before = max(self._not_before, self._loop.time() + self._silence_s)
         if self._waiting is None or self._waiting.done():
             self.counters.strange += 1
+            if self._trailing < 0:
+                self.trace.strange(data)
+            else:
+                self.trace.trailed(self._trailing, data)
             return
         self._buffer += data
         self._judge()
@@ -178,7 +202,11 @@ class RtuLine:
             self._reject(str(wrong))
         elif wrong is not None:
             self.counters.refused += 1
+            self._note("exception", wrong.code)
             self._fail(wrong)
         elif self._waiting is not None:
             self.counters.answers += 1
+            assert self._loop is not None
+            now_s = self._loop.time()
+            self.trace.answered(self._asked[0], now_s - self._sent_s, now_s)
             self._waiting.set_result(frame[1:-2])

@@ -11,6 +11,7 @@ import struct
 
 from edge_gateway.errors import BadFrame, LinkDown
 from edge_gateway.links.modbus_pdu import Counters, NoAnswer, data_bytes, fault
+from edge_gateway.links.modbus_trace import Trace
 
 _HEADER = struct.Struct(">HHHB")
 #: Frames that answer no question of ours, within one exchange, before the socket is given up.
@@ -22,6 +23,7 @@ class TcpLine:
 
     def __init__(self, host: str, port: int, timeout_s: float, connect_timeout_s: float) -> None:
         self.counters = Counters()
+        self.trace = Trace("tcp", timeout_s=timeout_s)
         self._host = host
         self._port = port
         self._timeout_s = timeout_s
@@ -41,12 +43,14 @@ class TcpLine:
         try:
             async with asyncio.timeout(self._connect_timeout_s):
                 _, self._connection = await loop.create_connection(
-                    lambda: _Connection(loop, self.counters), self._host, self._port
+                    lambda: _Connection(loop, self.counters, self.trace), self._host, self._port
                 )
         except (OSError, TimeoutError) as error:
             self.counters.open_failures += 1
+            self.trace.ended("refused" if isinstance(error, ConnectionRefusedError) else "unreachable", _why(error))
             raise LinkDown(f"{self._host}:{self._port}: {_why(error)}", hint="check address, cable and power") from error
         self.counters.opened += 1
+        self.trace.ended("opened")
 
     async def exchange(self, unit: int, pdu: bytes, timeout_s: float = 0.0) -> bytes:
         """See ``links.modbus.Line.exchange``."""
@@ -80,10 +84,12 @@ def _why(error: OSError) -> str:
 class _Connection(asyncio.Protocol):
     """One socket. ``transport`` is None before it is connected and from its end on."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, counters: Counters) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, counters: Counters, trace: Trace) -> None:
         self.transport: asyncio.Transport | None = None
         self._loop = loop
         self._counters = counters
+        self._trace = trace
+        self._asked_s = 0.0
         self._waiting: asyncio.Future[bytes] | None = None
         self._asked: tuple[int, int, bytes, int] = (0, 0, b"", 0)
         self._buffer = b""
@@ -100,7 +106,8 @@ class _Connection(asyncio.Protocol):
         self._waiting = waiting = self._loop.create_future()
         self._counters.requests += 1
         # One timer for many questions: it looks at the deadline when it fires, so that a good answer costs none.
-        self._deadline = self._loop.time() + timeout_s
+        self._asked_s = self._loop.time()
+        self._deadline = self._asked_s + timeout_s
         if self._timer is None or self._timer.when() > self._deadline:
             if self._timer is not None:
                 self._timer.cancel()
@@ -131,14 +138,21 @@ class _Connection(asyncio.Protocol):
             self._timer = self._loop.call_at(self._deadline, self._look)
             return
         if self._buffer:
-            self._reject(BadFrame(f"an answer that stopped after {len(self._buffer)} bytes", received=self._buffer))
+            why = f"an answer that stopped after {len(self._buffer)} bytes"
+            self._reject("short", BadFrame(why, received=self._buffer))
             return
         self._counters.no_answer += 1
+        self._note("silence", b"")
         self._fail(NoAnswer("no answer in time"))
         self.drop()
 
-    def _reject(self, error: BadFrame) -> None:
+    def _note(self, outcome: str, received: bytes, code: int = 0) -> None:
+        _, unit, asked, _ = self._asked
+        self._trace.failed(outcome, bytes((unit,)) + asked, received, self._loop.time() - self._asked_s, code)
+
+    def _reject(self, outcome: str, error: BadFrame) -> None:
         self._counters.bad_frames += 1
+        self._note(outcome, error.received)
         self._fail(error)
         self.drop()
 
@@ -151,6 +165,7 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self.transport is not None:  # not by us
             self._counters.closed_by_peer += 1
+            self._trace.ended("closed")
         self.transport = None
         self._fail(LinkDown(f"the other side closed the connection{f' ({exc})' if exc else ''}"))
         self.drop()
@@ -163,6 +178,7 @@ class _Connection(asyncio.Protocol):
             if self._waiting is None or self._waiting.done():
                 if data:  # it speaks unasked: the next answer could be anybody's
                     self._counters.strange += 1
+                    self._trace.strange(data)
                     self.drop()
                 return
             if len(data) < 7:
@@ -170,7 +186,7 @@ class _Connection(asyncio.Protocol):
                 return
             transaction, protocol, length, unit = _HEADER.unpack_from(data)
             if protocol != 0 or not 2 <= length <= 254:
-                self._reject(BadFrame("no Modbus TCP header", received=data[:260]))
+                self._reject("garbage", BadFrame("no Modbus TCP header", received=data[:260]))
                 return
             if len(data) < 6 + length:
                 self._buffer = data
@@ -185,19 +201,23 @@ class _Connection(asyncio.Protocol):
         if transaction != its_transaction:
             self._counters.strange += 1
             self._strangers += 1
+            self._trace.late(unit)
             if self._strangers > MOST_STRANGERS:
-                self._reject(BadFrame("a flood of answers to other questions", received=reply))
+                self._reject("garbage", BadFrame("a flood of answers to other questions", received=reply))
             return
         if unit != its_unit:
-            self._reject(BadFrame(f"unit {unit} answers for unit {its_unit}", received=reply))
+            self._reject("wrong-unit", BadFrame(f"unit {unit} answers for unit {its_unit}", received=reply))
             return
         wrong = fault(asked, size, reply)
         if isinstance(wrong, BadFrame):
-            self._reject(wrong)
+            self._reject("wrong-function" if reply and reply[0] & 0x7F != asked[0] else "wrong-length", wrong)
         elif wrong is not None:
             self._counters.refused += 1
+            self._note("exception", reply, wrong.code)
             self._fail(wrong)
         else:
             self._counters.answers += 1
+            now_s = self._loop.time()
+            self._trace.answered(unit, now_s - self._asked_s, now_s)
             assert self._waiting is not None
             self._waiting.set_result(reply)

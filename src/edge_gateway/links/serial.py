@@ -65,6 +65,24 @@ def _hint(error: Exception) -> str:
     return "check baud, parity and stopbits" if isinstance(error, ValueError | termios.error) else ""
 
 
+#: Linux: struct serial_icounter_struct, cts dsr rng dcd rx tx frame overrun parity brk buf_overrun and 9 spare ints.
+_TIOCGICOUNT, _ICOUNT = 0x545D, struct.Struct("20i")
+
+
+def line_errors(descriptor: int) -> tuple[int, int] | None:
+    """Bytes with a framing error (breaks included) and with a parity error, as the driver has counted them so far.
+
+    None where the driver does not count (pseudo-terminals, some USB adaptors). Source: linux/serial.h, tty_ioctl(4).
+    """
+    into = bytearray(_ICOUNT.size)
+    try:
+        fcntl.ioctl(descriptor, _TIOCGICOUNT, into)
+    except OSError:
+        return None
+    counts = _ICOUNT.unpack(into)
+    return counts[6] + counts[9], counts[8]
+
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _CLOCK_MONOTONIC = 1
 _FLAGS = os.O_NONBLOCK | os.O_CLOEXEC

@@ -180,15 +180,18 @@ class Turns:
                 if refusal.code not in _BUSY or busy == 0:
                     raise
                 busy -= 1
+                self.line.trace.retried(address)
                 await asyncio.sleep(BUSY_WAIT_S)
             except (NoAnswer, BadFrame):
                 if not (again and unit.alive):
                     raise
                 again = False
+                self.line.trace.retried(address)
             except LinkDown:
                 if not again:
                     raise
                 again = False
+                self.line.trace.retried(address)
             else:
                 unit.heard_s = loop.time()
                 unit.round_trip_us = int((unit.heard_s - started_s) * 1e6)
