@@ -90,6 +90,7 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity("total-chlorine", ("mg/L",), "总余氯", "total chlorine"),
         Quantity("cod", ("mg/L",), "化学需氧量", "chemical oxygen demand"),
         Quantity("ammonia", ("mg/L",), "氨氮", "ammonia nitrogen"),
+        Quantity("ammonium", ("mg/L",), "铵离子", "ammonium"),
         Quantity("total-phosphorus", ("mg/L",), "总磷", "total phosphorus"),
         Quantity("total-nitrogen", ("mg/L",), "总氮", "total nitrogen"),
         Quantity("suspended-solids", ("mg/L",), "悬浮物", "suspended solids"),
