@@ -14,6 +14,7 @@ import pytest
 from edge_gateway import toml_errors
 from edge_gateway.profiles.cases import Cases
 from edge_gateway.profiles.load import Loaded, read
+from edge_gateway.profiles.model import ModbusProfile
 from edge_gateway.units import QUANTITIES
 from tests.servers.process import free_port, wait_until
 from tests.test_documents import command_lines
@@ -26,6 +27,12 @@ BEGIN, END = "<!-- devices: written by tests/test_readme.py -->\n", "<!-- end of
 HEADS = {
     "README.md": "| device | by | measures | registers or fields known from | tried with a real device |\n|---|---|---|---|---|\n",
     "README.zh-CN.md": "| 设备 | 方式 | 测量 | 寄存器或字段依据 | 是否用真实设备试过 |\n|---|---|---|---|---|\n",
+}
+#: What a device wants that is never sent, in the column of the ways: (English, Chinese).
+NEEDS = {
+    "nothing": ("", ""),
+    "write": (", **refused**: it must be written to", "，**不支持**：须先写入"),
+    "zero-quantity": (", **refused**: it must be asked for 0 registers", "，**不支持**：须读 0 个寄存器"),
 }
 #: (English, Chinese)
 KNOWN = {
@@ -59,7 +66,7 @@ def row(loaded: Loaded, cases: Cases, chinese: bool) -> str:
     tried = profile.tried or ("否" if chinese else "no")
     name = profile.name_zh if chinese else profile.name_en
     path = loaded.file.relative_to(ROOT).as_posix()
-    way = "Modbus" if hasattr(profile, "modbus") else "MQTT"
+    way = "Modbus" + NEEDS[profile.modbus.needs][chinese] if isinstance(profile, ModbusProfile) else "MQTT"
     return f"| [{name}]({path}) | {way} | {measures} | {KNOWN[profile.verified][chinese]} | {tried}{told} |\n"
 
 

@@ -61,12 +61,18 @@ def test_no_two_profiles_are_one() -> None:
     ids = [profile(name).id for name in PROFILES]
     assert len(set(ids)) == len(ids)
     maps = {name: _registers(profile(name)) for name in PROFILES if isinstance(profile(name), ModbusProfile)}
-    twins = [(a, b) for a in maps for b in maps if a < b and maps[a] == maps[b] and profile(a).vendor == profile(b).vendor]
+    twins = [
+        (a, b) for a in maps for b in maps if a < b and maps[a] == maps[b] and profile(a).vendor == profile(b).vendor
+    ]
     assert set(twins) <= {("eastron/sdm120", "eastron/sdm220"), ("yosemitech/y510", "yosemitech/y511")}
 
 
 def _registers(found: Profile) -> str:
-    return repr(sorted((n, c.model_dump(exclude={"name_zh", "name_en", "note_zh", "note_en"})) for n, c in found.channels.items()))
+    return repr(
+        sorted(
+            (n, c.model_dump(exclude={"name_zh", "name_en", "note_zh", "note_en"})) for n, c in found.channels.items()
+        )
+    )
 
 
 @pytest.mark.parametrize("name", PROFILES)
