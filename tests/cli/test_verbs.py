@@ -224,7 +224,7 @@ def test_check_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert run(["check", "--format", "json", "--effective"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["schema"], document["sound"]) == ("edge-gateway/check/1", True)
-    assert [item["code"] for item in document["items"]] == ["unused"]
+    assert [item["code"] for item in document["items"]] == ["unused", "no-slack"]
     values = {item["key"]: item for item in document["effective"]}
     assert values["site.id"] == {"key": "site.id", "value": "tlf-007", "origin": f"{folder / 'gateway.toml'}:2"}
     assert values["site.timezone"]["origin"] == "default"

@@ -24,7 +24,7 @@ from edge_gateway.reading import (
     GapClosed,
     GapOpened,
 )
-from edge_gateway.sources import modbus_unit
+from edge_gateway.sources import modbus_memory
 from edge_gateway.sources.modbus import ModbusRtuConfig, ModbusTcpConfig
 from tests.profiles.devices import device, registers
 from tests.sources.modbus_plant import SILENT, Plant, Recorder, SerialPeer, running, until, words
@@ -193,7 +193,7 @@ async def test_a_register_that_worked_is_asked_singly_each_time(plant: Plant) ->
 
 
 async def test_what_was_refused_is_tried_again_in_time(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(modbus_unit, "RELEARN_US", 6 * TICK)
+    monkeypatch.setattr(modbus_memory, "RELEARN_US", 6 * TICK)
     plant.registers = words(1, range(4))
     kept = plant.registers.pop((1, 2))
     async with running(plant, [device(registers(0, 4), interval_us=TICK)]) as (source, inbox):

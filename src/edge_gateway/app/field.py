@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from edge_gateway.clock import Clock
@@ -18,11 +19,24 @@ from edge_gateway.reading import GapClosed, GapOpened, Group
 from edge_gateway.sources.base import Source
 from edge_gateway.sources.mqtt import MqttConfig
 
+#: Folder of the state folder for what Modbus units were found to refuse: one file a bus.
+LEARNED = "learned"
+
 
 class Field:
     """Owns the sources. ``run`` ends only by cancellation, after every source has ended."""
 
-    def __init__(self, loaded: Loaded, *, clock: Clock, inbox: Inbox, messages: Mapping[tuple[str, int], str]) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        *,
+        clock: Clock,
+        inbox: Inbox,
+        messages: Mapping[tuple[str, int], str],
+        state_dir: Path | None = None,
+    ) -> None:
+        """``state_dir``: where sources keep what they learn of their units; None: nowhere."""
+        self._state_dir = state_dir
         self.sources: dict[str, Source] = {}
         self._clock = clock
         self._inbox = inbox
@@ -40,7 +54,11 @@ class Field:
     def _build(self, bus: str, config: BusConfig, specs: tuple[DeviceSpec, ...]) -> Source:
         if isinstance(config, MqttConfig):
             return config.build(bus, specs, self._clock, recovered=self._memory.get(bus, self._messages))
-        return config.build(bus, specs, self._clock)
+        source: Source = config.build(bus, specs, self._clock)
+        remember = getattr(source, "remember", None)
+        if remember is not None and self._state_dir is not None:
+            remember(self._state_dir / LEARNED)
+        return source
 
     @property
     def config(self) -> GatewayConfig:

@@ -145,7 +145,8 @@ async def _run(
         commit_every_us=int(config.journal.commit_every_s * 1e6),
         tell=telemetry.tell,
     )
-    field = Field(loaded, clock=clock, inbox=intake.inbox, messages=found.state.messages)
+    messages = found.state.messages
+    field = Field(loaded, clock=clock, inbox=intake.inbox, messages=messages, state_dir=options.state_dir)
     await open_run(
         intake, found, setup(loaded, field.groups(), __version__), clock, carried=carried, damaged=recovery.damaged
     )

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 from pydantic import ValidationError
 
 from edge_gateway import toml_errors
-from edge_gateway.config.budget import bus_warnings
+from edge_gateway.config.budget import bus_faults, bus_warnings
 from edge_gateway.config.files import KeyPath, Merged, Origin, read_files
 from edge_gateway.config.model import GatewayConfig
 from edge_gateway.config.references import check_references
@@ -76,6 +76,8 @@ def load(main: Path, state_dir: Path | None = None, *, running: bool = True) -> 
         raise ConfigRefused([_located(error, locate)]) from error
     specs = bus_specs(config, models)
     if faults := [_located(fault, locate) for fault in unplannable(specs)]:
+        raise ConfigRefused(_sorted(faults))
+    if faults := list(bus_faults(config, specs, locate)):
         raise ConfigRefused(_sorted(faults))
     warnings += unused_warnings(config, binding, locate)
     warnings += bus_warnings(config, specs, locate)

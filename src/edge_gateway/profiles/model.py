@@ -119,12 +119,21 @@ class PayloadChannel(Channel, ByteField):
     texts: dict[str, float] = Field(default_factory=dict)
 
 
+class ReadableRange(_Model):
+    """Addresses ``first`` … ``last`` that a function may read in one request."""
+
+    function: Literal[1, 2, 3, 4]
+    first: int = Field(ge=0, le=0xFFFF)
+    last: int = Field(ge=0, le=0xFFFF)
+
+
 class ModbusTraits(_Model):
     """How a device type behaves on the line. Serial settings are the maker's defaults, for ``check`` to compare.
 
     ``gap_readable``: registers between two channels may be read along, up to ``max_gap`` of them, except over
-    ``holes`` (first, last). ``rest_ms``: the unit needs this silence before its next request. ``timeout_ms``
-    0 means the bus's own.
+    ``holes`` (first, last). ``ranges``: the maker's map of what may be read; a request of a function that has any lies
+    wholly within one of them, and registers there may be read along. ``rest_ms``: the unit needs this silence before its
+    next request. ``timeout_ms`` 0 means the bus's own.
 
     ``needs`` says what the type wants before it measures that a reading never sends: a write, or a request for 0
     registers, which Modbus does not have. A configuration with such a device is refused, with ``needs_zh`` and
@@ -140,6 +149,7 @@ class ModbusTraits(_Model):
     gap_readable: bool = False
     max_gap: int = Field(default=16, ge=0, le=124)
     holes: tuple[tuple[int, int], ...] = ()
+    ranges: tuple[ReadableRange, ...] = ()
     rest_ms: int = Field(default=0, ge=0, le=60_000)
     timeout_ms: int = Field(default=0, ge=0, le=60_000)
     needs: Literal["nothing", "write", "zero-quantity"] = "nothing"
@@ -158,6 +168,17 @@ class ModbusTraits(_Model):
         for first, last in self.holes:
             if not 0 <= first <= last <= 0xFFFF:
                 raise ValueError(f"hole [{first}, {last}]: first and last register, 0 to 65535, in order")
+        return self
+
+    @model_validator(mode="after")
+    def _ranges(self) -> ModbusTraits:
+        before: ReadableRange | None = None
+        for listed in sorted(self.ranges, key=lambda r: (r.function, r.first)):
+            if listed.first > listed.last:
+                raise ValueError(f"range {listed.first} to {listed.last}: the first register comes first")
+            if before is not None and before.function == listed.function and listed.first <= before.last:
+                raise ValueError(f"ranges of function {listed.function} overlap at register {listed.first}")
+            before = listed
         return self
 
 
@@ -192,6 +213,9 @@ class ModbusProfile(Profile):
             last = channel.register_ + channel.width - 1
             if channel.function > 2 and any(a <= last and channel.register_ <= b for a, b in self.modbus.holes):
                 raise ValueError(f"channel '{name}' lies in a hole")
+            ranges = [r for r in self.modbus.ranges if r.function == channel.function]
+            if ranges and not any(r.first <= channel.register_ and last <= r.last for r in ranges):
+                raise ValueError(f"channel '{name}' lies in no single one of the ranges of function {channel.function}")
         return self
 
 

@@ -12,6 +12,7 @@ from edge_gateway.profiles.spec import DeviceSpec
 
 if TYPE_CHECKING:
     from edge_gateway.sources.modbus_source import ModbusSource
+    from edge_gateway.sources.modbus_time import LineTime
 
 
 class _Bus(BaseModel):
@@ -41,7 +42,14 @@ class ModbusTcpConfig(_Bus):
             host=self.host, port=self.port, timeout_s=self.timeout_s, connect_timeout_s=self.connect_timeout_s
         )
         backoff_s = (self.backoff_first_s, self.backoff_most_s)
-        return ModbusSource(bus_id, open_line(settings), devices, clock, backoff_s=backoff_s, kind="tcp")
+        line = open_line(settings)
+        return ModbusSource(bus_id, line, devices, clock, backoff_s=backoff_s, kind="tcp", time=self.time())
+
+    def time(self) -> LineTime:
+        """The line's pace, for ``check`` and ``status``."""
+        from edge_gateway.sources.modbus_time import LineTime
+
+        return LineTime(timeout_s=self.timeout_s)
 
 
 class ModbusRtuConfig(_Bus):
@@ -76,4 +84,17 @@ class ModbusRtuConfig(_Bus):
             quiet_s=self.quiet_s,
         )
         backoff_s = (self.backoff_first_s, self.backoff_most_s)
-        return ModbusSource(bus_id, open_line(settings), devices, clock, backoff_s=backoff_s, kind="rtu")
+        line = open_line(settings)
+        return ModbusSource(bus_id, line, devices, clock, backoff_s=backoff_s, kind="rtu", time=self.time())
+
+    def time(self) -> LineTime:
+        """The line's pace, for ``check`` and ``status``."""
+        from edge_gateway.sources.modbus_time import LineTime
+
+        return LineTime.serial(
+            baud=self.baud,
+            parity=self.parity,
+            stopbits=self.stopbits,
+            timeout_s=self.timeout_s,
+            quiet_s=self.quiet_s,
+        )

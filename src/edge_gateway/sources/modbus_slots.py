@@ -20,6 +20,8 @@ class Slots:
     due_us: int
     next_us: int
     gap: GapOpened | None = None
+    #: True: the group is no longer read, and its last slot is accounted for
+    retired: bool = False
 
     @classmethod
     def starting(cls, group: Group, after_us: int) -> Slots:

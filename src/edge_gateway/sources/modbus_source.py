@@ -1,30 +1,35 @@
-"""A Modbus bus as a source: whose turn it is, slot by slot, and what becomes of each slot; frames and registers are others' matter."""
+"""A Modbus bus as a source: slot by slot who is asked, and what becomes of each slot; frames and registers are others' matter."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from edge_gateway.backoff import Backoff
 from edge_gateway.clock import Clock
 from edge_gateway.links.modbus import Line
-from edge_gateway.profiles.plan import PlannedGroup, plan
+from edge_gateway.profiles.plan import by_unit
 from edge_gateway.profiles.spec import DeviceSpec
 from edge_gateway.reading import BAD_LINK_DOWN, BAD_NO_ANSWER, Batch, Group, Item
 from edge_gateway.sources import modbus_health, modbus_read
 from edge_gateway.sources.base import Inbox
+from edge_gateway.sources.modbus_memory import Memory
+from edge_gateway.sources.modbus_memory_file import Keeper, MemoryFile, fingerprints
+from edge_gateway.sources.modbus_schedule import choose
 from edge_gateway.sources.modbus_slots import Slots
+from edge_gateway.sources.modbus_time import LineTime
 from edge_gateway.sources.modbus_turn import Turn, Turns
-from edge_gateway.sources.modbus_unit import Bus, Poll, Unit
+from edge_gateway.sources.modbus_unit import Bus, Plans, Poll, Unit
 
 #: The longest sleep (real seconds): another list of devices is noticed after it.
 MOST_SLEEP_S = 1.0
 
 
 class ModbusSource:
-    """See ``sources.base.Source``. One line, one turn at a time, units that answer first."""
+    """See ``sources.base.Source``. One line, one turn at a time, the earliest deadline first (``modbus_schedule``)."""
 
     def __init__(
         self,
@@ -35,17 +40,18 @@ class ModbusSource:
         *,
         backoff_s: tuple[float, float] = (1.0, 60.0),
         kind: str = "tcp",
+        time: LineTime | None = None,
     ) -> None:
-        self.bus = Bus(bus_id, kind, tuple(devices))
-        self.turns = Turns(line, clock, Backoff(*backoff_s))
+        self.bus = Bus(bus_id, kind)
+        self.turns = Turns(line, clock, Backoff(*backoff_s), time or LineTime())
         self._clock = clock
         self._backoff_s = backoff_s
         self._outbox: list[Item] = []
         self._running: Poll | None = None
         self._lock = asyncio.Lock()
         self._sleep_us = int(MOST_SLEEP_S * 1e6 * clock.speed)
-        for device in self.bus.devices:
-            self.bus.polls += self._polls_of(device, clock.mono_us())
+        self._keeper: Keeper | None = None
+        self.bus = self._planned(devices, clock.mono_us())
 
     @property
     def id(self) -> str:
@@ -54,16 +60,21 @@ class ModbusSource:
 
     def groups(self) -> Sequence[Group]:
         """The poll groups as planned."""
-        return [poll.planned.group for poll in self.bus.polls]
+        return [slots.group for poll in self.bus.polls for slots in poll.slots]
 
     def health(self) -> Mapping[str, Any]:
         """See ``modbus_health.report``."""
-        return modbus_health.report(self.bus, self.turns, self._clock.mono_us())
+        return modbus_health.report(self.bus, self.turns, self._clock)
 
     def unaccounted_us(self, mono_us: int) -> int:
         """See ``sources.base.Source.unaccounted_us``."""
-        overdue = (mono_us - poll.slots.due_us - poll.planned.interval_us for poll in self.bus.polls)
-        return max(overdue, default=0)
+        return max((mono_us - poll.due_us - poll.interval_us for poll in self.bus.polls), default=0)
+
+    def remember(self, folder: Path) -> None:
+        """Keep what units refuse in ``folder``, and start from what is kept there. To be called before ``run``."""
+        file = MemoryFile(folder, self.id)
+        file.restore(self.bus.memories, self.bus.described, self._clock.mono_us())
+        self._keeper = Keeper(file)
 
     async def read_now(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
         """Ask for a point, or for raw registers, between two turns. See ``modbus_read.read``."""
@@ -87,48 +98,66 @@ class ModbusSource:
 
     # --- devices -------------------------------------------------------------------------------------------------
 
-    def _polls_of(self, device: DeviceSpec, after_us: int) -> list[Poll]:
-        unit = self.bus.units.get(device.unit)
-        if unit is None:
-            unit = self.bus.units[device.unit] = Unit(device.unit, Backoff(*self._backoff_s))
-        return [self._poll(planned, unit, after_us) for planned in plan(device, distinct=self.bus.kind == "rtu")]
+    def _planned(self, devices: Sequence[DeviceSpec], after_us: int) -> Bus:
+        """The bus with ``devices`` instead: of a unit whose devices are as they were nothing changes. Raises ConfigError."""
+        bus = Bus(self.bus.id, self.bus.kind, tuple(devices))
+        old = {device.id: device for device in self.bus.devices}
+        same_devices = {device.id for device in devices if old.get(device.id) == device}
+        running = [slots for poll in self.bus.polls for slots in poll.slots]
+        kept = {slots.group.id: slots for slots in running if slots.group.device in same_devices}
+        bus.described = fingerprints(devices)
+        for together in by_unit(devices):
+            address = together[0].unit
+            unit = self.bus.units.get(address) or Unit(address, Backoff(*self._backoff_s))
+            bus.units[address] = unit
+            if self.bus.described.get(address) == bus.described[address]:
+                bus.memories[address] = self.bus.memories[address]
+            memory = bus.memories.setdefault(address, Memory())
+            same = [poll for poll in self.bus.polls if poll.plans.devices == tuple(together)]
+            if not same:
+                plans = Plans(together, memory, distinct=self.bus.kind != "tcp")
+                same = self._polls_of(plans, unit, kept, after_us)
+            bus.polls += same
+        return bus
 
-    def _poll(self, planned: PlannedGroup, unit: Unit, after_us: int) -> Poll:
-        return Poll(planned, unit, Slots.starting(planned.group, after_us), self._backoff_s)
+    def _polls_of(self, plans: Plans, unit: Unit, kept: Mapping[str, Slots], after_us: int) -> list[Poll]:
+        """Groups in ``kept`` go on with their slots, others begin after ``after_us``."""
+        return [
+            Poll(
+                plans,
+                number,
+                unit,
+                [kept.get(group.id) or Slots.starting(group, after_us) for group in planned.groups],
+                self._backoff_s,
+            )
+            for number, planned in enumerate(plans.polls())
+        ]
 
     async def update(self, devices: Sequence[DeviceSpec]) -> None:
         """Take over another list of devices. Untouched ones go on as they are; what is under way for others is dropped.
 
         Never waits for the inbox: it is called from inside intake. Raises ConfigError, and then changes nothing.
         """
-        old = {device.id: device for device in self.bus.devices}
-        after_us = self._clock.mono_us() + self._sleep_us  # the loop may be asleep for that long
-        polls: list[Poll] = []
-        for device in devices:
-            if old.get(device.id) == device:
-                polls += [poll for poll in self.bus.polls if poll.planned.group.device == device.id]
-            else:
-                polls += self._polls_of(device, after_us)
-        kept = {id(poll) for poll in polls}
-        begins = {poll.planned.group.id: poll.slots.due_us for poll in polls}
+        planned = self._planned(devices, self._clock.mono_us() + self._sleep_us)  # the loop may be asleep for that long
+        slots = {slots.group.id: slots for poll in planned.polls for slots in poll.slots}
         for poll in self.bus.polls:
-            if id(poll) not in kept:
-                self._retire(poll, begins.get(poll.planned.group.id, 0))
-        self.bus.polls, self.bus.devices = polls, tuple(devices)
-        addresses = {poll.unit.address for poll in polls}
-        self.bus.units = {address: unit for address, unit in self.bus.units.items() if address in addresses}
+            for its in poll.slots:
+                begins = slots.get(its.group.id)
+                if begins is not its:
+                    self._retire(poll, its, begins.due_us if begins else 0)
+        self.bus = planned
 
     def farewell(self) -> Sequence[Item]:
         """See ``sources.base.Source.farewell``."""
         for poll in self.bus.polls:
-            self._retire(poll, 0)
+            for slots in poll.slots:
+                self._retire(poll, slots, 0)
         left, self._outbox = self._outbox, []
         return left
 
-    def _retire(self, poll: Poll, begins_us: int) -> None:
+    def _retire(self, poll: Poll, slots: Slots, begins_us: int) -> None:
         """Account for the last slots of a group that goes, or is planned anew from the slot ``begins_us`` on."""
-        poll.retired = True
-        slots = poll.slots
+        slots.retired = True
         until_us = begins_us or max(slots.next_us, slots.due_us)
         if poll is self._running and not begins_us:
             until_us = slots.due_us + slots.group.interval_us
@@ -146,14 +175,19 @@ class ModbusSource:
                 mono_us = self._clock.mono_us()
                 if inbox.full():
                     self._hold(mono_us)
-                poll = self._pick(mono_us)
+                self._miss(mono_us)
+                poll = choose(mono_us, self.bus.polls)
                 if poll is not None:
                     await self._turn(poll, mono_us)
                 elif not self._outbox:
-                    next_us = min((poll.slots.due_us for poll in self.bus.polls), default=mono_us + self._sleep_us)
+                    next_us = min((poll.due_us for poll in self.bus.polls), default=mono_us + self._sleep_us)
                     await self._clock.sleep_until(min(next_us, mono_us + self._sleep_us))
+                if self._keeper is not None:
+                    self._keeper.tend(self.bus.memories, self.bus.described)
         finally:
             self.turns.line.close()
+            if self._keeper is not None:
+                await self._keeper.end(self.bus.memories, self.bus.described)
 
     async def _flush(self, inbox: Inbox) -> None:
         while self._outbox:
@@ -163,70 +197,75 @@ class ModbusSource:
     def _hold(self, mono_us: int) -> None:
         """Intake cannot take more: what is due now is not read, and the record will say so."""
         for poll in self.bus.polls:
-            if poll.slots.due_us <= mono_us:
-                until_us = poll.slots.due_us + 1
-                self._outbox += poll.slots.skipped("journal-full", until_us, self._gap_id())
+            for slots in poll.slots:
+                if slots.due_us <= mono_us:
+                    self._outbox += slots.skipped("journal-full", slots.due_us + 1, self._gap_id())
 
-    def _pick(self, mono_us: int) -> Poll | None:
-        """Whose turn it is: the due group that waits longest, those of failing units last."""
-        best: Poll | None = None
-        rank = (True, 0)
+    def _miss(self, mono_us: int) -> None:
+        """Slots whose successor is due already are missed: no poll is made up for."""
         for poll in self.bus.polls:
-            slots = poll.slots
-            if slots.due_us > mono_us:
+            if poll.due_us + poll.interval_us > mono_us:
                 continue
-            if latest_us := slots.late(mono_us):
-                self._outbox += slots.skipped("busy", latest_us, self._gap_id())
-            its_rank = (poll.unit.backoff.failures > 0, slots.due_us)
-            if best is None or its_rank < rank:
-                best, rank = poll, its_rank
-        return best
+            for slots in poll.slots:
+                if latest_us := slots.late(mono_us):
+                    self._outbox += slots.skipped("busy", latest_us, self._gap_id())
 
     async def _turn(self, poll: Poll, mono_us: int) -> None:
-        unit = poll.unit
+        unit, turns = poll.unit, self.turns
+        due = [slots.due_us <= mono_us for slots in poll.slots]
         if mono_us < unit.rest_until_us:
-            self._failed(poll, self._unasked(poll, BAD_NO_ANSWER, "backed-off", unit.said), unit.rest_until_us)
-            return
-        if mono_us < self.turns.rest_until_us and not self.turns.line.is_open:
-            turn = self._unasked(poll, BAD_LINK_DOWN, "unreachable", self.turns.said)
-            self._failed(poll, turn, self.turns.rest_until_us)
-            return
+            turn = self._unasked(poll, BAD_NO_ANSWER, "backed-off", unit.said)
+        elif mono_us < turns.rest_until_us and not turns.line.is_open:
+            turn = self._unasked(poll, BAD_LINK_DOWN, "unreachable", turns.said)
+        else:
+            turn = await self._ask(poll)
+        until_us = unit.rest_until_us if turn.failed == "backed-off" else turns.rest_until_us
+        for slots, is_due, batch in zip(poll.slots, due, turn.batches, strict=True):
+            if slots.retired or not is_due:
+                continue  # its slot was accounted for when it went, or has not come yet
+            if turn.failed:
+                self._failed(slots, batch, turn, until_us)
+            else:
+                self._outbox += slots.filled(batch)
+
+    async def _ask(self, poll: Poll) -> Turn:
+        """The one place that waits for the line."""
+        unit = poll.unit
         self._running = poll
         try:
             async with self._lock:
                 turn = await self.turns.take(poll)
         finally:
             self._running = None
+        now_us = self._clock.mono_us()
+        poll.ended_us = now_us
         if turn.failed == "backed-off":
-            unit.failed(self._clock.mono_us(), turn.said)
-        elif not turn.failed:
-            unit.answered(turn.batch.mono_us, turn.said)
-        if poll.retired:
-            return  # its slot was accounted for when it went
-        if turn.failed:
-            self._failed(poll, turn, unit.rest_until_us if turn.failed == "backed-off" else self.turns.rest_until_us)
-        else:
-            self._outbox += poll.slots.filled(turn.batch)
+            unit.failed(now_us, turn.said)
+        elif turn.asked and not turn.failed:
+            poll.took(turn.held_us)
+            unit.answered(max(batch.mono_us for batch in turn.batches), turn.said)
+        return turn
 
     def _unasked(self, poll: Poll, quality: str, failed: str, said: str) -> Turn:
         """The unit (or line) is being rested since an attempt of another group: this slot has nothing either."""
-        columns = len(poll.planned.group.points)
-        batch = Batch(
-            group=poll.planned.group,
-            mono_us=self._clock.mono_us(),
-            wall_us=self._clock.wall_us(),
-            values=[None] * columns,
-            quality=[quality] * columns,
-        )
-        return Turn(batch, failed, said)
+        batches = [
+            Batch(
+                group=group,
+                mono_us=self._clock.mono_us(),
+                wall_us=self._clock.wall_us(),
+                values=[None] * len(group.points),
+                quality=[quality] * len(group.points),
+            )
+            for group in poll.planned.groups
+        ]
+        return Turn(batches, failed, said)
 
-    def _failed(self, poll: Poll, turn: Turn, rest_until_us: int) -> None:
+    def _failed(self, slots: Slots, batch: Batch, turn: Turn, rest_until_us: int) -> None:
         """A slot without a single answer: the first is a bad batch; while the unit rests, slots lie in a gap."""
-        slots = poll.slots
         if slots.gap is not None and slots.gap.reason == turn.failed:
             slots.due_us += slots.group.interval_us
         else:
-            self._outbox += slots.filled(turn.batch)
+            self._outbox += slots.filled(batch)
         self._outbox += slots.skipped(turn.failed, rest_until_us, self._gap_id(), turn.said)
 
     def _gap_id(self) -> str:

@@ -1,4 +1,4 @@
-"""One turn: a poll group's requests over the line, with the retries that fit into a slot; it neither schedules nor journals."""
+"""One turn: a poll's requests over the line, with the retries that fit into a slot; it neither schedules nor journals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from edge_gateway.backoff import Backoff
 from edge_gateway.clock import Clock
 from edge_gateway.errors import BadFrame, DeviceRefused, LinkDown
-from edge_gateway.links.modbus import Line, NoAnswer
+from edge_gateway.links.modbus import Line, NoAnswer, data_bytes
 from edge_gateway.profiles.decode import Columns
 from edge_gateway.reading import (
     BAD_BUSY,
@@ -20,9 +20,11 @@ from edge_gateway.reading import (
     GOOD,
     Batch,
     Block,
+    Group,
     Value,
 )
-from edge_gateway.sources.modbus_unit import Ask, Poll, Unit
+from edge_gateway.sources.modbus_time import LineTime, LineUse
+from edge_gateway.sources.modbus_unit import Ask, Part, Poll, Unit
 
 #: A busy unit (exceptions 5 and 6) is asked this often again within the slot, after this wait.
 BUSY_TRIES, BUSY_WAIT_S = 2, 0.1
@@ -40,57 +42,78 @@ class LineGone(LinkDown):
 
 @dataclass(slots=True)
 class Turn:
-    """What a turn brought. ``failed``: why the slot has nothing at all ("", ``backed-off``, ``unreachable``)."""
+    """What a turn brought: a batch for each of the poll's groups. ``failed``: why the slot has nothing at all ("", ``backed-off``, ``unreachable``)."""
 
-    batch: Batch
+    batches: list[Batch]
     failed: str = ""
     said: str = ""
+    asked: bool = False
+    held_us: int = 0  # how long the line was ours (real time)
 
 
 @dataclass(slots=True)
 class _State:
-    """A turn under way: per ask its columns or the reason for having none."""
+    """A turn under way: the answers as they came, each with its time, and per ask the reason for having none."""
 
-    results: dict[int, Columns] = field(default_factory=dict)
+    answers: list[tuple[Ask, bytes, int]] = field(default_factory=list)  # data bytes, monotonic µs
     reasons: dict[int, str] = field(default_factory=dict)
-    blocks: list[Block] = field(default_factory=list)
-    mono_us: list[int] = field(default_factory=list)  # when each block's answer came
-    wall_us: int = 0  # when the last one came
+    mono_us: int = 0  # when the last answer came, by either clock
+    wall_us: int = 0
     asked: bool = False
     answered: bool = False
     said: str = ""
     failed: str = ""
     divisions: int = 0
+    retried: bool = False
 
 
 class Turns:
     """Takes turns on one line. The caller sees to it that there is one at a time."""
 
-    def __init__(self, line: Line, clock: Clock, backoff: Backoff) -> None:
+    def __init__(self, line: Line, clock: Clock, backoff: Backoff, time: LineTime) -> None:
         self.line = line
+        self.time = time
+        self.use = LineUse()
         self.backoff = backoff
         self.rest_until_us = 0
         self.said = ""
         self._clock = clock
+        self._free_s = 0.0  # loop time at which the silence after the last answer is over
 
     async def take(self, poll: Poll) -> Turn:
-        """Ask everything of ``poll`` once. Always answers with a batch, good or bad."""
-        if poll.relearn_us and self._clock.mono_us() >= poll.relearn_us:
-            poll.reset()
+        """Ask everything of ``poll`` once. Always answers with a batch for each of its groups, good or bad."""
+        poll.began(self._clock.mono_us())
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
         state = _State()
         # A failing unit is asked another block first each time: it may ignore only one of them.
         first = poll.unit.backoff.failures % len(poll.asks)
         queue = poll.asks[first:] + poll.asks[:first]
         while queue and not state.failed:
             ask = queue.pop(0)
-            if ask.refused and not ask.worked:
+            if ask.refused and not self._retries(ask, state):
                 state.reasons[id(ask)] = BAD_REFUSED
             elif ask.rest_until_us and ask.rest_until_us > self._clock.mono_us():
                 state.reasons[id(ask)] = BAD_NO_ANSWER
             else:
                 state.asked = True
                 queue[:0] = await self._one(poll, ask, state)
-        return self._result(poll, state)
+        if poll.divided:
+            answered = {id(ask) for ask, _, _ in state.answers}
+            poll.ended(answered, self._clock.mono_us(), whole=state.divisions < MOST_DIVISIONS)
+        ended_s = loop.time()
+        if state.asked:
+            self.use.held(started_s, ended_s, self.time.silence_s)
+        turn = self._result(poll, state)
+        turn.held_us = int((ended_s - started_s) * 1e6)
+        return turn
+
+    def _retries(self, ask: Ask, state: _State) -> bool:
+        """Is it time to try what was refused? One of them a turn."""
+        if state.retried or ask.hole is None or ask.hole.retry_us > self._clock.mono_us():
+            return False
+        state.retried = True
+        return True
 
     async def _one(self, poll: Poll, ask: Ask, state: _State) -> list[Ask]:
         """Ask one block; returns what to ask in its place when it was refused."""
@@ -112,13 +135,11 @@ class Turns:
         return []
 
     def _answered(self, poll: Poll, ask: Ask, data: bytes, state: _State) -> None:
-        state.mono_us.append(self._clock.mono_us())
+        state.mono_us = self._clock.mono_us()
         state.wall_us = self._clock.wall_us()
-        block = ask.block
-        state.blocks.append(Block(unit=block.unit, function=block.function, start=block.start, data=data))
-        state.results[id(ask)] = ask.decode(data)
+        state.answers.append((ask, data, state.mono_us))
         state.answered = True
-        if ask.refused or not ask.worked:
+        if ask.hole is not None or not ask.worked:
             poll.succeeded(ask)
         if ask.rest_until_us:
             ask.rest_until_us = 0
@@ -129,11 +150,9 @@ class Turns:
         state.said = refusal.why
         if code in (_ADDRESS, _VALUE):
             state.answered = True
-            if state.divisions < MOST_DIVISIONS:
+            if state.divisions < MOST_DIVISIONS and (parts := poll.divide(ask, code, self._clock.mono_us())):
                 state.divisions += 1
-                parts = poll.divide(ask, self._clock.mono_us())
-                if parts:
-                    return parts
+                return parts
             state.reasons[id(ask)] = BAD_REFUSED
         elif code in _BEHIND:
             state.reasons[id(ask)] = BAD_GATEWAY
@@ -194,8 +213,15 @@ class Turns:
                 self.line.trace.retried(address)
             else:
                 unit.heard_s = loop.time()
-                unit.round_trip_us = int((unit.heard_s - started_s) * 1e6)
+                self._took(unit, pdu, started_s)
                 return answer
+
+    def _took(self, unit: Unit, pdu: bytes, started_s: float) -> None:
+        """Its round trip, less the silence that the exchange before still owed."""
+        took_s = unit.heard_s - max(started_s, self._free_s)
+        self._free_s = unit.heard_s + self.time.silence_s
+        unit.round_trip_us = int(took_s * 1e6)
+        unit.began_after(took_s - self.time.frames_s(data_bytes(pdu)))
 
     async def connect(self) -> None:
         """Open the line unless it is being rested. Raises LineGone."""
@@ -213,43 +239,66 @@ class Turns:
         self.backoff.reset()
 
     def _result(self, poll: Poll, state: _State) -> Turn:
-        """The columns in the order of the asks, which is the order of the group's points."""
-        values, quality = _joined(poll.asks, state)
-        if not state.blocks:
-            state.mono_us.append(self._clock.mono_us())
-            state.wall_us = self._clock.wall_us()
-        mono_us = state.mono_us[-1]
-        if len(state.blocks) > 1:
-            for block, at_us in zip(state.blocks, state.mono_us, strict=True):
-                block.offset_us = at_us - mono_us
-        batch = Batch(
-            group=poll.planned.group,
-            mono_us=mono_us,
-            wall_us=state.wall_us,
-            values=values,
-            quality=quality,
-            blocks=state.blocks,
-        )
+        """A batch for each group, with its own share of each answer and the time of the last of them."""
+        if not state.answers:
+            state.mono_us, state.wall_us = self._clock.mono_us(), self._clock.wall_us()
+        batches = [_batch(poll, state, number, group) for number, group in enumerate(poll.planned.groups)]
         if state.asked and not state.answered and not state.failed:
             state.failed = "backed-off"  # it has nothing but failures to tell
-        return Turn(batch, "" if state.answered else state.failed, state.said)
+        return Turn(batches, "" if state.answered else state.failed, state.said, state.asked)
 
 
-def _joined(asks: list[Ask], state: _State) -> Columns:
-    if len(asks) == 1 and state.results:
-        return state.results[id(asks[0])]
+def _batch(poll: Poll, state: _State, number: int, group: Group) -> Batch:
+    shares = [(ask, part, data, at) for ask, data, at in state.answers for part in ask.parts if part.group == number]
+    mono_us = shares[-1][3] if shares else state.mono_us
+    blocks: list[Block] = []
+    columns: list[tuple[Part, Columns]] = []
+    for ask, part, data, at_us in shares:
+        data = data[part.first : part.end]
+        block = ask.block
+        blocks.append(Block(unit=block.unit, function=block.function, start=part.start, data=data, offset_us=at_us - mono_us))
+        columns.append((part, part.decode(data)))
+    if len(columns) == 1 and columns[0][0].whole:
+        values, quality = columns[0][1]
+    else:
+        values, quality = _joined(len(group.points), columns, _reasons(poll, state, number))
+    return Batch(
+        group=group,
+        mono_us=mono_us,
+        wall_us=state.wall_us - (state.mono_us - mono_us),
+        values=values,
+        quality=quality,
+        blocks=blocks,
+    )
+
+
+def _reasons(poll: Poll, state: _State, number: int) -> list[tuple[Part, str]]:
+    """Of the group's shares that had no answer."""
+    if not state.reasons and len(state.answers) == len(poll.asks):
+        return []
+    answered = {id(ask) for ask, _, _ in state.answers}
     fallback = next(reversed(state.reasons.values()), BAD_NO_ANSWER)
-    values: list[Value] = []
-    quality: list[str] | None = None
-    for ask in asks:
-        found = state.results.get(id(ask))
-        if found is None:
-            reason = state.reasons.get(id(ask), fallback)
-            found = [None] * ask.columns, [reason] * ask.columns
-        some, marks = found
-        if marks is not None and quality is None:
-            quality = [GOOD] * len(values)
-        if quality is not None:
-            quality += marks or [GOOD] * len(some)
-        values += some
+    missing = [ask for ask in poll.asks if id(ask) not in answered]
+    return [
+        (part, state.reasons.get(id(ask), fallback)) for ask in missing for part in ask.parts if part.group == number
+    ]
+
+
+def _joined(size: int, columns: list[tuple[Part, Columns]], missing: list[tuple[Part, str]]) -> Columns:
+    values: list[Value] = [None] * size
+    for part, (some, _) in columns:
+        if part.span is not None:
+            values[part.span] = some
+        else:
+            for column, value in zip(part.columns, some, strict=True):
+                values[column] = value
+    if not missing and all(marks is None for _, (_, marks) in columns):
+        return values, None
+    quality = [GOOD] * size
+    for part, (_, marks) in columns:
+        for column, mark in zip(part.columns, marks or (), strict=False):
+            quality[column] = mark
+    for part, reason in missing:
+        for column in part.columns:
+            quality[column] = reason
     return values, quality

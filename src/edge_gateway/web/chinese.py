@@ -252,6 +252,12 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ("ignore this if the device was set to the bus's settings (see firmware_configs/)", "若设备已改为总线的设置，请忽略（见 firmware_configs/）"),
     ("bus '{}' is asked to be busy {} of the time: one round of its polls takes {} s", "总线“{}”需忙碌 {} 的时间：轮询一遍要 {} 秒"),
     ("slots will be missed; use interval_s = {} or more on this bus", "会错过时隙；此总线的 interval_s 请用 {} 或更大"),
+    ("bus '{}' cannot carry this: its bytes alone take {} of the time", "总线“{}”承载不了：仅字节传输就需 {} 的时间"),
+    ("use interval_s = {} or more on this bus, or a higher baud rate", "此总线的 interval_s 请用 {} 或更大，或提高波特率"),
+    ("bus '{}' cannot read every point within half its interval: one round of its polls takes {} s", "总线“{}”无法在半个周期内读完所有测点：轮询一遍要 {} 秒"),
+    ("some readings come late; use interval_s = {} or more on this bus", "部分读数会迟到；此总线的 interval_s 请用 {} 或更大"),
+    ("on bus '{}' a unit that falls silent keeps the line for {} s: the others miss slots then", "总线“{}”上若有从站不应答，会占线 {} 秒：其他设备将错过时隙"),
+    ("use a shorter timeout_s, or interval_s = {} or more on this bus", "请缩短 timeout_s，或此总线的 interval_s 用 {} 或更大"),
     # --- command line
     ("no gateway answers at {}", "{} 上没有网关应答"),
     ("start it with `edge-gateway run`, or name its folder with --state", "请用 `edge-gateway run` 启动，或用 --state 指明其目录"),
