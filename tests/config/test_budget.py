@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from edge_gateway.cli.chinese import chinese
 
 from edge_gateway.config.budget import Budget, Job, budget
 from edge_gateway.config.load import ConfigRefused
@@ -16,6 +15,7 @@ from edge_gateway.profiles.plan import PlannedPoll, plan
 from edge_gateway.profiles.spec import DeviceSpec, PointSpec
 from edge_gateway.sources.modbus import ModbusRtuConfig, ModbusTcpConfig
 from edge_gateway.sources.modbus_time import NETWORK_S, TURNAROUND_S
+from edge_gateway.web.chinese import chinese
 from tests.config.test_resolve import sample
 from tests.profiles.devices import device, registers
 
