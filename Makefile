@@ -1,5 +1,5 @@
 # What a person does with this repository. `make demo` needs git, make, python3 (3.11 or newer) and python3-venv; nothing else.
-.PHONY: setup setup-dev servers demo test check bench truth killloop powercut outage isolation guard idle pictures clean
+.PHONY: setup setup-dev servers demo test check bench truth killloop powercut pulses outage isolation guard idle pictures clean
 .DEFAULT_GOAL := setup
 .DELETE_ON_ERROR:
 
@@ -52,7 +52,7 @@ bench: setup-dev
 truth killloop outage: servers
 	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
 
-powercut: setup-dev
+powercut pulses: setup-dev
 	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
 
 # 32 units on one paced line, one of them dead; N is the number of rounds of 5 s.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 #: Value of a point: a number, or None when there is none. Contacts and flags are 0 and 1.
 Value = float | int | None
@@ -25,8 +26,15 @@ BAD_NOT_A_NUMBER = "bad:nan"  # NaN or infinity
 BAD_RANGE = "bad:range"  # outside what the probe can measure
 BAD_MISSING = "bad:missing"  # the message came without this point
 BAD_UNPARSED = "bad:unparsed"  # the message came, this field could not be read
+BAD_POWER_ON = "bad:power-on"  # the probe's value before its first conversion (DS18B20: 85 °C)
+BAD_FAULT_LOW = "bad:fault-current-low"  # 4-20 mA: at or below 3.6 mA, broken loop or a transmitter that says so
+BAD_FAULT_HIGH = "bad:fault-current-high"  # 4-20 mA: at or above 21 mA
+BAD_STALE = "bad:stale"  # derived: an input was not read lately enough
 UNCERTAIN_QUEUED = "uncertain:queued"  # waited at the broker while we were away; no own time
 UNCERTAIN_FUTURE = "uncertain:future"  # its own time lies more than 60 s ahead of ours
+UNCERTAIN_OFF_SPAN = "uncertain:off-span"  # 4-20 mA: between the measuring range and a fault current
+UNCERTAIN_RESET = "uncertain:counter-reset"  # the counter began anew: pulses just before may be missing
+UNCERTAIN_INCOMPLETE = "uncertain:incomplete"  # derived: inputs were missing for a while, the sum is a lower bound
 
 #: How many of its intervals a reading speaks for its point; older is stale (docs/reference/rules.md).
 FRESH_INTERVALS = 3
@@ -34,7 +42,8 @@ FRESH_INTERVALS = 3
 QUALITIES = frozenset(
     {
         GOOD, BAD_NO_ANSWER, BAD_LINK_DOWN, BAD_FRAME, BAD_REFUSED, BAD_BUSY, BAD_GATEWAY, BAD_SENTINEL,
-        BAD_NOT_A_NUMBER, BAD_RANGE, BAD_MISSING, BAD_UNPARSED, UNCERTAIN_QUEUED, UNCERTAIN_FUTURE,
+        BAD_NOT_A_NUMBER, BAD_RANGE, BAD_MISSING, BAD_UNPARSED, BAD_POWER_ON, BAD_FAULT_LOW, BAD_FAULT_HIGH, BAD_STALE,
+        UNCERTAIN_QUEUED, UNCERTAIN_FUTURE, UNCERTAIN_OFF_SPAN, UNCERTAIN_RESET, UNCERTAIN_INCOMPLETE,
     }
 )  # fmt: skip
 
@@ -71,7 +80,10 @@ class Block:
 
 @dataclass(slots=True, kw_only=True)
 class Message:
-    """One MQTT message as it came. ``payload`` in full; the journal keeps up to 4 KiB, beyond that its hash."""
+    """One MQTT message as it came, or what a file of the kernel said (``topic`` is then its path below the bus' folder).
+
+    ``payload`` in full; the journal keeps up to 4 KiB, beyond that its hash.
+    """
 
     topic: str
     payload: bytes
@@ -99,6 +111,8 @@ class Batch:
     slot_us: int | None = None
     blocks: list[Block] = field(default_factory=list)
     message: Message | None = None
+    #: what the source must find again after a restart (JSON-able, small): kept by intake under the device's id
+    keep: dict[str, Any] | None = None
     committed: Callable[[], None] | None = None
 
 

@@ -15,6 +15,8 @@ from edge_gateway.sinks.hub import HubConfig
 from edge_gateway.sinks.influxdb import Influx1Config, Influx2Config
 from edge_gateway.sources.modbus import ModbusRtuConfig, ModbusTcpConfig
 from edge_gateway.sources.mqtt import MqttConfig
+from edge_gateway.sources.onewire import OneWireConfig
+from edge_gateway.sources.pulse import PulseConfig, PulseSetting
 
 SAMPLE = Path(model.__file__).parents[1] / "gateway.toml"
 TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
@@ -26,7 +28,10 @@ TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ('[buses.X], kind = "rtu"', ModbusRtuConfig),
     ('[buses.X], kind = "tcp"', ModbusTcpConfig),
     ('[buses.X], kind = "mqtt"', MqttConfig),
+    ('[buses.X], kind = "onewire"', OneWireConfig),
+    ('[buses.X], kind = "pulse"', PulseConfig),
     ("[devices.X]", model.DeviceConfig),
+    ("[devices.X], pulse = {…}", PulseSetting),
     ("[points.X]", model.PointConfig),
     ("[rules]", model.RulesConfig),
     ("[outlets.X]", model.OutletConfig),
@@ -61,6 +66,7 @@ ELSEWHERE = {
     "database": "database",
     "host": "name or address",
     "port": "TCP port",
+    "chip": "the board's inputs",
     "kind": "decides the table's other keys",
     "timeout_s": "how long to wait for an answer",
 }

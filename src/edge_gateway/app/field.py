@@ -17,6 +17,7 @@ from edge_gateway.profiles.model import Profile
 from edge_gateway.profiles.spec import DeviceSpec
 from edge_gateway.reading import GapClosed, GapOpened, Group
 from edge_gateway.sources.base import Source
+from edge_gateway.sources.local import Kept, LocalBus
 from edge_gateway.sources.mqtt import MqttConfig
 
 #: Folder of the state folder for what Modbus units were found to refuse: one file a bus.
@@ -33,15 +34,17 @@ class Field:
         clock: Clock,
         inbox: Inbox,
         messages: Mapping[tuple[str, int], str],
+        kept: Kept | None = None,
         state_dir: Path | None = None,
     ) -> None:
-        """``state_dir``: where sources keep what they learn of their units; None: nowhere."""
+        """``kept``: intake's own, live; ``state_dir``: where sources keep what they learn of their units; None: nowhere."""
         self._state_dir = state_dir
         self.sources: dict[str, Source] = {}
         self._clock = clock
         self._inbox = inbox
         self._messages = messages
-        self._memory: dict[str, Mapping[tuple[str, int], str]] = {}
+        self._kept: Kept = {} if kept is None else kept  # intake's own: as new as the newest batch in the record
+        self._memory: dict[str, Any] = {}
         self._loaded = loaded
         self._specs = device_specs(loaded)
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -54,6 +57,8 @@ class Field:
     def _build(self, bus: str, config: BusConfig, specs: tuple[DeviceSpec, ...]) -> Source:
         if isinstance(config, MqttConfig):
             return config.build(bus, specs, self._clock, recovered=self._memory.get(bus, self._messages))
+        if isinstance(config, LocalBus):
+            return config.build(bus, specs, self._clock, {**self._kept, **self._memory.get(bus, {})})
         source: Source = config.build(bus, specs, self._clock)
         remember = getattr(source, "remember", None)
         if remember is not None and self._state_dir is not None:
@@ -111,7 +116,7 @@ class Field:
             elif specs[bus] != self._specs[bus]:
                 await self.sources[bus].update(specs[bus])
         for bus, source in staged.items():
-            if bus in self._memory and isinstance(loaded.config.buses[bus], MqttConfig):
+            if bus in self._memory and isinstance(loaded.config.buses[bus], MqttConfig | LocalBus):
                 source = self._build(bus, loaded.config.buses[bus], specs[bus])  # with what its predecessor knew
             self.sources[bus] = source
             self._start(bus, source)

@@ -145,8 +145,14 @@ async def _run(
         commit_every_us=int(config.journal.commit_every_s * 1e6),
         tell=telemetry.tell,
     )
-    messages = found.state.messages
-    field = Field(loaded, clock=clock, inbox=intake.inbox, messages=messages, state_dir=options.state_dir)
+    field = Field(
+        loaded,
+        clock=clock,
+        inbox=intake.inbox,
+        messages=found.state.messages,
+        kept=found.state.kept,
+        state_dir=options.state_dir,
+    )
     await open_run(
         intake, found, setup(loaded, field.groups(), __version__), clock, carried=carried, damaged=recovery.damaged
     )

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from edge_gateway.config.load import Loaded
     from edge_gateway.config.model import BusConfig
     from edge_gateway.profiles.spec import DeviceSpec
+    from edge_gateway.sources.local_source import LocalSource
     from edge_gateway.sources.modbus_source import ModbusSource
 
 
@@ -176,7 +177,7 @@ async def _bare(ctx: Context, wanted: Mapping[str, Any]) -> dict[str, Any]:
         return {"where": where} | await _once(bus.build("port", (), SystemClock()), wanted)
 
 
-async def _once(source: ModbusSource, wanted: Mapping[str, Any]) -> dict[str, Any]:
+async def _once(source: ModbusSource | LocalSource, wanted: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return await source.read_now(wanted)
     except LinkDown as error:
@@ -187,7 +188,7 @@ async def _once(source: ModbusSource, wanted: Mapping[str, Any]) -> dict[str, An
         source.close()
 
 
-def _facts(loaded: Loaded, source: ModbusSource, point: str | None) -> dict[str, Any]:
+def _facts(loaded: Loaded, source: ModbusSource | LocalSource, point: str | None) -> dict[str, Any]:
     """What the configuration says of a point: its name and limits."""
     from edge_gateway.config.resolve import resolved
     from edge_gateway.page.view import Layout
@@ -245,6 +246,10 @@ def _point_lines(ctx: Context, answer: Mapping[str, Any], raw: bool) -> Iterator
         parts += [f"{ctx.say('limit', '限值')} {limits(ctx, row)}", _beyond(ctx, answer, row), _next(ctx, row)]
     age = f"{ctx.say('age', '距今')} {answer['round_trip_ms'] / 1000:.1f} s"
     yield "  ".join(part for part in (*parts, age, f"{ctx.say('quality', '质量')} {quality(ctx, answer['quality'])}") if part)
+    if "file" in answer:  # no registers: what the kernel's file said
+        text = " | ".join(str(answer["data"]).splitlines())
+        yield f"  {answer['device']}  {answer['channel']}  {answer['file']}  {text}  {answer['round_trip_ms']} ms"
+        return
     where = f"unit {answer['unit']} FC{answer['function']:02d} reg {answer['register']} x{answer['count']}"
     yield f"  {answer['device']}  {answer['channel']}  {where}  raw {answer['data']}  {answer['round_trip_ms']} ms"
     if raw:

@@ -47,6 +47,13 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "bad:unparsed": ("cannot be read", "无法解析"),
     "uncertain:queued": ("waited at the broker, no time of its own", "在代理处排队，无自带时间"),
     "uncertain:future": ("its own time lies ahead of ours", "自带时间晚于本机"),
+    "bad:power-on": ("the probe's power-on value, no measurement", "探头上电初值，未完成测量"),
+    "bad:fault-current-low": ("fault current, 3.6 mA or less: broken loop or a transmitter that reports a fault", "故障电流，不高于 3.6 mA：回路断线或变送器报故障"),
+    "bad:fault-current-high": ("fault current, 21 mA or more: short circuit or a transmitter that reports a fault", "故障电流，不低于 21 mA：短路或变送器报故障"),
+    "bad:stale": ("an input is too old", "输入数据过旧"),
+    "uncertain:off-span": ("the current is outside 3.8 to 20.5 mA", "电流超出 3.8–20.5 mA"),
+    "uncertain:counter-reset": ("the counter began anew", "计数器已重新开始"),
+    "uncertain:incomplete": ("inputs were missing for a while: a lower bound", "部分输入缺失：为下限值"),
     # buses
     "up": ("up", "正常"),
     "down": ("DOWN", "中断"),

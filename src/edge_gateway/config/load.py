@@ -16,11 +16,12 @@ from edge_gateway.config.model import GatewayConfig
 from edge_gateway.config.references import check_references
 from edge_gateway.config.secrets import check_files, with_absolute_files
 from edge_gateway.config.sheets import sheet_warnings
-from edge_gateway.config.specs import bus_specs, unplannable
+from edge_gateway.config.specs import bus_specs, channel_of, unplannable
 from edge_gateway.config.unused import unused_warnings
 from edge_gateway.errors import ConfigError
 from edge_gateway.profiles import load as profile_files
 from edge_gateway.profiles.load import Loaded as LoadedProfile
+from edge_gateway.profiles.model import Profile
 from edge_gateway.rules import load as pack_files
 from edge_gateway.rules.bind import Binding, PointFacts, ZoneFacts, bind
 from edge_gateway.rules.load import LoadedPack
@@ -71,7 +72,7 @@ def load(main: Path, state_dir: Path | None = None, *, running: bool = True) -> 
     if faults:
         raise ConfigRefused(_sorted(faults))
     try:
-        binding = _bind(config, packs, profiles)
+        binding = _bind(config, packs, models)
     except ConfigError as error:
         raise ConfigRefused([_located(error, locate)]) from error
     specs = bus_specs(config, models)
@@ -158,7 +159,7 @@ def _profiles(
     faults: list[ConfigError] = []
     tried: set[str] = set()
     for id_, device in config.devices.items():
-        if device.profile in tried:
+        if not device.profile or device.profile in tried:
             continue
         tried.add(device.profile)
         path = ("devices", id_, "profile")
@@ -192,13 +193,13 @@ def _packs(config: GatewayConfig, folder: Path, locate: Locator) -> tuple[list[L
     return packs, faults
 
 
-def _bind(config: GatewayConfig, packs: Sequence[LoadedPack], profiles: Mapping[str, LoadedProfile]) -> Binding:
+def _bind(config: GatewayConfig, packs: Sequence[LoadedPack], models: Mapping[str, Profile]) -> Binding:
     zones = {id_: ZoneFacts(stage=zone.stage, kind=zone.kind) for id_, zone in config.zones.items()}
     outlets = {id_: outlet.model_dump(exclude_none=True) for id_, outlet in config.outlets.items()}
     points = []
     for id_, point in config.points.items():
         device = config.devices[point.device]
-        channel = profiles[device.profile].profile.channels[point.channel]
+        channel = channel_of(config, point, models)
         interval_s = point.interval_s or device.interval_s or device.expect_every_s or 0.0
         facts = PointFacts(
             id=id_,

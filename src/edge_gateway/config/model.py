@@ -16,6 +16,8 @@ from edge_gateway.sinks.hub import HubConfig
 from edge_gateway.sinks.influxdb import Influx1Config, Influx2Config
 from edge_gateway.sources.modbus import ModbusRtuConfig, ModbusTcpConfig
 from edge_gateway.sources.mqtt import MqttConfig
+from edge_gateway.sources.onewire import OneWireConfig, Probe
+from edge_gateway.sources.pulse import PulseConfig, PulseSetting
 
 Stage = Literal["intake", "quarantine", "washing", "wastewater", "dispatch", "storage"]
 ZoneKind = Literal[
@@ -139,18 +141,23 @@ class ZoneConfig(_Table):
 
 
 class DeviceConfig(_Table):
-    """What answers on a bus. A Modbus device has ``unit`` and ``interval_s``, a message device ``topic``."""
+    """What answers on a bus. A Modbus device has ``unit`` and ``interval_s``, a message device ``topic``.
+
+    A device of this machine's own has no profile: its bus' kind names the key that says what it is.
+    """
 
     bus: Identifier = Field(description="which of [buses] it is on")
-    profile: ProfileId = Field(description="drivers/<vendor>/<model>.toml")
+    profile: ProfileId = Field(default="", description="Modbus and MQTT: drivers/<vendor>/<model>.toml")
     unit: int | None = Field(default=None, ge=0, le=255, description="Modbus: the address")
-    interval_s: float | None = Field(default=None, ge=0.01, le=86_400, description="Modbus: how often it is read")
+    interval_s: float | None = Field(default=None, ge=0.01, le=86_400, description="how often it is read; all but MQTT")
     topic: str | None = Field(
         default=None, min_length=1, max_length=512, description="MQTT: the one topic it speaks on"
     )
     expect_every_s: float | None = Field(
         default=None, ge=0.01, le=604_800, description="MQTT: silence beyond it becomes visible"
     )
+    probe: Probe | None = Field(default=None, description="onewire: the probe's number, as the kernel's folder names it")
+    pulse: PulseSetting | None = Field(default=None, description="pulse: where a meter's pulses are counted, what one is worth")
 
 
 class PointConfig(_Table):
@@ -162,7 +169,7 @@ class PointConfig(_Table):
     name_zh: str = Field(default="", max_length=128, description="what people read, in Chinese")
     name_en: str = Field(default="", max_length=128, description="what people read, in English")
     select: str = Field(default="", max_length=64, description="MQTT: which of several probes, by its own id")
-    interval_s: float | None = Field(default=None, ge=0.01, le=86_400, description="Modbus: other than the device's")
+    interval_s: float | None = Field(default=None, ge=0.01, le=86_400, description="all but MQTT: other than the device's")
     decimals: int | None = Field(default=None, ge=0, le=9, description="how many are shown; the profile's by default")
     renamed_from: Identifier | None = Field(default=None, description="the id that this point had before")
 
@@ -205,7 +212,7 @@ class OutletConfig(_Table):
     _is_date = field_validator("permit_date")(_is_date)
 
 
-BusConfig = Annotated[ModbusTcpConfig | ModbusRtuConfig | MqttConfig, Field(discriminator="kind")]
+BusConfig = Annotated[ModbusTcpConfig | ModbusRtuConfig | MqttConfig | OneWireConfig | PulseConfig, Field(discriminator="kind")]
 SinkConfig = Annotated[HubConfig | Influx1Config | Influx2Config, Field(discriminator="kind")]
 
 

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from edge_gateway.config.files import KeyPath
-from edge_gateway.config.model import DeviceConfig, GatewayConfig, PointConfig
+from edge_gateway.config.model import BusConfig, DeviceConfig, GatewayConfig, PointConfig
+from edge_gateway.config.specs import profile_of
 from edge_gateway.errors import ConfigError
 from edge_gateway.profiles.model import ModbusProfile, PayloadChannel, PayloadProfile, Profile
 from edge_gateway.sinks.hub import HubConfig
+from edge_gateway.sources.local import LocalBus
 from edge_gateway.sources.modbus import ModbusRtuConfig
 from edge_gateway.sources.mqtt import MqttConfig
 from edge_gateway.toml_errors import did_you_mean
@@ -35,6 +37,7 @@ def check_references(config: GatewayConfig, profiles: Profiles, locate: Locate) 
     faults = list(_buses(config, locate))
     faults += _devices(config, profiles, locate)
     faults += _units(config, locate)
+    faults += _local_places(config, locate)
     faults += _topics(config, locate)
     faults += _points(config, profiles, locate)
     faults += _many(config, locate)
@@ -71,8 +74,10 @@ def _devices(config: GatewayConfig, profiles: Profiles, locate: Locate) -> Itera
                 (*at, "bus"), f"no bus '{device.bus}'", code="no-such", hint=_near("buses", device.bus, config.buses)
             )
             continue
+        yield from _placement(device, at, bus, locate)
+        if isinstance(bus, LocalBus):
+            continue
         mqtt = isinstance(bus, MqttConfig)
-        yield from _placement(device, at, mqtt, locate)
         if isinstance(bus, ModbusRtuConfig) and device.unit is not None and not 1 <= device.unit <= 247:
             why = f"unit {device.unit} is no address on a serial line"
             hint = "addresses are 1 to 247; 0 is for everybody and nobody answers to it"
@@ -92,18 +97,28 @@ def _devices(config: GatewayConfig, profiles: Profiles, locate: Locate) -> Itera
 _ASKS = {"write": "a write to it", "zero-quantity": "a request for 0 registers (no lawful Modbus)"}
 
 
-def _placement(device: DeviceConfig, at: KeyPath, mqtt: bool, locate: Locate) -> Iterable[ConfigError]:
-    """A message device has a topic; a Modbus device a unit and an interval; neither has the other's keys."""
-    needed, foreign = (
-        (("topic",), ("unit", "interval_s")) if mqtt else (("unit", "interval_s"), ("topic", "expect_every_s"))
-    )
-    kind = "an mqtt" if mqtt else "a Modbus"
+#: The keys of a device that only some buses understand.
+_PLACES = frozenset({"profile", "unit", "interval_s", "topic", "expect_every_s", "probe", "pulse"})
+
+
+def _placement(device: DeviceConfig, at: KeyPath, bus: BusConfig, locate: Locate) -> Iterable[ConfigError]:
+    """Each kind of bus has devices with keys of its own, and none with another's."""
+    needed: tuple[str, ...]
+    known: tuple[str, ...]
+    if isinstance(bus, MqttConfig):
+        kind, needed, known = "an mqtt device", ("profile", "topic"), ("expect_every_s",)
+    elif isinstance(bus, LocalBus):
+        kind, needed, known = f"a device on a bus of kind {bus.kind}", ("interval_s",), (bus.setting,)
+        needed += (bus.setting,) if bus.needs_setting else ()
+    else:
+        kind, needed, known = "a Modbus device", ("profile", "unit", "interval_s"), ()
+    foreign = sorted(_PLACES - {*needed, *known})
     for key in needed:
-        if getattr(device, key) is None:
-            yield locate((*at, key), f"key '{key}' is missing", code="missing-key", hint=f"{kind} device needs it")
+        if getattr(device, key) in (None, ""):
+            yield locate((*at, key), f"key '{key}' is missing", code="missing-key", hint=f"{kind} needs it")
     for key in foreign:
-        if getattr(device, key) is not None:
-            yield locate((*at, key), f"{kind} device has no '{key}'", code="unknown-key", hint="delete this line")
+        if getattr(device, key) not in (None, ""):
+            yield locate((*at, key), f"{kind} has no '{key}'", code="unknown-key", hint="delete this line")
 
 
 def _units(config: GatewayConfig, locate: Locate) -> Iterable[ConfigError]:
@@ -116,6 +131,20 @@ def _units(config: GatewayConfig, locate: Locate) -> Iterable[ConfigError]:
         if first != id_ and config.devices[first].profile != device.profile:
             why = f"unit {device.unit} on bus '{device.bus}' is device '{first}' already, with another profile"
             yield locate(("devices", id_, "unit"), why, code="duplicate", hint="give each device its own address")
+
+
+def _local_places(config: GatewayConfig, locate: Locate) -> Iterable[ConfigError]:
+    """A probe, an input or a pin is one device."""
+    taken: dict[tuple[str, str], str] = {}
+    for id_, device in config.devices.items():
+        bus = config.buses.get(device.bus)
+        if not isinstance(bus, LocalBus) or (setting := getattr(device, bus.setting)) is None:
+            continue
+        place = bus.place(setting)
+        first = taken.setdefault((device.bus, place), id_) if place else id_
+        if first != id_:
+            why = f"{place} of bus '{device.bus}' is device '{first}' already"
+            yield locate(("devices", id_, bus.setting), why, code="duplicate", hint="give it one table, with several points")
 
 
 def _topics(config: GatewayConfig, locate: Locate) -> Iterable[ConfigError]:
@@ -153,28 +182,26 @@ def _points(config: GatewayConfig, profiles: Profiles, locate: Locate) -> Iterab
             hint = _near("devices", point.device, config.devices)
             yield locate((*at, "device"), f"no device '{point.device}'", code="no-such", hint=hint)
             continue
-        yield from _channel(id_, point, device, profiles.get(device.profile), locate)
+        yield from _channel(id_, point, profile_of(config, device, profiles), locate)
         first = taken.setdefault((point.device, point.channel, point.select), id_)
         if first != id_:
             why = f"channel '{point.channel}' of device '{point.device}' is point '{first}' already"
             yield locate((*at, "channel"), why, code="duplicate", hint="a measured quantity is one point")
 
 
-def _channel(
-    id_: str, point: PointConfig, device: DeviceConfig, profile: Profile | None, locate: Locate
-) -> Iterable[ConfigError]:
+def _channel(id_: str, point: PointConfig, profile: Profile | None, locate: Locate) -> Iterable[ConfigError]:
     """Whether the profile has the channel, and whether the point's keys suit it."""
     at: KeyPath = ("points", id_)
     if profile is None:
         return
     channel = profile.channels.get(point.channel)
     if channel is None:
-        why = f"profile '{device.profile}' has no channel '{point.channel}'"
+        why = f"profile '{profile.id}' has no channel '{point.channel}'"
         yield locate((*at, "channel"), why, code="no-such", hint=did_you_mean(point.channel, profile.channels))
         return
     if not isinstance(channel, PayloadChannel):
         if point.select:
-            yield locate((*at, "select"), "a Modbus point has no 'select'", code="unknown-key", hint="delete this line")
+            yield locate((*at, "select"), "only a point of an mqtt device has 'select'", code="unknown-key", hint="delete this line")
         return
     if "{select}" in channel.path and not point.select:
         why = f"key 'select' is missing: channel '{point.channel}' tells several probes apart by it"

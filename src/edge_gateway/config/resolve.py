@@ -8,9 +8,10 @@ from typing import Any
 import orjson
 
 from edge_gateway.config.load import Loaded
-from edge_gateway.config.model import GatewayConfig
-from edge_gateway.config.specs import bus_specs
+from edge_gateway.config.model import DeviceConfig, GatewayConfig
+from edge_gateway.config.specs import bus_specs, channel_of
 from edge_gateway.intake.state import Setup
+from edge_gateway.profiles.model import Profile
 from edge_gateway.profiles.spec import DeviceSpec
 from edge_gateway.reading import Group
 from edge_gateway.record.entry import canonical
@@ -19,7 +20,11 @@ from edge_gateway.rules.base import rules_document
 
 def device_specs(loaded: Loaded) -> dict[str, tuple[DeviceSpec, ...]]:
     """The devices of each bus, with their points in the order of the file. Devices without points are left out."""
-    return bus_specs(loaded.config, {name: profile.profile for name, profile in loaded.profiles.items()})
+    return bus_specs(loaded.config, _models(loaded))
+
+
+def _models(loaded: Loaded) -> dict[str, Profile]:
+    return {name: profile.profile for name, profile in loaded.profiles.items()}
 
 
 def setup(loaded: Loaded, groups: Mapping[str, Group], software: str) -> Setup:
@@ -37,15 +42,15 @@ def setup(loaded: Loaded, groups: Mapping[str, Group], software: str) -> Setup:
 
 def resolved(loaded: Loaded, groups: Mapping[str, Group], software: str) -> dict[str, Any]:
     """The resolved configuration: docs/reference/journal-format.md section 4. No addresses, no secrets."""
-    config = loaded.config
+    config, models = loaded.config, _models(loaded)
     document = {
         "software": software,
         "gateway": config.site.id,
         "site": config.site.model_dump(exclude={"id"}) | {"id": config.site.id},
         "zones": {id_: zone.model_dump() for id_, zone in config.zones.items()},
         "buses": {id_: {"kind": bus.kind} for id_, bus in config.buses.items()},
-        "devices": {id_: device.model_dump(exclude_none=True) for id_, device in config.devices.items()},
-        "points": {id_: _point(loaded, id_) for id_ in config.points},
+        "devices": {id_: _device(device) for id_, device in config.devices.items()},
+        "points": {id_: _point(loaded, id_, models) for id_ in config.points},
         "groups": {
             id_: {"device": group.device, "points": list(group.points), "interval_us": group.interval_us}
             for id_, group in groups.items()
@@ -59,9 +64,14 @@ def resolved(loaded: Loaded, groups: Mapping[str, Group], software: str) -> dict
     return parsed
 
 
-def _point(loaded: Loaded, id_: str) -> dict[str, Any]:
+def _device(device: DeviceConfig) -> dict[str, Any]:
+    """What a device's table says; a key that it does not have is not there."""
+    return {key: value for key, value in device.model_dump(exclude_none=True).items() if value != ""}
+
+
+def _point(loaded: Loaded, id_: str, models: Mapping[str, Profile]) -> dict[str, Any]:
     point = loaded.config.points[id_]
-    channel = loaded.profiles[loaded.config.devices[point.device].profile].profile.channels[point.channel]
+    channel = channel_of(loaded.config, point, models)
     return {
         "device": point.device,
         "channel": point.channel,

@@ -4,12 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from edge_gateway.config.model import GatewayConfig
+from edge_gateway.config.model import DeviceConfig, GatewayConfig, PointConfig
 from edge_gateway.errors import ConfigError
-from edge_gateway.profiles.model import PayloadProfile, Profile
+from edge_gateway.profiles.model import Channel, ModbusProfile, PayloadProfile, Profile
 from edge_gateway.profiles.payload import PayloadReader
 from edge_gateway.profiles.plan import plan
 from edge_gateway.profiles.spec import DeviceSpec, PointSpec
+from edge_gateway.sources.local import LocalBus
+
+
+def profile_of(config: GatewayConfig, device: DeviceConfig, files: Mapping[str, Profile]) -> Profile | None:
+    """What a device can tell: by its profile's file, or by its bus' kind. None while its tables are faulty."""
+    bus = config.buses.get(device.bus)
+    if not isinstance(bus, LocalBus):
+        return files.get(device.profile)
+    setting = getattr(device, bus.setting)
+    return None if setting is None and bus.needs_setting else bus.profile(setting)
+
+
+def channel_of(config: GatewayConfig, point: PointConfig, files: Mapping[str, Profile]) -> Channel:
+    """A point's channel. Raises KeyError for what ``check_references`` would have refused."""
+    profile = profile_of(config, config.devices[point.device], files)
+    if profile is None:
+        raise KeyError(point.device)
+    return profile.channels[point.channel]
 
 
 def bus_specs(config: GatewayConfig, profiles: Mapping[str, Profile]) -> dict[str, tuple[DeviceSpec, ...]]:
@@ -20,16 +38,19 @@ def bus_specs(config: GatewayConfig, profiles: Mapping[str, Profile]) -> dict[st
         points.setdefault(point.device, []).append(spec)
     specs: dict[str, list[DeviceSpec]] = {bus: [] for bus in config.buses}
     for id_, device in config.devices.items():
-        if id_ in points:
+        profile = profile_of(config, device, profiles)
+        if id_ in points and profile is not None:
+            bus = config.buses[device.bus]
             specs[device.bus].append(
                 DeviceSpec(
                     id=id_,
-                    profile=profiles[device.profile],
+                    profile=profile,
                     points=tuple(points[id_]),
                     interval_us=_us(device.interval_s),
                     unit=device.unit or 0,
                     topic=device.topic or "",
                     expect_every_us=_us(device.expect_every_s),
+                    setting=getattr(device, bus.setting) if isinstance(bus, LocalBus) else None,
                 )
             )
     return {bus: tuple(devices) for bus, devices in specs.items()}
@@ -41,7 +62,7 @@ def unplannable(specs: Mapping[str, Sequence[DeviceSpec]]) -> Iterator[ConfigErr
         try:
             if isinstance(device.profile, PayloadProfile):
                 PayloadReader(device)
-            else:
+            elif isinstance(device.profile, ModbusProfile):
                 plan(device)
         except ConfigError as error:
             yield error

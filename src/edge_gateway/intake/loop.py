@@ -126,6 +126,8 @@ class Intake:
             self.state.remember(batch.message.topic, batch.message.packet_id, digest)
         if batch.slot_us is not None:
             self.state.slots[batch.group.id] = batch.slot_us
+        if batch.keep is not None:
+            self.state.keep(batch.group.device, batch.keep)
         steps = self.state.engine.judge(rule_us, batch.wall_us, batch.group.points, batch.values, batch.quality)
         for step in steps:
             await self._take_step(step)

@@ -116,6 +116,8 @@ def _replay_batch(found: Recovered, body: Mapping[str, Any]) -> None:
         values = [int(v) if isinstance(v, str) else v for v in body["values"]]
         points = tuple(group["points"])
         state.engine.judge(int(body["rule_us"]), int(body["wall_us"]), points, values, body.get("quality"))
+    if "keep" in body and group is not None:
+        state.keep(str(group["device"]), body["keep"])
     if "slot_us" in body:
         state.slots[str(body["group"])] = int(body["slot_us"])
 

@@ -14,6 +14,8 @@ from edge_gateway.violations import Violations
 
 #: Messages remembered over all brokers: more than their send windows together.
 MAX_MESSAGES = 512
+#: Devices whose sources kept something: more than one gateway has at work.
+MAX_KEPT = 2_000
 #: What a ``config`` entry tells of changes: so many, so large each (larger values by hash), so large together (bytes).
 MAX_CHANGES, MAX_VALUE_BYTES, MAX_CHANGES_BYTES = 200, 2_048, 64 * 1024
 
@@ -44,6 +46,8 @@ class State:
         self.corrections: dict[str, int] = {}
         #: (topic, packet id) -> payload hash of the newest messages: a broker may send them again, oldest first
         self.messages: dict[tuple[str, int], str] = {}
+        #: device -> what its source must find again after a restart, newest last
+        self.kept: dict[str, dict[str, Any]] = {}
         self.config: dict[str, Any] | None = None
         self.resolved: dict[str, Any] = {}
         self._rules: dict[tuple[str, str], BoundRule] = {}
@@ -95,6 +99,13 @@ class State:
         if len(self.messages) > MAX_MESSAGES:
             del self.messages[next(iter(self.messages))]
 
+    def keep(self, device: str, what: dict[str, Any]) -> None:
+        """A device's source will want this after a restart. A device that goes is remembered for long: it may come back."""
+        self.kept.pop(device, None)
+        self.kept[device] = what
+        if len(self.kept) > MAX_KEPT:
+            del self.kept[next(iter(self.kept))]
+
     def snapshot(self) -> dict[str, Any]:
         """JSON-able; see journal-format.md, the state object."""
         return {
@@ -104,6 +115,7 @@ class State:
             "gaps": self.gaps,
             "slots": self.slots,
             "corrections": self.corrections,
+            "kept": self.kept,
             "messages": [[topic, number, digest] for (topic, number), digest in self.messages.items()],
         }
 
@@ -117,6 +129,7 @@ class State:
         self.slots = dict(state.get("slots") or {})
         self.corrections = dict(state.get("corrections") or {})
         self.messages = {(topic, number): digest for topic, number, digest in state.get("messages") or []}
+        self.kept = dict(state.get("kept") or {})
         self.config = snapshot.get("config")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from edge_gateway.profiles.model import Profile
 
@@ -24,7 +25,8 @@ class PointSpec:
 class DeviceSpec:
     """A device as its source sees it. Modbus devices have ``unit``, message devices ``topic``.
 
-    ``expect_every_us`` > 0 makes silence of a message device visible (its groups then have slots).
+    ``expect_every_us`` > 0 makes silence of a message device visible (its groups then have slots). ``setting`` says what a
+    device of this machine's own is (a probe's number, an input with its span): what its bus' kind understands.
     """
 
     id: str
@@ -34,3 +36,4 @@ class DeviceSpec:
     unit: int = 0
     topic: str = ""
     expect_every_us: int = 0
+    setting: Any = None

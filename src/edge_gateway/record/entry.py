@@ -88,6 +88,8 @@ def encode_batch(seq: int, rule_us: int, boot: str, trusted: bool, config_seq: i
         entry["quality"] = batch.quality
     if batch.blocks:
         entry["raw"] = [_block(block) for block in batch.blocks]
+    if batch.keep is not None:
+        entry["keep"] = batch.keep
     if batch.message is not None:
         entry["message"] = _message(batch.message)
     return _exact(orjson.dumps(entry))

@@ -1,0 +1,57 @@
+"""Profiles of what this machine measures itself (kernel files, inputs); made here, not read from drivers/: knows no path, reads nothing.
+
+A Modbus transmitter's registers are a maker's choice and need a file. What a DS18B20 tells the kernel, what a 4-20 mA loop
+means or how much of the disk is free does not differ by maker: the bus' kind says it (docs/decisions/0008-local-sources.md).
+"""
+
+from __future__ import annotations
+
+from edge_gateway.profiles.model import Channel, Citation, Profile
+
+#: Measuring range of the DS18B20 family: data sheet 19-7487 Rev 6, Maxim Integrated.
+DS18B20_LOW_CEL, DS18B20_HIGH_CEL = -55.0, 125.0
+
+
+class LocalProfile(Profile):
+    """A kind of source of this machine: its channels, and where its facts come from."""
+
+
+def _profile(id_: str, model: str, names: tuple[str, str], cite: str, channels: dict[str, Channel]) -> LocalProfile:
+    return LocalProfile(
+        id=id_,
+        vendor="Linux",
+        model=model,
+        name_zh=names[0],
+        name_en=names[1],
+        verified="primary",
+        sources=(Citation(cite=cite, verified="primary"),),
+        channels=channels,
+    )
+
+
+_TOTALS = {"m3": "volume", "L": "volume", "kW.h": "energy", "W.h": "energy", "1": "count"}
+
+
+def pulse_meter(unit: str) -> LocalProfile:
+    """A meter that gives a pulse for each so much. Channels ``total`` (in ``unit``) and ``pulses``."""
+    total = Channel(quantity=_TOTALS[unit], unit=unit, decimals=3, range_low=0.0, name_zh="累计值", name_en="Total")
+    pulses = Channel(quantity="count", unit="1", decimals=0, name_zh="脉冲数", name_en="Pulses")
+    cite = "Linux include/uapi/linux/gpio.h (line events, v2); Documentation/ABI/testing/sysfs-bus-counter"
+    names = ("脉冲计量表", "Pulse meter")
+    return _profile("linux/pulse-meter", "gpio, counter", names, cite, {"total": total, "pulses": pulses})
+
+
+def ds18b20() -> LocalProfile:
+    """One temperature. Channel ``temperature`` (°C)."""
+    channel = Channel(
+        quantity="temperature",
+        unit="Cel",
+        decimals=1,
+        range_low=DS18B20_LOW_CEL,
+        range_high=DS18B20_HIGH_CEL,
+        name_zh="温度",
+        name_en="Temperature",
+    )
+    cite = "Linux Documentation/w1/slaves/w1_therm.rst; DS18B20 data sheet 19-7487 Rev 6"
+    names = ("1-Wire 温度探头", "1-Wire temperature probe")
+    return _profile("linux/ds18b20", "w1_therm", names, cite, {"temperature": channel})
