@@ -74,10 +74,18 @@ class Reading:
 
     def epochs(self) -> list[EpochInfo]:
         """Epochs with entries still here, oldest first, and the one being written."""
+        return [info for info in self.known_epochs() if not info.closed or info.first < info.size]
+
+    def known_epochs(self) -> list[EpochInfo]:
+        """As ``epochs``, and those of which only roots are kept."""
         held = self._tail.held()
         end = max((s.end for s in held.segments if s.epoch == held.epochs[-1].epoch), default=0)
         span = self._tail.span()
-        return infos(held.epochs, span[1] if span else end)
+        return infos(held.epochs, span[1] if span else end, freed=True)
+
+    def root_of(self, epoch: str) -> str | None:
+        """The root (hex) that was fixed when ``epoch`` was closed; None while it is open, or if it could not be computed then."""
+        return next((each.root for each in self._tail.held().epochs if each.epoch == epoch), None)
 
     def segments(self) -> list[SegmentInfo]:
         """All sealed segments, freed ones included."""
