@@ -8,8 +8,10 @@ import pytest
 
 from edge_gateway.links.modbus_pdu import crc16
 from edge_gateway.profiles.cases import Case
+from edge_gateway.profiles.identity import fits, text
 from edge_gateway.profiles.load import load
 from edge_gateway.profiles.model import ModbusProfile, Profile
+from edge_gateway.profiles.registers import Identify
 from tests.profiles.test_cases import DRIVERS, PROFILES, cases_of
 
 #: The devices of the register survey that this project started from, a line for each of its rows.
@@ -85,6 +87,15 @@ def test_every_profile_has_cases_and_cites_its_sources(name: str) -> None:
     assert found.verified != "primary" or any(source.verified == "primary" for source in found.sources)
 
 
+@pytest.mark.parametrize("name", PROFILES)
+def test_notes_are_in_both_languages(name: str) -> None:
+    """Of register profiles also those of each channel: what is doubtful must not be hidden from half the readers."""
+    found = profile(name)
+    assert bool(found.notes_zh) == bool(found.notes_en)
+    if isinstance(found, ModbusProfile):
+        assert all(bool(channel.note_zh) == bool(channel.note_en) for channel in found.channels.values())
+
+
 def test_what_is_no_data_is_tried() -> None:
     """A register profile shows what comes of an error value, unless every raw number of its type is possible."""
     without = [
@@ -106,7 +117,7 @@ def broken_frames(case: Case) -> list[str]:
     frames = [bytes.fromhex(text) for text in FRAME.findall(case.source)]
     if "recomputed: right" not in case.source:
         return []
-    wrong = [frame.hex(" ") for frame in frames if crc16(frame[:-2]) != frame[-2:]]
+    wrong = [frame.hex(" ") for frame in frames if crc16(frame[:-2]) != frame[-2:] or frame[2] != len(frame) - 5]
     shown = b" ".join(frame[3:-2] for frame in frames)
     return wrong + [block.data for block in case.blocks if bytes.fromhex(block.data) not in shown]
 
@@ -128,6 +139,30 @@ def test_frames_are_looked_at_indeed() -> None:
     assert broken_frames(case.model_copy(update={"source": case.source.replace(frame, flipped)}))
     other = tuple(block.model_copy(update={"data": "DEAD"}) for block in case.blocks)
     assert broken_frames(case.model_copy(update={"blocks": other}))
+
+
+def identity(name: str) -> Identify:
+    found = profile(name)
+    assert isinstance(found, ModbusProfile)
+    return found.identify
+
+
+def test_a_real_serial_number_is_read() -> None:
+    """A YosemiTech Y520's, as EnviroDIY logged it (extras/sensor_tests/Yosemitech_Y520-A-Cond/Results-1solution.txt)."""
+    frame = bytes.fromhex("01 03 0E 09 59 4C 30 39 31 36 31 31 32 31 30 31 00 D9 90")
+    assert crc16(frame[:-2]) == frame[-2:]
+    place = identity("yosemitech/y520").serial
+    assert place is not None
+    assert text(place, frame[3:-2]) == "YL0916112101"
+
+
+def test_a_module_that_keeps_one_character_a_register_is_known() -> None:
+    """Wiren Board's: their template calls the WB-MCM8 "WBMCM8", their registers hold a character each."""
+    data = "WBMCM8".encode("utf-16-be")
+    signs = identity("wirenboard/wb-mcm8").signature
+    assert len(signs) == 3
+    assert all(fits(sign, data[4 * at : 4 * at + 4]) for at, sign in enumerate(signs))
+    assert not fits(signs[2], "M7".encode("utf-16-be"))
 
 
 def test_who_needs_a_write_says_so_in_both_languages() -> None:
