@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from edge_gateway.config import model
 from edge_gateway.sinks.hub import HubConfig
 from edge_gateway.sinks.influxdb import Influx1Config, Influx2Config
+from edge_gateway.sources.iio import IioConfig, LoopSetting
 from edge_gateway.sources.modbus import ModbusRtuConfig, ModbusTcpConfig
 from edge_gateway.sources.mqtt import MqttConfig
 from edge_gateway.sources.onewire import OneWireConfig
@@ -30,7 +31,9 @@ TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ('[buses.X], kind = "mqtt"', MqttConfig),
     ('[buses.X], kind = "onewire"', OneWireConfig),
     ('[buses.X], kind = "pulse"', PulseConfig),
+    ('[buses.X], kind = "iio"', IioConfig),
     ("[devices.X]", model.DeviceConfig),
+    ("[devices.X], loop = {…}", LoopSetting),
     ("[devices.X], pulse = {…}", PulseSetting),
     ("[points.X]", model.PointConfig),
     ("[rules]", model.RulesConfig),

@@ -41,6 +41,15 @@ def pulse_meter(unit: str) -> LocalProfile:
     return _profile("linux/pulse-meter", "gpio, counter", names, cite, {"total": total, "pulses": pulses})
 
 
+def current_loop(quantity: str, unit: str) -> LocalProfile:
+    """A 4-20 mA loop. Channels ``value`` (in ``unit``) and ``current`` (mA)."""
+    value = Channel(quantity=quantity, unit=unit, decimals=2, name_zh="测量值", name_en="Value")
+    current = Channel(quantity="current", unit="mA", decimals=2, name_zh="回路电流", name_en="Loop current")
+    cite = "Linux Documentation/ABI/testing/sysfs-bus-iio; NAMUR NE 43"
+    names = ("4–20 mA 变送器", "4-20 mA transmitter")
+    return _profile("linux/current-loop", "iio", names, cite, {"value": value, "current": current})
+
+
 def ds18b20() -> LocalProfile:
     """One temperature. Channel ``temperature`` (°C)."""
     channel = Channel(
