@@ -96,6 +96,7 @@ def _document(
             {"rule": rule.id, "point": rule.point, "limit": rule.limit, "verified": rule.verified}
             for rule in loaded.binding.rules
         ]
+        document["buses"] = _buses(loaded)
         if effective:
             from edge_gateway.config.effective import effective as values
 
@@ -104,6 +105,23 @@ def _document(
                 for path, value, origin in values(loaded.config, loaded.merged)
             ]
     return document
+
+
+def _buses(loaded: Loaded) -> dict[str, dict[str, float]]:
+    """The time budget of each Modbus bus: seconds, and shares of 1."""
+    from edge_gateway.config.budget import budgets
+    from edge_gateway.config.resolve import device_specs
+
+    return {
+        bus: {
+            "requests": its.requests,
+            "round_s": round(its.round_s, 4),
+            "load": round(its.load, 4),
+            "slack": round(1 - its.load, 4),
+            "silent_unit_s": round(its.silent_s, 3),
+        }
+        for bus, its in budgets(loaded.config, device_specs(loaded)).items()
+    }
 
 
 def dotted(path: Sequence[str | int]) -> str:
@@ -152,7 +170,10 @@ def _effective(loaded: Loaded) -> None:
 
 
 def _summary(ctx: Context, loaded: Loaded) -> None:
-    """Which files won, what there is, what each rule is bound to."""
+    """Which files won, what there is, what each bus' time is worth, what each rule is bound to."""
+    from edge_gateway.config.budget import budgets
+    from edge_gateway.config.resolve import device_specs
+
     config = loaded.config
     for file in loaded.merged.texts:
         click.echo(f"{file}  {ctx.say('ok', '正确')}")
@@ -168,6 +189,15 @@ def _summary(ctx: Context, loaded: Loaded) -> None:
             f"台账：最多 {journal.max_bytes}，每 {journal.commit_every_s:g} 秒落盘；断电最多损失这段时间（SSD、eMMC 用 1 秒，SD 卡用 5 秒）",
         )
     )
+    for bus, budget in budgets(config, device_specs(loaded)).items():
+        click.echo(
+            ctx.say(
+                f"bus {bus}: a round takes {budget.round_s:.2f} s (requests: {budget.requests}), slack {1 - budget.load:.0%}; "
+                f"a silent unit keeps it for up to {budget.silent_s:.1f} s",
+                f"总线 {bus}：一轮 {budget.requests} 次请求，需 {budget.round_s:.2f} 秒，时间余量 {1 - budget.load:.0%}；"
+                f"从站不应答时最多占线 {budget.silent_s:.1f} 秒",
+            )
+        )
     for name, profile in sorted(loaded.profiles.items()):
         click.echo(
             f"drivers/{name}  {profile.file}  sha256:{profile.sha256[:12]}  {_known(ctx, profile.profile.verified)}"

@@ -126,6 +126,40 @@ def _bus(ctx: Context, bus: str, health: dict[str, Any]) -> Iterator[str]:
     for id_, device in devices.items() if isinstance(devices, dict) else ():
         if isinstance(device, dict) and device.get("state") == "silent":
             yield f"           {id_}  {word(ctx, 'silent')}  {device.get('said', '')}"
+    yield from polling_lines(ctx, health)
+
+
+def polling_lines(ctx: Context, health: dict[str, Any]) -> Iterator[str]:
+    """A Modbus bus' slack, and what its units were found to refuse."""
+    load = health.get("load")
+    if isinstance(load, dict):
+        measured = load["slack_measured"]
+        shown = ctx.say("not yet", "尚无") if measured is None else f"{measured:.0%}"
+        yield (
+            f"           {ctx.say('slack of its time', '时间余量')}: {ctx.say('predicted', '预计')} {load['slack_predicted']:.0%}  "
+            f"{ctx.say('measured', '实测')} {shown}"
+        )
+    seen: set[int] = set()
+    for device in health.get("devices", {}).values():
+        unit, learned = device.get("unit"), device.get("learned")
+        if not learned or unit in seen:
+            continue  # devices behind one unit share what it refuses
+        seen.add(unit)
+        yield from (f"           {_hole(ctx, unit, hole)}" for hole in learned["holes"])
+        for function, most in learned["most"].items():
+            words = ctx.say("takes at most this many registers a request", "每次请求最多可读的寄存器数")
+            yield f"           {ctx.say('unit', '从站')} {unit}  FC{function}  {words}: {most}"
+
+
+def _hole(ctx: Context, unit: int | None, hole: dict[str, Any]) -> str:
+    last = "" if hole["last"] == hole["first"] else f"–{hole['last']}"
+    refused = (
+        ctx.say("not to be read along", "不能连带读取")
+        if hole["gap"]
+        else f"{ctx.say('refused, exception', '拒绝读取，异常码')} {hole['exception']}"
+    )
+    again = f"{ctx.say('tried again in', '重试倒计时')} {span(hole['retry_s'])}"
+    return f"{ctx.say('unit', '从站')} {unit}  FC{hole['function']} {hole['first']}{last}  {refused}  {again}"
 
 
 def _journal(ctx: Context, journal: dict[str, Any]) -> str:

@@ -113,10 +113,17 @@ def by_unit(devices: Sequence[DeviceSpec]) -> list[list[DeviceSpec]]:
 
 
 def split(block: PlannedBlock) -> tuple[PlannedBlock, ...]:
-    """What to ask instead of a block that the device refused: two halves, or the bare channel; () when it is bare."""
+    """What to ask instead of a block that the device refused: two halves, or the bare channel; () when it is bare.
+
+    Of channels that begin together the wide ones go apart: what is beyond the narrow ones may be the culprit.
+    """
     fields = block.fields
-    starts = sorted({field.at for field in fields})
+    starts = sorted({f.at for f in fields})
     if len(starts) == 1:
+        widest = max(f.channel.width for f in fields)
+        narrow = tuple(f for f in fields if f.channel.width < widest)
+        if narrow:
+            return _bare(block, narrow), _bare(block, [f for f in fields if f.channel.width == widest])
         bare = _bare(block, fields)
         return () if bare == block else (bare,)
     middle = starts[len(starts) // 2]

@@ -80,7 +80,7 @@ class Memory:
             self._revised()
 
     def refused(self, block: PlannedBlock, code: int, mono_us: int) -> None:
-        """A single channel was refused: a hole, or one hole more time."""
+        """A single channel was refused: a hole (less what others read of it), or one that waits longer."""
         hole = self.hole(block.function, block.start, block.start + block.count)
         if hole is not None and not hole.gap:
             hole.wait_us = min(hole.wait_us * 2, MOST_WAIT_US)
@@ -88,7 +88,11 @@ class Memory:
             return
         if hole is not None:
             self.holes.remove(hole)  # a point is read of it now: its time is another
-        self._add(Hole(block.function, block.start, block.start + block.count - 1, code), mono_us, RELEARN_US)
+        worked = self.worked.get(block.function, set())
+        addresses = range(block.start, block.start + block.count)
+        culprits = [address for address in addresses if address not in worked] or list(addresses)
+        for first, last in _runs(culprits):
+            self._add(Hole(block.function, first, last, code), mono_us, RELEARN_US)
 
     def parted(self, block: PlannedBlock, parts: Sequence[PlannedBlock], code: int, mono_us: int) -> None:
         """``block`` was refused as a whole, and all its ``parts`` were answered: what they leave out is a hole, or the block too long."""

@@ -172,22 +172,29 @@ class ModbusSource:
         try:
             while True:
                 await self._flush(inbox)
-                mono_us = self._clock.mono_us()
-                if inbox.full():
-                    self._hold(mono_us)
-                self._miss(mono_us)
-                poll = choose(mono_us, self.bus.polls)
-                if poll is not None:
-                    await self._turn(poll, mono_us)
-                elif not self._outbox:
-                    next_us = min((poll.due_us for poll in self.bus.polls), default=mono_us + self._sleep_us)
-                    await self._clock.sleep_until(min(next_us, mono_us + self._sleep_us))
+                async with self._lock:  # what came due while the line was lent is chosen from afterwards
+                    idle = not await self._next(inbox)
+                if idle and not self._outbox:
+                    now_us = self._clock.mono_us()
+                    next_us = min((poll.due_us for poll in self.bus.polls), default=now_us + self._sleep_us)
+                    await self._clock.sleep_until(min(next_us, now_us + self._sleep_us))
                 if self._keeper is not None:
                     self._keeper.tend(self.bus.memories, self.bus.described)
         finally:
             self.turns.line.close()
             if self._keeper is not None:
                 await self._keeper.end(self.bus.memories, self.bus.described)
+
+    async def _next(self, inbox: Inbox) -> bool:
+        """Miss what is past, then take the turn that is due, if any: False when none is."""
+        mono_us = self._clock.mono_us()
+        if inbox.full():
+            self._hold(mono_us)
+        self._miss(mono_us)
+        poll = choose(mono_us, self.bus.polls)
+        if poll is not None:
+            await self._turn(poll, mono_us)
+        return poll is not None
 
     async def _flush(self, inbox: Inbox) -> None:
         while self._outbox:
@@ -233,8 +240,7 @@ class ModbusSource:
         unit = poll.unit
         self._running = poll
         try:
-            async with self._lock:
-                turn = await self.turns.take(poll)
+            turn = await self.turns.take(poll)
         finally:
             self._running = None
         now_us = self._clock.mono_us()
