@@ -15,7 +15,7 @@ from edge_gateway import toml_errors
 from edge_gateway.profiles.cases import Cases
 from edge_gateway.profiles.load import Loaded, read
 from edge_gateway.profiles.model import ModbusProfile
-from edge_gateway.units import QUANTITIES
+from edge_gateway.units import QUANTITIES, symbol
 from tests.servers.process import free_port, wait_until
 from tests.test_documents import command_lines
 from tests.test_tutorials import PROGRAM, Sensor, files, run
@@ -78,6 +78,35 @@ def test_the_table_of_devices_is_what_drivers_say(readme: str) -> None:
     assert begin
     assert end
     table = HEADS[readme] + "".join(row(*each, readme.endswith("zh-CN.md")) for each in profiles())
+    if os.environ.get("REGENERATE"):
+        page.write_text(before + BEGIN + table + END + after, encoding="utf-8")
+    assert table in page.read_text("utf-8"), "drivers/ changed: REGENERATE=1 pytest tests/test_readme.py"
+
+
+REFERENCE = "docs/reference/device-profiles.md"
+REFERENCE_HEAD = "| profile | by | channels | cases | known from |\n|---|---|---|---|---|\n"
+
+
+def reference_row(loaded: Loaded, cases: Cases) -> str:
+    """One profile's line in the reference: its channels with their units, and whether it is refused."""
+    profile = loaded.profile
+    channels = ", ".join(f"`{name}` {symbol(channel.unit)}".rstrip() for name, channel in profile.channels.items())
+    captured = sum(case.kind == "captured" for case in cases.cases)
+    needs = profile.modbus.needs if isinstance(profile, ModbusProfile) else "nothing"
+    refused = "" if needs == "nothing" else f"**refused** (needs a {needs.replace('-', ' ')}): "
+    path = "../../" + loaded.file.relative_to(ROOT).as_posix()
+    way = "Modbus" if isinstance(profile, ModbusProfile) else "MQTT"
+    known = KNOWN[profile.verified][0]
+    return f"| [`{profile.id}`]({path}) | {way} | {refused}{channels} | {captured} captured, {len(cases.cases) - captured} constructed | {known} |\n"
+
+
+def test_the_references_table_is_what_drivers_say() -> None:
+    page = ROOT / REFERENCE
+    before, begin, rest = page.read_text("utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    assert begin
+    assert end
+    table = REFERENCE_HEAD + "".join(reference_row(*each) for each in profiles())
     if os.environ.get("REGENERATE"):
         page.write_text(before + BEGIN + table + END + after, encoding="utf-8")
     assert table in page.read_text("utf-8"), "drivers/ changed: REGENERATE=1 pytest tests/test_readme.py"

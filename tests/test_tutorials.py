@@ -154,7 +154,11 @@ def test_the_stand_in_for_a_sensor_is_sound(tmp_path: Path) -> None:
 
 def test_the_profile_is_found_and_does_what_its_cases_say(site: Path) -> None:
     write(site, "write-a-profile.md")
-    check, read = commands("write-a-profile.md")
+    draft, test, check, read = commands("write-a-profile.md")
+    run(draft, site)
+    assert 'type = "float32", order = "CDAB" = -21.2' in (site / "drivers/acme/draft.toml").read_text("utf-8")
+    assert (site / "drivers/profile.schema.json").is_file()
+    assert run(test, site).splitlines()[-1] in (TUTORIALS / "write-a-profile.md").read_text("utf-8")
     said = run(check, site)
     assert "drivers/acme/th200  drivers/acme/th200.toml" in said
     assert "cold1-dew-point" in said

@@ -6,6 +6,7 @@ The judge is a small one of our own: it knows the keywords that our schemas use 
 from __future__ import annotations
 
 import json
+import os
 import re
 import tomllib
 from collections.abc import Callable, Iterator
@@ -19,9 +20,9 @@ from edge_gateway.cli.schema import schema
 REPOSITORY = Path(__file__).resolve().parents[2]
 FILES = [("config", REPOSITORY / "src/edge_gateway/gateway.toml")] + [
     (which, file)
-    for which, pattern in (("profile", "drivers/*/*.toml"), ("pack", "rules/*.toml"))
+    for which, pattern in (("profile", "drivers/*/*.toml"), ("cases", "drivers/*/*.cases.toml"), ("pack", "rules/*.toml"))
     for file in sorted(REPOSITORY.glob(pattern))
-    if ".cases" not in file.name
+    if (".cases" in file.name) == (which == "cases")
 ]
 ANNOTATIONS = {"$defs", "$schema", "title", "description", "default", "discriminator", "format", "examples"}
 TYPES: dict[str, tuple[type, ...]] = {
@@ -107,6 +108,11 @@ def test_every_shipped_file_holds_to_its_schema(which: str, file: Path) -> None:
         ("config", "src/edge_gateway/gateway.toml", "[site]", "[siet]"),
         ("config", "src/edge_gateway/gateway.toml", "timeout_s = ", "timeuot_s = "),
         ("profile", "drivers/generic/xy-md02.toml", "int16", "int15"),
+        ("profile", "drivers/generic/xy-md02.toml", "register = 1", "register = 65536"),
+        ("profile", "drivers/ruuvi/df5.toml", 'encoding = "hex"', 'encoding = "hax"'),
+        ("profile", "drivers/shelly/gen2.toml", "partial = true", "partly = true"),
+        ("cases", "drivers/generic/xy-md02.cases.toml", 'kind = "constructed"', 'kind = "made up"'),
+        ("cases", "drivers/generic/xy-md02.cases.toml", "function = 4", "function = 6"),
         ("pack", "rules/cold-chain.toml", 'kind = "limit"', 'kind = "limits"'),
         ("pack", "rules/cold-chain.toml", '"frozen-store"', '"frozen-stores"'),
         ("pack", "rules/cold-chain.toml", "violation_after_s = 900", 'violation_after_s = "soon"'),
@@ -117,6 +123,21 @@ def test_a_planted_mistake_is_seen(which: str, file: str, good: str, bad: str) -
     assert good in text
     root = schema(which)
     assert list(faults(written(text.replace(good, bad, 1)), root, root))
+
+
+@pytest.mark.parametrize("which", ["profile", "cases"])
+def test_the_schemas_beside_the_profiles_are_the_programs_own(which: str) -> None:
+    """.taplo.toml names them for every profile of the repository. `edge-gateway schema profile` writes one anew."""
+    written_ = REPOSITORY / f"drivers/{which}.schema.json"
+    if os.environ.get("REGENERATE"):
+        written_.write_text(json.dumps(schema(which), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    assert json.loads(written_.read_text("utf-8")) == schema(which)
+    rules = tomllib.loads((REPOSITORY / ".taplo.toml").read_text("utf-8"))["rule"]
+    (rule,) = [rule for rule in rules if rule["schema"]["path"] == f"drivers/{which}.schema.json"]
+    files = [file for which_, file in FILES if which_ == which]
+    named = {file for pattern in rule["include"] for file in REPOSITORY.glob(pattern)}
+    left_out = {file for pattern in rule.get("exclude", []) for file in REPOSITORY.glob(pattern)}
+    assert named - left_out == set(files)
 
 
 @pytest.mark.parametrize("high", ["-18", '"-18"', "-18.0"])

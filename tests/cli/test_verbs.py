@@ -38,6 +38,7 @@ SCREEN_LINES, SCREEN_COLUMNS = 32, 100
 NESTED = [("violations", verb) for verb in ("list", "ack", "close")] + [
     ("quarantine", verb) for verb in ("list", "retry", "drop")
 ]
+NESTED += [("drivers", verb) for verb in ("list", "show", "test", "new")]
 NESTED += [("provision", verb) for verb in ("diff", "apply", "verify")]
 NESTED += [("journal", "verify")]
 PATHS = [(), *((verb,) for verb in VERBS), *NESTED]
@@ -83,7 +84,7 @@ def test_every_command_in_help_is_one_that_exists(capsys: pytest.CaptureFixture[
         run([*path, "--help"])
         for verb, second in re.findall(r"edge-gateway ([a-z]+)(?: ([a-z]+))?", capsys.readouterr().out):
             assert verb in VERBS
-            if verb in ("violations", "quarantine", "provision") and second:
+            if verb in ("violations", "quarantine", "provision", "drivers") and second:
                 assert (verb, second) in NESTED
 
 

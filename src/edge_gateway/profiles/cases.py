@@ -76,15 +76,15 @@ class Cases(_Model):
 
 def faults(profile: Profile, case: Case) -> list[str]:
     """What comes out differently from what ``case`` expects, in words; [] when all is as it should be."""
-    got = _registers(profile, case) if isinstance(profile, ModbusProfile) else _message(profile, case)
+    got, own_time = (_registers(profile, case), "none") if isinstance(profile, ModbusProfile) else _message(profile, case)
     wrong = [
         f"{profile.id}, case '{case.name}': {channel} is {got.get(channel)!r}, expected {wanted!r}"
         for channel, wanted in case.expect.items()
         if got.get(channel) != wanted
     ]
     wanted = case.time if case.time in ("", "none") else datetime.fromisoformat(case.time).astimezone(UTC).isoformat()
-    if wanted and got.get("time") != wanted:
-        wrong.append(f"{profile.id}, case '{case.name}': its time is {got.get('time')!r}, expected {wanted!r}")
+    if wanted and own_time != wanted:
+        wrong.append(f"{profile.id}, case '{case.name}': its time is {own_time!r}, expected {wanted!r}")
     return wrong
 
 
@@ -125,16 +125,16 @@ def _bytes_of(block: PlannedBlock, case: Case) -> bytes:
     return b"".join(word for word in wanted if isinstance(word, bytes))
 
 
-def _message(profile: Profile, case: Case) -> dict[str, Value | str]:
+def _message(profile: Profile, case: Case) -> tuple[dict[str, Value | str], str]:
     assert isinstance(profile, PayloadProfile)
     names = list(case.expect)
     try:
         read = PayloadReader(_device(profile, case)).read(case.payload.encode())
     except Unparsed:
-        return dict.fromkeys(names, BAD_UNPARSED)
+        return dict.fromkeys(names, BAD_UNPARSED), "none"
     quality = read.quality or [GOOD] * len(read.values)
     told = {n: v if q == GOOD else q or NO_READING for n, v, q in zip(names, read.values, quality, strict=True)}
-    return told | {"time": "none" if read.time_us is None else _iso(read.time_us)}
+    return told, "none" if read.time_us is None else _iso(read.time_us)
 
 
 def _iso(time_us: int) -> str:

@@ -1,4 +1,4 @@
-"""Finds and reads device profiles along the search path; judges only whether a file is a profile."""
+"""Finds and reads device profiles and their cases along the search path; judges only whether a file is one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from edge_gateway import toml_errors, toml_lines
 from edge_gateway.errors import ConfigError
+from edge_gateway.profiles.cases import Case, Cases
 from edge_gateway.profiles.model import Profile, model_for
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -68,6 +69,25 @@ def read(file: Path) -> tuple[Loaded | None, list[ConfigError]]:
     except ValidationError as error:
         return None, toml_errors.explain(error, model, toml_lines.lines(text), str(file))
     return Loaded(profile=profile, text=text, sha256=hashlib.sha256(text.encode()).hexdigest(), file=file), []
+
+
+def read_cases(profile: Path) -> tuple[tuple[Case, ...], list[ConfigError]]:
+    """The cases beside a profile file (``<model>.cases.toml``), or every fault that they have; no file is one."""
+    file = profile.with_suffix(".cases.toml")
+    try:
+        text = file.read_bytes().decode()
+        raw = toml_errors.parse(text, str(file), exact=False)
+    except FileNotFoundError:
+        hint = "a case is what the device sends and the readings that must come of it; `edge-gateway drivers new` begins one"
+        return (), [ConfigError("a profile without cases: nobody knows whether it is right", file=str(profile), code="no-cases", hint=hint)]
+    except (OSError, UnicodeDecodeError) as error:
+        return (), [ConfigError(f"cannot be read: {error}", file=str(file), code="unreadable")]
+    except ConfigError as error:
+        return (), [error]
+    try:
+        return Cases.model_validate(raw).cases, []
+    except ValidationError as error:
+        return (), toml_errors.explain(error, Cases, toml_lines.lines(text), str(file))
 
 
 def available(folders: Sequence[Path] = ()) -> dict[str, Path]:
