@@ -40,6 +40,7 @@ FLOORS: Mapping[str, int] = {
     "profiles": 2,
     "rules": 2,
     "violations": 2,
+    "derived": 2,  # formulas over readings: a decision core like rules
     "phases": 2,
     "marks": 2,
     "links": 2,

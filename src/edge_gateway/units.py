@@ -72,6 +72,7 @@ UNITS: dict[str, Unit] = {
         Unit("min", "min", "分钟", "minute"),
         Unit("h", "h", "小时", "hour"),
         Unit("d", "d", "天", "day"),
+        Unit("K.min", "K·min", "开尔文分钟", "kelvin minute"),
         Unit("dB[mW]", "dBm", "分贝毫瓦", "decibel milliwatt"),
     )
 }
@@ -115,6 +116,14 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity("power-factor", ("1",), "功率因数", "power factor"),
         Quantity("energy", ("kW.h", "W.h"), "电能", "energy"),
         Quantity("frequency", ("Hz",), "频率", "frequency"),
+        Quantity(
+            "difference",
+            ("K", "%", "1", "m3/h", "m3/s", "L/min", "L/s", "m3", "L", "kPa", "Pa", "hPa", "MPa", "bar", "m", "cm", "mm",
+             "mg/L", "[pH]", "[NTU]", "uS/cm", "mS/cm", "kW.h", "W.h", "kW", "W", "V", "mV", "A", "mA", "mV", "s", "min", "h", "d",
+             "Hz", "m/s", "dB[mW]", "ug/L", "g/L", "[ppm]"),
+            "差值", "difference",
+        ),
+        Quantity("degree-minutes", ("K.min",), "超温累积", "degree minutes"),
         Quantity("duration", ("s", "min", "h", "d"), "时长", "duration"),
     )
 }

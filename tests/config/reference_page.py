@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from edge_gateway.config import model
+from edge_gateway.derived.model import CounterConfig, DegreeMinutesConfig, DifferenceConfig, FlumeConfig, SumConfig
 from edge_gateway.sinks.hub import HubConfig
 from edge_gateway.sinks.influxdb import Influx1Config, Influx2Config
 from edge_gateway.sources.iio import IioConfig, LoopSetting
@@ -36,6 +37,11 @@ TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[devices.X], loop = {…}", LoopSetting),
     ("[devices.X], pulse = {…}", PulseSetting),
     ("[points.X]", model.PointConfig),
+    ('[derived.X], kind = "flume"', FlumeConfig),
+    ('[derived.X], kind = "sum"', SumConfig),
+    ('[derived.X], kind = "difference"', DifferenceConfig),
+    ('[derived.X], kind = "degree-minutes"', DegreeMinutesConfig),
+    ('[derived.X], kind = "counter"', CounterConfig),
     ("[rules]", model.RulesConfig),
     ("[outlets.X]", model.OutletConfig),
     ('[sinks.X], kind = "hub"', HubConfig),

@@ -161,6 +161,9 @@ class Field:
             spec = next(
                 ((b, d) for b, ds in self._specs.items() for d in ds if point in (p.id for p in d.points)), None
             )
+            if spec is None and point in self._loaded.config.derived:
+                of = ", ".join(self._loaded.config.derived[point].of)
+                raise GatewayError(f"'{point}' is computed from {of}", hint="read those, or see it in `status --points`")
             if spec is None:
                 raise GatewayError(f"no point '{point}'", hint="`edge-gateway status --points` lists them")
             bus = spec[0]

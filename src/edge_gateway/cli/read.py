@@ -211,6 +211,8 @@ def _bus_of(
         for bus, devices in specs.items():
             if any(point == spec.id for device in devices for spec in device.points):
                 return bus, buses[bus]
+        if (derived := loaded.config.derived.get(str(point))) is not None:
+            raise GatewayError(f"'{point}' is computed from {', '.join(derived.of)}", hint="read those")
         raise GatewayError(f"no point '{point}'", hint=did_you_mean(str(point), loaded.config.points))
     bus = str(wanted["bus"])
     if bus not in buses:

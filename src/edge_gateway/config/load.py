@@ -11,12 +11,13 @@ from pydantic import ValidationError
 
 from edge_gateway import toml_errors
 from edge_gateway.config.budget import bus_faults, bus_warnings
+from edge_gateway.config.derived import facts
 from edge_gateway.config.files import KeyPath, Merged, Origin, read_files
 from edge_gateway.config.model import GatewayConfig
 from edge_gateway.config.references import check_references
 from edge_gateway.config.secrets import check_files, with_absolute_files
 from edge_gateway.config.sheets import sheet_warnings
-from edge_gateway.config.specs import bus_specs, channel_of, unplannable
+from edge_gateway.config.specs import bus_specs, unplannable
 from edge_gateway.config.unused import unused_warnings
 from edge_gateway.errors import ConfigError
 from edge_gateway.profiles import load as profile_files
@@ -196,18 +197,16 @@ def _packs(config: GatewayConfig, folder: Path, locate: Locator) -> tuple[list[L
 def _bind(config: GatewayConfig, packs: Sequence[LoadedPack], models: Mapping[str, Profile]) -> Binding:
     zones = {id_: ZoneFacts(stage=zone.stage, kind=zone.kind) for id_, zone in config.zones.items()}
     outlets = {id_: outlet.model_dump(exclude_none=True) for id_, outlet in config.outlets.items()}
-    points = []
-    for id_, point in config.points.items():
-        device = config.devices[point.device]
-        channel = channel_of(config, point, models)
-        interval_s = point.interval_s or device.interval_s or device.expect_every_s or 0.0
-        facts = PointFacts(
+    tables = {**config.points, **config.derived}
+    points = [
+        PointFacts(
             id=id_,
-            quantity=channel.quantity,
-            unit=channel.unit,
-            zone=point.zone,
-            interval_us=round(interval_s * 1e6),
-            renamed_from=point.renamed_from or "",
+            quantity=known.quantity,
+            unit=known.unit,
+            zone=tables[id_].zone,
+            interval_us=known.interval_us,
+            renamed_from=tables[id_].renamed_from or "",
         )
-        points.append(facts)
+        for id_, known in facts(config, models).items()
+    ]
     return bind(packs, points, zones, outlets)

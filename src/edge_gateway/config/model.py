@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+from edge_gateway.derived.model import DerivedConfig
 from edge_gateway.profiles.model import Identifier, ProfileId
 from edge_gateway.sinks.hub import HubConfig
 from edge_gateway.sinks.influxdb import Influx1Config, Influx2Config
@@ -229,6 +230,7 @@ class GatewayConfig(_Table):
     buses: dict[Identifier, BusConfig] = Field(default_factory=dict)
     devices: dict[Identifier, DeviceConfig] = Field(default_factory=dict)
     points: dict[Identifier, PointConfig] = Field(default_factory=dict)
+    derived: dict[Identifier, DerivedConfig] = Field(default_factory=dict)
     rules: RulesConfig = RulesConfig()
     outlets: dict[Identifier, OutletConfig] = Field(default_factory=dict)
     sinks: dict[Identifier, SinkConfig] = Field(default_factory=dict)

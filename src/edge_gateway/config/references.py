@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+from edge_gateway.config.derived import check_derived
 from edge_gateway.config.files import KeyPath
 from edge_gateway.config.model import BusConfig, DeviceConfig, GatewayConfig, PointConfig
 from edge_gateway.config.specs import profile_of
@@ -39,7 +40,9 @@ def check_references(config: GatewayConfig, profiles: Profiles, locate: Locate) 
     faults += _units(config, locate)
     faults += _local_places(config, locate)
     faults += _topics(config, locate)
+    faults += _zones(config, locate)
     faults += _points(config, profiles, locate)
+    faults += check_derived(config, profiles, locate)
     faults += _many(config, locate)
     faults += _renamed(config, locate)
     faults += _outlets(config, locate)
@@ -169,14 +172,19 @@ def _topics(config: GatewayConfig, locate: Locate) -> Iterable[ConfigError]:
                 yield locate(at, why, code="duplicate", hint=hint)
 
 
+def _zones(config: GatewayConfig, locate: Locate) -> Iterable[ConfigError]:
+    """Every point is in a zone that there is."""
+    wanted = [("points", id_, point.zone) for id_, point in config.points.items()]
+    wanted += [("derived", id_, point.zone) for id_, point in config.derived.items()]
+    for table, id_, zone in wanted:
+        if zone not in config.zones:
+            yield locate((table, id_, "zone"), f"no zone '{zone}'", code="no-such", hint=_near("zones", zone, config.zones))
+
+
 def _points(config: GatewayConfig, profiles: Profiles, locate: Locate) -> Iterable[ConfigError]:
     taken: dict[tuple[str, str, str], str] = {}
     for id_, point in config.points.items():
         at: KeyPath = ("points", id_)
-        if point.zone not in config.zones:
-            yield locate(
-                (*at, "zone"), f"no zone '{point.zone}'", code="no-such", hint=_near("zones", point.zone, config.zones)
-            )
         device = config.devices.get(point.device)
         if device is None:
             hint = _near("devices", point.device, config.devices)
@@ -217,8 +225,9 @@ def _channel(id_: str, point: PointConfig, profile: Profile | None, locate: Loca
 
 def _many(config: GatewayConfig, locate: Locate) -> Iterable[ConfigError]:
     """A batch must fit into an entry (192 KiB), and the resolved configuration into a message to the hub (256 KiB)."""
-    if len(config.points) + len(config.devices) > MAX_TABLES:
-        why = f"{len(config.points)} points and {len(config.devices)} devices; one gateway takes at most {MAX_TABLES}"
+    points = len(config.points) + len(config.derived)
+    if points + len(config.devices) > MAX_TABLES:
+        why = f"{points} points and {len(config.devices)} devices; one gateway takes at most {MAX_TABLES}"
         yield locate(("points",), why, code="too-many", hint="divide the site between two gateways")
     for id_, count in Counter(point.device for point in config.points.values()).items():
         if count > MAX_POINTS_OF_DEVICE and id_ in config.devices:
@@ -231,11 +240,12 @@ def _many(config: GatewayConfig, locate: Locate) -> Iterable[ConfigError]:
 def _renamed(config: GatewayConfig, locate: Locate) -> Iterable[ConfigError]:
     """A point's id is permanent: history follows one new name, never two."""
     heirs: dict[str, str] = {}
-    for id_, point in config.points.items():
+    tables = [("points", *item) for item in config.points.items()] + [("derived", *item) for item in config.derived.items()]
+    for table, id_, point in tables:
         if point.renamed_from is None:
             continue
-        at: KeyPath = ("points", id_, "renamed_from")
-        if point.renamed_from in config.points:
+        at: KeyPath = (table, id_, "renamed_from")
+        if point.renamed_from in config.points or point.renamed_from in config.derived:
             why = f"'{point.renamed_from}' is still a point of its own"
             yield locate(at, why, code="duplicate", hint="delete the old table, or this line")
         first = heirs.setdefault(point.renamed_from, id_)

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from edge_gateway.config.derived import derived_groups, derived_points
 from edge_gateway.config.load import Loaded
 from edge_gateway.config.model import DeviceConfig, GatewayConfig
 from edge_gateway.config.specs import bus_specs, channel_of
@@ -31,6 +32,7 @@ def setup(loaded: Loaded, groups: Mapping[str, Group], software: str) -> Setup:
     """What intake journals and judges by. ``groups`` are all poll groups as the sources planned them."""
     texts = {f"drivers/{name}.toml": profile.text.encode() for name, profile in loaded.profiles.items()}
     texts |= {f"rules/{pack.pack.id}.toml": pack.text.encode() for pack in loaded.packs}
+    groups = {**groups, **derived_groups(loaded.config, groups)}
     return Setup(
         resolved=resolved(loaded, groups, software),
         groups=groups,
@@ -50,7 +52,7 @@ def resolved(loaded: Loaded, groups: Mapping[str, Group], software: str) -> dict
         "zones": {id_: zone.model_dump() for id_, zone in config.zones.items()},
         "buses": {id_: {"kind": bus.kind} for id_, bus in config.buses.items()},
         "devices": {id_: _device(device) for id_, device in config.devices.items()},
-        "points": {id_: _point(loaded, id_, models) for id_ in config.points},
+        "points": {id_: _point(loaded, id_, models) for id_ in config.points} | derived_points(config, models),
         "groups": {
             id_: {"device": group.device, "points": list(group.points), "interval_us": group.interval_us}
             for id_, group in groups.items()

@@ -52,7 +52,7 @@ def _tables(config: GatewayConfig, locate: Locate) -> Iterator[ConfigError]:
         if id_ not in used:
             why, hint = f"bus '{id_}' has no device: it is not opened", "add a [devices.…] table, or delete the bus"
             yield locate(("buses", id_), why, code="unused", hint=hint)
-    places = {point.zone for point in config.points.values()} | {outlet.zone for outlet in config.outlets.values()}
+    places = {point.zone for point in (*config.points.values(), *config.derived.values())} | {outlet.zone for outlet in config.outlets.values()}
     for id_ in config.zones:
         if id_ not in places:
             why, hint = f"zone '{id_}' has no point", "add a [points.…] table, or delete the zone"

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -21,7 +22,7 @@ from edge_gateway.intake.pace import Pace
 from edge_gateway.intake.ruletime import RuleTime
 from edge_gateway.intake.state import Setup, State, fitting
 from edge_gateway.journal.base import Journal, Lagging
-from edge_gateway.reading import Batch, GapClosed, GapOpened, Item, Note
+from edge_gateway.reading import GOOD, Batch, GapClosed, GapOpened, Group, Item, Note, Value
 from edge_gateway.record import entry
 from edge_gateway.rules.base import Step
 from edge_gateway.sources.mqtt_ledger import replay as replay_message
@@ -131,6 +132,9 @@ class Intake:
         steps = self.state.engine.judge(rule_us, batch.wall_us, batch.group.points, batch.values, batch.quality)
         for step in steps:
             await self._take_step(step)
+        columns = batch.group.points, batch.values, batch.quality
+        for made, value, mark in self.state.derivation.note(batch.group.id, columns, batch.mono_us, rule_us):
+            await self._take_batch(_derived(batch, made.group, value, mark))
 
     async def _take_step(self, step: Step) -> None:
         body = self.state.violations.apply(step, self.state.rule(step.rule, step.point))
@@ -138,6 +142,8 @@ class Intake:
         self._tell_step(body)
 
     async def _take_gap(self, gap: GapOpened | GapClosed) -> None:
+        if isinstance(gap, GapOpened):
+            gap = replace(gap, groups=(*gap.groups, *self.state.derivation.follow(gap.groups)))
         body = entry.gap_body(gap)
         if isinstance(gap, GapOpened):
             self.state.gaps[gap.id] = body
@@ -354,3 +360,11 @@ class Intake:
     @staticmethod
     def _real_us() -> int:
         return time.monotonic_ns() // 1000
+
+
+def _derived(cause: Batch, group: Group, value: Value, mark: str) -> Batch:
+    """A derived point's reading: at the instant and in the slot of the batch that it follows from."""
+    quality = None if mark == GOOD else [mark]
+    return Batch(
+        group=group, mono_us=cause.mono_us, wall_us=cause.wall_us, values=[value], quality=quality, slot_us=cause.slot_us
+    )

@@ -68,6 +68,7 @@ async def _use_config(journal: Journal, found: Recovered, config_seq: int, text:
         return
     state.resolved = resolved
     found.groups[config_seq] = resolved.get("groups", {})
+    state.derivation.use(resolved)
     state.use_rules([BoundRule.from_config(rule) for rule in each_rule(resolved.get("rules", []))])
 
 
@@ -115,7 +116,10 @@ def _replay_batch(found: Recovered, body: Mapping[str, Any]) -> None:
     if group is not None and state.resolved:
         values = [int(v) if isinstance(v, str) else v for v in body["values"]]
         points = tuple(group["points"])
-        state.engine.judge(int(body["rule_us"]), int(body["wall_us"]), points, values, body.get("quality"))
+        rule_us, quality = int(body["rule_us"]), body.get("quality")
+        state.engine.judge(rule_us, int(body["wall_us"]), points, values, quality)
+        # Sums over time go on as they went; the readings that follow from this one are in the record already.
+        state.derivation.note(str(body["group"]), (points, values, quality), int(body["mono_us"]), rule_us)
     if "keep" in body and group is not None:
         state.keep(str(group["device"]), body["keep"])
     if "slot_us" in body:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edge_gateway.derived.core import Derivation
 from edge_gateway.reading import Group
 from edge_gateway.record.entry import canonical, text_hash
 from edge_gateway.rules.base import BoundRule
@@ -41,6 +42,7 @@ class State:
     def __init__(self, gateway: str) -> None:
         self.engine = Engine([])
         self.violations = Violations(gateway)
+        self.derivation = Derivation()
         self.gaps: dict[str, dict[str, Any]] = {}
         self.slots: dict[str, int] = {}
         self.corrections: dict[str, int] = {}
@@ -80,6 +82,7 @@ class State:
         self._seq_of |= dict.fromkeys(setup.groups.values(), int(config["config_seq"]))
         self.config = config
         self.resolved = setup.resolved
+        self.derivation.use(setup.resolved)
 
     def use_rules(self, rules: Sequence[BoundRule]) -> None:
         """Exchange the rules, keep their state."""
@@ -116,6 +119,7 @@ class State:
             "slots": self.slots,
             "corrections": self.corrections,
             "kept": self.kept,
+            "sums": self.derivation.snapshot(),
             "messages": [[topic, number, digest] for (topic, number), digest in self.messages.items()],
         }
 
@@ -130,6 +134,7 @@ class State:
         self.corrections = dict(state.get("corrections") or {})
         self.messages = {(topic, number): digest for topic, number, digest in state.get("messages") or []}
         self.kept = dict(state.get("kept") or {})
+        self.derivation.restore(state.get("sums") or {})
         self.config = snapshot.get("config")
 
 
