@@ -73,14 +73,30 @@ if [ ! -e "$EXAMPLES/unit-test-server.c" ] && [ ! -e ".tools/libmodbus-dev$EXAMP
     (cd .tools && apt-get download -qq libmodbus-dev && dpkg-deb -x libmodbus-dev_*.deb libmodbus-dev && rm -f libmodbus-dev_*.deb)
 fi
 
-# prism, from the lock; again only when the lock changes.
-lock_hash=$(sha256sum tests/servers/prism_tool/package-lock.json | cut -d' ' -f1)
-if [ "$(cat .tools/prism/.stamp 2>/dev/null || true)" != "$lock_hash" ]; then
-    rm -rf .tools/prism
-    mkdir -p .tools/prism
-    cp tests/servers/prism_tool/package.json tests/servers/prism_tool/package-lock.json .tools/prism/
-    echo "installing for the tests: prism (npm)"
-    (cd .tools/prism && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error </dev/null)
-    echo "$lock_hash" >.tools/prism/.stamp
+# What npm and a Python of its own bring, from locks; again only when a lock changes.
+hash_of() { sha256sum "$1" | cut -d' ' -f1; }
+is_here() { [ "$(cat ".tools/$1/.stamp" 2>/dev/null || true)" = "$2" ]; }
+npm_tool() { # NAME FOLDER: a package.json with its lock
+    local hash
+    hash=$(hash_of "$2/package-lock.json")
+    is_here "$1" "$hash" && return
+    rm -rf ".tools/$1"
+    mkdir -p ".tools/$1"
+    cp "$2/package.json" "$2/package-lock.json" ".tools/$1/"
+    echo "installing for the tests: $1 (npm)"
+    (cd ".tools/$1" && npm ci --omit=optional --no-audit --no-fund --ignore-scripts --loglevel=error </dev/null)
+    echo "$hash" >".tools/$1/.stamp"
+}
+npm_tool prism tests/servers/prism_tool
+npm_tool modbus-serial tests/servers/modbus_serial_tool
+
+# esphome judges firmware_configs/esphome; it pins an older paho than we use, hence an environment of its own.
+lock_hash=$(hash_of requirements/esphome.txt)
+if ! is_here esphome "$lock_hash"; then
+    rm -rf .tools/esphome
+    echo "installing for the tests: esphome (an environment of its own)"
+    "${PYTHON:-python3}" -m venv .tools/esphome
+    .tools/esphome/bin/python -m pip --disable-pip-version-check install --quiet --no-input --require-hashes -r requirements/esphome.txt
+    echo "$lock_hash" >.tools/esphome/.stamp
 fi
 echo "the servers for the tests are here"

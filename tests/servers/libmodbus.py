@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.servers.process import TOOLS, MissingServer, ServerProcess, find_program, free_port, listens_on
@@ -24,6 +25,13 @@ DISCRETE_BITS = bytes((0xAC, 0xDB, 0x35))
 _EXAMPLES = Path("/usr/share/doc/libmodbus-dev/examples")
 _PORT_AND_TTY = (
     ('modbus_new_tcp("127.0.0.1", 1502)', 'modbus_new_tcp("127.0.0.1", argc > 2 ? atoi(argv[2]) : 1502)'),
+    (
+        "mb_mapping->tab_input_registers[i] = UT_INPUT_REGISTERS_TAB[i];;\n    }\n",
+        ("mb_mapping->tab_input_registers[i] = UT_INPUT_REGISTERS_TAB[i];;\n    }\n"
+        '    char *words = getenv("EDGE_GATEWAY_WORDS");\n'
+        "    for (i = 0; words != NULL && *words && i < UT_REGISTERS_NB_MAX; i++)\n"
+        "        mb_mapping->tab_registers[i] = (uint16_t) strtoul(words, &words, 10);\n"),
+    ),
     (
         "modbus_new_rtu(\"/dev/ttyUSB0\", 115200, 'N', 8, 1)",
         "modbus_new_rtu(argc > 2 ? argv[2] : \"/dev/ttyUSB0\", argc > 3 ? atoi(argv[3]) : 9600, 'N', 8, 1)",
@@ -69,12 +77,13 @@ def build() -> Path:
 
 
 class LibmodbusTcp(ServerProcess):
-    """The server over TCP at `port`: it serves ONE connection and then ends, so nothing may probe it."""
+    """The server over TCP at `port`, its holding registers beginning with `words`: it serves ONE connection and then ends, so nothing may probe it."""
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
+    def __init__(self, folder: Path, port: int | None = None, words: Sequence[int] = ()) -> None:
         self.port = port or free_port()
         command = [str(build()), "tcp", str(self.port)]
         super().__init__("libmodbus-tcp", command, folder, lambda: listens_on(self.port))
+        self.environment["EDGE_GATEWAY_WORDS"] = " ".join(map(str, words))
 
 
 class LibmodbusRtu(ServerProcess):
