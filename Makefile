@@ -1,5 +1,5 @@
 # What a person does with this repository. `make demo` needs git, make, python3 (3.11 or newer) and python3-venv; nothing else.
-.PHONY: setup setup-dev servers demo test check bench truth killloop powercut pulses outage isolation guard idle pictures clean
+.PHONY: setup setup-dev servers demo test check bench truth killloop powercut pulses outage isolation guard idle pictures clean scan
 .DEFAULT_GOAL := setup
 .DELETE_ON_ERROR:
 
@@ -58,6 +58,10 @@ powercut pulses: setup-dev
 # 32 units on one paced line, one of them dead; N is the number of rounds of 5 s.
 isolation: setup-dev
 	$(PY) -m tests.faults.$@ $(if $(N),--rounds $(N)) --seed $(SEED) $(ARGS)
+
+# Three unknown units on a simulated line, found and named in virtual time; N is the number of seeds.
+scan: setup-dev
+	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
 
 guard: setup-dev
 	$(PY) -m pytest -q tests/faults/test_guard.py $(ARGS)

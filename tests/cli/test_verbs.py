@@ -39,6 +39,7 @@ NESTED = [("violations", verb) for verb in ("list", "ack", "close")] + [
     ("quarantine", verb) for verb in ("list", "retry", "drop")
 ]
 NESTED += [("drivers", verb) for verb in ("list", "show", "test", "new")]
+NESTED += [("inbox", verb) for verb in ("list", "add", "ignore")]
 NESTED += [("provision", verb) for verb in ("diff", "apply", "verify")]
 NESTED += [("journal", "verify")]
 PATHS = [(), *((verb,) for verb in VERBS), *NESTED]

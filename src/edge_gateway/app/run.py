@@ -12,6 +12,7 @@ from pathlib import Path
 from edge_gateway import __version__
 from edge_gateway.app.drift import Drift
 from edge_gateway.app.field import Field
+from edge_gateway.app.finding import Finding
 from edge_gateway.app.provisioning import Provisioning
 from edge_gateway.app.reloading import Reloader
 from edge_gateway.app.runtime import hold_less, settle, take_turns
@@ -176,6 +177,7 @@ async def _run(
     )
     site.provision = drift.handle
     site.drift = drift.status
+    site.finder = Finding(options.config, options.state_dir, field=field, intake=intake, reloader=reloader)
     reloader.applied(loaded, clock.wall_us())
     signals.on_reload(lambda: reloader.request("signal"))
     await _live(options, config.page, site, field, (reloader, drift), signals.stop)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,9 @@ from edge_gateway.errors import GatewayError
 _NO_ANSWER = frozenset({"SourceError", "LinkDown", "NoAnswer", "BadFrame", "DeviceRefused"})
 #: … and: a sink is away.
 _NO_NETWORK = frozenset({"SinkError", "Unreachable", "NotAuthorised"})
+
+#: … and: somebody else has the line.
+_BUSY = frozenset({"ScanBusy", "PortBusy"})
 
 
 class NotRunning(GatewayError):
@@ -33,7 +38,7 @@ class Refused(GatewayError):
 
     def __init__(self, why: str, *, hint: str = "", kind: str = "") -> None:
         super().__init__(why, hint=hint)
-        self.exit_code = 4 if kind in _NO_ANSWER else 5 if kind in _NO_NETWORK else 1
+        self.exit_code = 4 if kind in _NO_ANSWER else 5 if kind in _NO_NETWORK else 7 if kind in _BUSY else 1
 
 
 class _Connection(http.client.HTTPConnection):
@@ -62,12 +67,45 @@ class Client:
         """The JSON answer to a JSON question. Raises NotRunning, NotPermitted, Refused."""
         return self._ask("POST", path, json.dumps(body))
 
+    def stream(self, path: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """JSON objects, one a line, as they come; closing the iterator hangs up. Raises NotRunning, NotPermitted, Refused."""
+        connection = _Connection(self._path, self._timeout_s)
+        try:
+            with self._told():
+                connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+                response = connection.getresponse()
+                if response.status >= 400:
+                    raise _refused(response.status, json.loads(response.read() or b"{}"))
+            while True:
+                with self._told():
+                    line = response.readline()
+                    event = json.loads(line) if line else None
+                if event is None:
+                    return
+                yield event
+        finally:
+            connection.close()
+
     def _ask(self, method: str, path: str, body: str | None) -> dict[str, Any]:
         connection = _Connection(self._path, self._timeout_s)
         try:
-            connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
-            response = connection.getresponse()
-            answer = json.loads(response.read() or b"{}")
+            with self._told():
+                connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+                response = connection.getresponse()
+                answer = json.loads(response.read() or b"{}")
+        finally:
+            connection.close()
+        if not isinstance(answer, dict):
+            raise Refused(f"the gateway at {self._path} gave no proper answer")
+        if response.status >= 400:
+            raise _refused(response.status, answer)
+        return answer
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What may go wrong on the way, as errors of ours."""
+        try:
+            yield
         except PermissionError:
             hint = "join the group that owns it: sudo usermod -aG edge-gateway $USER, then log in again"
             raise NotPermitted(f"no permission for {self._path}", hint=hint) from None
@@ -79,11 +117,8 @@ class Client:
             raise Refused(f"the gateway did not answer within {self._timeout_s:.0f} s", hint=hint) from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise Refused(f"the gateway at {self._path} gave no proper answer: {error}") from error
-        finally:
-            connection.close()
-        if not isinstance(answer, dict):
-            raise Refused(f"the gateway at {self._path} gave no proper answer")
-        if response.status >= 400:
-            why, kind = str(answer.get("why", f"status {response.status}")), str(answer.get("error", ""))
-            raise Refused(why, hint=str(answer.get("hint", "")), kind=kind)
-        return answer
+
+
+def _refused(status: int, answer: dict[str, Any]) -> Refused:
+    why, kind = str(answer.get("why", f"status {status}")), str(answer.get("error", ""))
+    return Refused(why, hint=str(answer.get("hint", "")), kind=kind)

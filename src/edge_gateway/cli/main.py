@@ -24,6 +24,8 @@ VERBS = {
     "init": ("init", "write a commented configuration (never overwrites)", "写出带注释的配置文件（从不覆盖）"),
     "run": ("run", "run the gateway", "运行网关"),
     "check": ("check", "check the configuration: static, offline", "检查配置：静态、离线"),
+    "scan": ("scan", "find what answers on a line or at hosts", "查找线路或主机上的设备"),
+    "inbox": ("inbox", "what was found: list, add, ignore", "找到的设备：列出、加入、忽略"),
     "read": ("read", "read one point or unit now", "立即读取一个测点或单元"),
     "watch": ("watch", "a line for each change of points", "测点每次变化输出一行"),
     "status": ("status", "say how the running gateway is", "显示运行状态"),

@@ -157,7 +157,7 @@ async def _alone(ctx: Context, wanted: Mapping[str, Any]) -> dict[str, Any]:
         hint = "see the newest value in `status --points`"
         raise GatewayError(f"'{bus_id}' is a broker: its devices speak when they want", hint=hint)
     with ExitStack() as stack:
-        _lock(ctx, stack)
+        lock_folder(ctx, stack)
         source = bus.build(bus_id, specs[bus_id], SystemClock())
         return await _once(source, wanted) | _facts(loaded, source, wanted.get("point"))
 
@@ -173,7 +173,7 @@ async def _bare(ctx: Context, wanted: Mapping[str, Any]) -> dict[str, Any]:
     where = ":".join(map(str, wanted["port"])) if tcp else f"{wanted['port']} {baud}-8{parity}{stopbits}"
     with ExitStack() as stack:
         if not tcp:
-            _lock(ctx, stack)
+            lock_folder(ctx, stack)
         return {"where": where} | await _once(bus.build("port", (), SystemClock()), wanted)
 
 
@@ -220,7 +220,7 @@ def _bus_of(
     return bus, buses[bus]
 
 
-def _lock(ctx: Context, stack: ExitStack) -> None:
+def lock_folder(ctx: Context, stack: ExitStack) -> None:
     """Keep a gateway from starting meanwhile. A gateway that holds the folder and does not answer has the ports: exit 7."""
     from edge_gateway.journal.files import DiskFiles
 

@@ -11,6 +11,7 @@ from edge_gateway.clock import Clock
 from edge_gateway.errors import GatewayError
 from edge_gateway.intake.loop import Intake
 from edge_gateway.journal.base import Journal
+from edge_gateway.page.finder import Finder
 from edge_gateway.page.newest import Newest
 from edge_gateway.page.view import ORDER, Layout, points_view
 from edge_gateway.shipping.loop import Shipping
@@ -52,6 +53,7 @@ class Site:
     #: verb, what is asked, the OS user who asks -> what became of it: setting a device's own parameters
     provision: Callable[[str, Mapping[str, Any], str], Awaitable[dict[str, Any]]] = _cannot
     drift: Callable[[], list[dict[str, Any]]] = list
+    finder: Finder | None = None
     sources: dict[str, Source] = field(default_factory=dict)
     config: ConfigState = field(default_factory=ConfigState)
     newest: Newest = field(default_factory=Newest)

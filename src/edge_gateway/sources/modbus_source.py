@@ -92,6 +92,11 @@ class ModbusSource:
             self.turns.rest_until_us = 0
             yield
 
+    def due_in_s(self) -> float:
+        """Until the next slot (s); 0 or less while one waits. For whom the line is lent to: see ``modbus_lend``."""
+        due_us = min((poll.due_us for poll in self.bus.polls), default=self._clock.mono_us() + self._sleep_us)
+        return (due_us - self._clock.mono_us()) / 1e6 / self._clock.speed
+
     def close(self) -> None:
         """Give the line back; ``run`` does so itself."""
         self.turns.line.close()

@@ -1,0 +1,139 @@
+"""Scans as the running gateway (or a command without one) carries them out: listen, ask, keep what is found in the inbox."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+from edge_gateway.config.adopting import adopt, wish_of
+from edge_gateway.config.model import GatewayConfig
+from edge_gateway.config.scanning import Job, jobs
+from edge_gateway.errors import GatewayError, LinkDown
+from edge_gateway.links.modbus_overheard import overheard
+from edge_gateway.sources.finds import Finds
+from edge_gateway.sources.modbus_lend import Lender, Share
+from edge_gateway.sources.modbus_scan_run import Event, Scanner
+
+#: Hosts of a range that are tried for a Modbus port at the same time, and how long each gets (s).
+AT_ONCE, CONNECT_S = 16, 1.0
+
+
+class ScanBusy(GatewayError):
+    """A scan is under way."""
+
+    exit_code = 7
+
+
+class Scans:
+    """One scan at a time. ``config`` answers the one in force, ``share`` the running source of a bus, if there is one."""
+
+    def __init__(
+        self,
+        *,
+        main: Path,
+        state_dir: Path,
+        config: Callable[[], GatewayConfig | None],
+        share: Callable[[str], Share | None],
+        wall_us: Callable[[], int],
+    ) -> None:
+        self._main = main
+        self._state_dir = state_dir
+        self._config = config
+        self._share = share
+        self._wall_us = wall_us
+        self._busy = False
+        self.finds = Finds(state_dir)
+
+    async def run(self, wanted: Mapping[str, Any]) -> AsyncGenerator[Event, None]:
+        """Events of a scan; ends early and gives the line back when the iterator is closed. See ``config.scanning.jobs``.
+
+        ``active``: go on although somebody else talks on the line. Raises GatewayError before the first event.
+        """
+        if self._busy:
+            raise ScanBusy("a scan is under way", hint="wait for its end")
+        self._busy = True
+        try:
+            listed = await asyncio.to_thread(jobs, wanted, self._config(), self._main.parent)
+            several = len(listed) > 1
+            if several:
+                yield {"event": "hosts", "hosts": len(listed), "at_once": AT_ONCE}
+                listed = await _listening(listed)
+                yield {"event": "open", "hosts": [job.target for job in listed]}
+            for job in listed:
+                async with aclosing(self._one(job, active=bool(wanted.get("active")))) as events:
+                    async for event in events:
+                        yield event
+        finally:
+            self._busy = False
+
+    async def _one(self, job: Job, *, active: bool) -> AsyncGenerator[Event, None]:
+        lender = Lender(job.settings, self._share(job.bus) if job.bus else None)
+        yield job.announcement()
+        try:
+            if job.serial and job.listen_s:
+                heard = await lender.listen(job.plan.framings[0], job.listen_s)
+                yield {"event": "listened", "seconds": job.listen_s, "bytes": len(heard)}
+                if heard and not active:
+                    yield {"event": "foreign", "bytes": len(heard), "frames": len(overheard([(0.0, heard)]))}
+                    return
+            async with aclosing(Scanner(lender, job.plan, job.profiles, job.known).run()) as events:
+                async for event in events:
+                    yield await self._kept(job, event)
+        except LinkDown as error:
+            yield {"event": "error", "error": type(error).__name__, "why": error.why, "hint": error.hint}
+        finally:
+            await lender.close()
+
+    async def _kept(self, job: Job, event: Event) -> Event:
+        """A unit that is not configured goes into the inbox."""
+        if event["event"] != "unit" or event.get("known"):
+            return event | {"target": job.target}
+        found = {"kind": "modbus", "bus": job.bus, **job.place, **{k: v for k, v in event.items() if k != "event"}}
+        key = f"{':'.join(str(part) for part in job.place.values())}|{event['framing']}|{event['unit']}"
+        number = await asyncio.to_thread(self.finds.put, key, found, self._wall_us())
+        return event | {"target": job.target, "item": number}
+
+    # --- the inbox -----------------------------------------------------------------------------------------------
+
+    def inbox(self) -> list[dict[str, Any]]:
+        """What is kept, with its age."""
+        now_us = self._wall_us()
+        return [item | {"age_s": round((now_us - item["seen_us"]) / 1e6)} for item in self.finds.items(now_us)]
+
+    def ignore(self, number: int) -> dict[str, Any]:
+        """Show an item no more."""
+        return {"ignored": self.finds.ignore(number, self._wall_us())["key"]}
+
+    def add(self, number: int, body: Mapping[str, Any], by: str) -> dict[str, Any]:
+        """Make an item part of the configuration files. Answers the file, its text and its points; the item stays."""
+        now_us = self._wall_us()
+        item = self.finds.item(number, now_us)
+        wish = wish_of(body)
+        remark = f"Written by `edge-gateway inbox add {number} --as {wish.prefix}`, asked for by {by}."
+        file, added = adopt(self._main, self._state_dir, item["found"], wish, remark)
+        return {"file": str(file), "text": file.read_text("utf-8"), "points": list(added["points"]), "item": item["key"]}
+
+    def taken(self, number: int) -> None:
+        """An item became part of the configuration: it is no suggestion any more."""
+        self.finds.drop(number, self._wall_us())
+
+
+async def _listening(listed: Sequence[Job]) -> list[Job]:
+    """Those whose host takes a connection at its Modbus port."""
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def tried(job: Job) -> bool:
+        async with gate:
+            try:
+                async with asyncio.timeout(CONNECT_S):
+                    _, writer = await asyncio.open_connection(job.place["host"], job.place["tcp_port"])
+            except (OSError, TimeoutError):
+                return False
+            writer.close()
+            return True
+
+    found = await asyncio.gather(*(tried(job) for job in listed))
+    return [job for job, yes in zip(listed, found, strict=True) if yes]

@@ -1,0 +1,70 @@
+"""What the control socket asks for of scans and of the inbox; knows nobody who answers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any, Protocol
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from edge_gateway.errors import GatewayError
+
+
+class Finder(Protocol):
+    """Whoever scans, and keeps what is found."""
+
+    def run(self, wanted: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        """A scan's events; closing the generator ends it. Raises GatewayError."""
+        ...
+
+    def inbox(self) -> list[dict[str, Any]]:
+        """The items."""
+        ...
+
+    def ignore(self, number: int) -> dict[str, Any]:
+        """Show one no more. Raises GatewayError."""
+        ...
+
+    async def adopt(self, number: int, body: Mapping[str, Any], by: str) -> dict[str, Any]:
+        """Make one part of the running configuration. Raises GatewayError."""
+        ...
+
+
+def routes(finder: Finder | None, body_of: Any) -> list[Route]:
+    """``/v1/scan`` (JSON lines while it lasts; whoever hangs up ends it), ``/v1/inbox``; none without somebody who scans."""
+    if finder is None:
+        return []
+
+    async def scan(request: Request) -> Response:
+        return StreamingResponse(_lines(finder.run(await body_of(request))), media_type="application/x-ndjson")
+
+    async def inbox(_request: Request) -> Response:
+        return JSONResponse({"items": finder.inbox()})
+
+    async def ignore(request: Request) -> Response:
+        return JSONResponse(finder.ignore(int(request.path_params["id"])))
+
+    async def add(request: Request) -> Response:
+        by = request.client.host if request.client else "unknown"
+        return JSONResponse(await finder.adopt(int(request.path_params["id"]), await body_of(request), by))
+
+    return [
+        Route("/v1/scan", scan, methods=["POST"]),
+        Route("/v1/inbox", inbox),
+        Route("/v1/inbox/{id:int}/ignore", ignore, methods=["POST"]),
+        Route("/v1/inbox/{id:int}/add", add, methods=["POST"]),
+    ]
+
+
+async def _lines(events: AsyncGenerator[dict[str, Any], None]) -> AsyncGenerator[bytes, None]:
+    """One JSON object a line. An error is the last of them: the answer has begun when it comes."""
+    try:
+        async for event in events:
+            yield orjson.dumps(event) + b"\n"
+    except GatewayError as error:
+        yield orjson.dumps({"event": "error", "error": type(error).__name__, "why": error.why, "hint": error.hint}) + b"\n"
+    finally:
+        await events.aclose()

@@ -1,0 +1,152 @@
+"""A line for somebody who is no source: a scan's questions between a running source's own, under other settings; knows no plan.
+
+The running source keeps its rhythm: the line goes back as soon as one of its slots is due, so that a slot is late by at most
+one question of the scan's. A source that leaves its line no time at all is asked to wait for one question a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import fields
+from typing import Protocol
+
+from edge_gateway.links import modbus, modbus_ear
+from edge_gateway.links.modbus import Counters, Line, RtuSettings, TcpSettings
+from edge_gateway.sources.modbus_scan import Framing
+
+#: How long a source that is due may keep a scan waiting (s).
+MOST_WAIT_S = 1.0
+_LOOK_S = 0.002
+
+Settings = TcpSettings | RtuSettings
+
+
+class Share(Protocol):
+    """A running source that lends its line."""
+
+    def lent(self) -> AbstractAsyncContextManager[None]:
+        """From the end of its turn on it asks nothing, and its line is closed; then it goes on."""
+        ...
+
+    def due_in_s(self) -> float:
+        """Until its next slot (s); 0 or less when one waits."""
+        ...
+
+
+class Lender:
+    """One line for one scan. ``settings`` of a framing; ``share`` None: nobody else has the line."""
+
+    def __init__(self, settings: Callable[[Framing | None], Settings], share: Share | None = None) -> None:
+        self.counters = Counters()
+        #: what the last question took on the line (s)
+        self.took_s = 0.0
+        self._settings = settings
+        self._share = share
+        self._borrowed: AbstractAsyncContextManager[None] | None = None
+        self._line: Line | None = None
+        self._framing: Framing | None = None
+
+    async def ask(self, framing: Framing | None, unit: int, pdu: bytes, timeout_s: float) -> bytes:
+        """One question. Raises what ``Line.exchange`` raises."""
+        await self._take()
+        line = await self._opened(framing)
+        if owed_s := getattr(line, "wait_s", lambda *_: 0.0)(unit, pdu):
+            await asyncio.sleep(owed_s)
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        try:
+            return await line.exchange(unit, pdu, timeout_s)
+        finally:
+            self.took_s = loop.time() - started_s
+
+    def late_units(self) -> list[int]:
+        """Units whose answers came too late for their questions, on the line that is open now."""
+        found = [] if self._line is None else [late["unit"] for late in getattr(self._line, "late", list)()]
+        return [unit for unit in found if isinstance(unit, int)]
+
+    async def listen(self, framing: Framing, seconds: float) -> bytes:
+        """What is said on the line while we are silent. Raises LinkDown."""
+        heard = b""
+        left_s = seconds
+        while left_s > 0:
+            await self._take()
+            self._drop_line()
+            most_s = left_s if self._share is None else min(left_s, max(self._share.due_in_s(), 0.05), 0.25)
+            settings = self._settings(framing)
+            assert isinstance(settings, RtuSettings)
+            async with modbus_ear.open_ear(settings) as ear:
+                heard += b"".join(data for _, data in await ear.hear(most_s))
+            left_s -= most_s
+        return heard
+
+    async def close(self) -> None:
+        """Give everything back. Harmless when done before."""
+        self._drop_line()
+        borrowed, self._borrowed = self._borrowed, None
+        if borrowed is not None:
+            await borrowed.__aexit__(None, None, None)
+
+    async def _take(self) -> None:
+        share = self._share
+        if share is None:
+            return
+        if self._borrowed is not None and share.due_in_s() <= 0:
+            await self.close()
+        if self._borrowed is None:
+            loop = asyncio.get_running_loop()
+            ends_s = loop.time() + MOST_WAIT_S
+            while share.due_in_s() <= 0 and loop.time() < ends_s:
+                await asyncio.sleep(_LOOK_S)
+            lent = share.lent()
+            await lent.__aenter__()
+            self._borrowed = lent
+
+    async def _opened(self, framing: Framing | None) -> Line:
+        if self._line is None or self._framing != framing:
+            self._drop_line()
+            self._line, self._framing = modbus.open_line(self._settings(framing)), framing
+        if not self._line.is_open:
+            await self._line.open()
+        return self._line
+
+    def _drop_line(self) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            line.close()
+            for one in fields(Counters):
+                added = getattr(self.counters, one.name) + getattr(line.counters, one.name)
+                setattr(self.counters, one.name, added)
+
+    def totals(self) -> dict[str, int]:
+        """Frames so far."""
+        now = {} if self._line is None else self._line.counters.as_dict()
+        return {name: number + now.get(name, 0) for name, number in self.counters.as_dict().items()}
+
+
+def settings_of(port: str) -> Callable[[Framing | None], Settings]:
+    """Settings of a serial port under each framing. An answer that comes late has its unit's address in it, so the silence
+    after a time-out is the line's own, and no more."""
+
+    def of(framing: Framing | None) -> Settings:
+        assert framing is not None
+        return RtuSettings(
+            port=port,
+            baud=framing.baud,
+            parity=framing.parity,
+            stopbits=framing.stopbits,
+            timeout_s=0.5,
+            quiet_s=framing.silence_s,
+        )
+
+    return of
+
+
+#: An answer later than this is taken for lost while scanning.
+LATE_MAX_S = 0.4
+
+
+def settings_of_host(host: str, port: int, connect_timeout_s: float = 1.0) -> Callable[[Framing | None], Settings]:
+    """Settings of a TCP endpoint."""
+    return lambda _framing: TcpSettings(host=host, port=port, timeout_s=1.0, connect_timeout_s=connect_timeout_s)
