@@ -156,13 +156,18 @@ def test_a_real_serial_number_is_read() -> None:
     assert text(place, frame[3:-2]) == "YL0916112101"
 
 
-def test_a_module_that_keeps_one_character_a_register_is_known() -> None:
-    """Wiren Board's: their template calls the WB-MCM8 "WBMCM8", their registers hold a character each."""
-    data = "WBMCM8".encode("utf-16-be")
+def test_a_real_module_that_keeps_one_character_a_register_is_known() -> None:
+    """A WB-MCM8's registers 200 to 219 (wirenboard/wb-modbus-ext-scanner @ 3b812028, docs/protocol.en.md), inside the maker's envelope."""
+    frame = bytes.fromhex("FD4609FE4000AC0328" + "00570042004D0043004D0038" + 28 * "00" + "C525")
+    assert crc16(frame[:-2]) == frame[-2:]
+    data = frame[9:-2]
     signs = identity("wirenboard/wb-mcm8").signature
-    assert len(signs) == 3
+    assert [sign.register_ for sign in signs] == [200, 202, 204]
     assert all(fits(sign, data[4 * at : 4 * at + 4]) for at, sign in enumerate(signs))
     assert not fits(signs[2], "M7".encode("utf-16-be"))
+    serial = identity("wirenboard/wb-mcm8").serial
+    assert serial is not None
+    assert text(serial, frame[3:7]) == "4265607340"
 
 
 def test_who_needs_a_write_says_so_in_both_languages() -> None:
