@@ -8,6 +8,7 @@ from pathlib import Path
 from edge_gateway.config.load import Loaded, load
 from edge_gateway.config.model import GatewayConfig
 from edge_gateway.config.resolve import device_specs, in_force, needs_restart, resolved, setup
+from edge_gateway.profiles.payload import PayloadReader
 from edge_gateway.reading import Group
 
 SAMPLE = Path(__file__).resolve().parents[2] / "src/edge_gateway/gateway.toml"
@@ -26,6 +27,11 @@ def config(tmp_path: Path, *changes: tuple[str, str]) -> GatewayConfig:
     return sample(tmp_path, *changes).config
 
 
+def files(golden: str) -> str:
+    """The configuration of one of the mistakes in golden/."""
+    return (Path(__file__).parent / f"golden/{golden}.toml").read_text(encoding="utf-8")
+
+
 def test_specs_of_the_sample(tmp_path: Path) -> None:
     specs = device_specs(sample(tmp_path))
     assert {bus: [device.id for device in devices] for bus, devices in specs.items()} == {
@@ -34,6 +40,17 @@ def test_specs_of_the_sample(tmp_path: Path) -> None:
     th = specs["line1"][0]
     assert (th.unit, th.interval_us, [point.id for point in th.points]) == (1, 10_000_000, ["cold1-air", "cold1-rh"])
     assert specs["zigbee"][0].expect_every_us == 3_600_000_000
+
+
+def test_a_single_probe_without_an_id_needs_no_select(tmp_path: Path) -> None:
+    """As its profile says: with a second probe on the line its readings are bad:missing, never the other's."""
+    lines = files("select-missing")
+    lines = lines.replace("v3/cold@ttn/devices/probes/up", "tele/probes/SENSOR").replace("ttn/uplink", "tasmota/ds18b20")
+    (tmp_path / "gateway.toml").write_text(lines, encoding="utf-8")
+    (device,) = device_specs(load(tmp_path / "gateway.toml", running=False))["zigbee"]
+    reader = PayloadReader(device)
+    assert reader.read(b'{"DS18B20":{"Temperature":20.6}}').values == [20.6]
+    assert reader.read(b'{"DS18B20-1":{"Temperature":1},"DS18B20-2":{"Temperature":2}}').quality == ["bad:missing"]
 
 
 def test_a_device_without_points_is_not_read(tmp_path: Path) -> None:

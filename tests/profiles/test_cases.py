@@ -40,12 +40,13 @@ def test_all_cases(profile: str) -> None:
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_every_channel_has_a_case_and_a_name_in_both_languages(profile: str) -> None:
+def test_every_channel_has_a_case_and_is_told_in_both_languages(profile: str) -> None:
     loaded = load(profile, [DRIVERS]).profile
     assert {c for case in cases_of(profile) for c in case.expect} == set(loaded.channels)
     for name, channel in loaded.channels.items():
         assert channel.name_zh, name
         assert channel.name_en, name
+        assert bool(channel.note_zh) == bool(channel.note_en), name
     assert loaded.name_zh
     assert loaded.name_en
 

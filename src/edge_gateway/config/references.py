@@ -12,6 +12,7 @@ from edge_gateway.config.model import BusConfig, DeviceConfig, GatewayConfig, Po
 from edge_gateway.config.specs import profile_of
 from edge_gateway.errors import ConfigError
 from edge_gateway.profiles.model import ModbusProfile, PayloadChannel, PayloadProfile, Profile
+from edge_gateway.profiles.paths import needs_select
 from edge_gateway.sinks.hub import HubConfig
 from edge_gateway.sources.local import LocalBus
 from edge_gateway.sources.modbus import ModbusRtuConfig
@@ -211,9 +212,10 @@ def _channel(id_: str, point: PointConfig, profile: Profile | None, locate: Loca
         if point.select:
             yield locate((*at, "select"), "only a point of an mqtt device has 'select'", code="unknown-key", hint="delete this line")
         return
-    if "{select}" in channel.path and not point.select:
+    if needs_select(channel.path) and not point.select:
         why = f"key 'select' is missing: channel '{point.channel}' tells several probes apart by it"
-        yield locate((*at, "select"), why, code="missing-key", hint="add select = the probe's own id")
+        hint = f"add select = the probe's own id, or the field's name: see `edge-gateway drivers show {profile.id}`"
+        yield locate((*at, "select"), why, code="missing-key", hint=hint)
     elif point.select and "{select}" not in channel.path:
         why = f"channel '{point.channel}' has no use for 'select'"
         yield locate((*at, "select"), why, code="unknown-key", hint="delete this line")

@@ -20,6 +20,11 @@ ABSENT = object()
 Find = Callable[[Any], Any]
 
 
+def needs_select(path: str) -> bool:
+    """Whether a point must say ``select``. In a filter it may be left out: a single probe may have no Id to name."""
+    return SELECT in path.replace(f"={SELECT}]", "")
+
+
 def compile_path(path: str, select: str = "") -> Find:
     """A function from content to the field, or ``ABSENT``. Raises ConfigError for a path that is none."""
     steps = [_step(part, path, select) for part in _parts(path)]

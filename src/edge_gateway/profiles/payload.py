@@ -19,7 +19,7 @@ import orjson
 from edge_gateway.errors import ConfigError
 from edge_gateway.profiles import message_bytes
 from edge_gateway.profiles.model import PayloadChannel, PayloadProfile
-from edge_gateway.profiles.paths import ABSENT, SELECT, Find, compile_path
+from edge_gateway.profiles.paths import ABSENT, SELECT, Find, compile_path, needs_select
 from edge_gateway.profiles.spec import DeviceSpec, PointSpec
 from edge_gateway.reading import (
     BAD_MISSING,
@@ -291,6 +291,6 @@ def _point_path(point: PointSpec, channel: PayloadChannel) -> Find:
         raise ConfigError(
             f"'{point.select}' cannot be selected", key=key, hint="give the probe's Id as the message has it"
         )
-    if not point.select and SELECT in path.replace(f"={SELECT}]", ""):
+    if not point.select and needs_select(path):
         raise ConfigError(f"channel '{point.channel}' needs 'select'", key=key, hint="name the probe, by its Id")
     return compile_path(path, point.select)

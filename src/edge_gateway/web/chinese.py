@@ -43,7 +43,7 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ("key '{}' is missing", "缺少键“{}”"),
     ("table [{}] is missing", "缺少表 [{}]"),
     ("add a line [{}] and its keys below it", "请添加一行 [{}]，其下写各键"),
-    ("add select = the probe's own id", "请添加 select = 探头自身的编号"),
+    ("add select = the probe's own id, or the field's name: see `edge-gateway drivers show {}`", "请添加 select = 探头自身的编号，或字段名：见 `edge-gateway drivers show {}`"),
     ("add {} = …", "请添加 {} = …"),
     ("did you mean '{}'?", "是否想写“{}”？"),
     ("known here: {}", "此处可用：{}"),
