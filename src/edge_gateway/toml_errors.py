@@ -193,8 +193,10 @@ def _is_tagged(member: Any, tag: str) -> bool:
         return False
     if member.__name__ == tag:
         return True
-    literals = (f.annotation for f in member.model_fields.values() if get_origin(f.annotation) is Literal)
-    return any(tag in get_args(literal) for literal in literals)
+    fields = member.model_fields
+    # Where 'kind' decides, a word that another key may take is no name: it may be another member's.
+    deciding = [fields["kind"]] if "kind" in fields else list(fields.values())
+    return any(get_origin(f.annotation) is Literal and tag in get_args(f.annotation) for f in deciding)
 
 
 _TYPES = {

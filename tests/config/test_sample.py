@@ -32,6 +32,7 @@ OPTIONAL = {
     "buses.line1.stopbits": "1",
     "buses.line1.timeout_s": "0.5 s",
     "buses.line1.quiet_s": "0.5 s",
+    "buses.line1.late_max_s": "5 s",
     "buses.plc.port": "502",
     "buses.plc.timeout_s": "1 s",
     "buses.zigbee.port": "1883",

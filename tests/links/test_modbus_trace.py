@@ -169,7 +169,8 @@ async def test_a_tcp_line_reports() -> None:
 
 async def test_a_serial_line_reports_with_the_bytes(tmp_path: Path) -> None:
     master, slave = os.openpty()
-    line = open_line(RtuSettings(port=os.ttyname(slave), baud=19_200, timeout_s=0.1, quiet_s=0.05))
+    settings = RtuSettings(port=os.ttyname(slave), baud=19_200, timeout_s=0.1, quiet_s=0.05, late_max_s=0.01)
+    line = open_line(settings)
     await line.open()
 
     async def exchange(reply: bytes) -> None:

@@ -124,7 +124,7 @@ def budget(time: LineTime, devices: Sequence[DeviceSpec], *, distinct: bool) -> 
 def budgets(config: GatewayConfig, specs: Specs) -> dict[str, Budget]:
     """Of all Modbus buses that have devices."""
     return {
-        bus_id: budget(bus.time(), specs[bus_id], distinct=bus.kind != "tcp")
+        bus_id: budget(bus.time(), specs[bus_id], distinct=not bus.numbered)
         for bus_id, bus in config.buses.items()
         if isinstance(bus, ModbusRtuConfig | ModbusTcpConfig) and specs.get(bus_id)
     }

@@ -40,16 +40,31 @@ class NoAnswer(LinkDown):
     """The line stands, but the unit said nothing in time: rest this unit, not the line."""
 
 
+class StillOwed(NoAnswer):
+    """Not asked: an earlier answer of the same shape is outstanding, and could not be told from the one to this question."""
+
+
 @dataclass(slots=True)
 class Counters:
-    """What happened on a line since it was made. ``strange`` are answers to no question of ours: late, doubled, misaddressed."""
+    """What happened on a line since it was made.
+
+    Frames: ``requests`` sent and ``answers`` taken; ``refused``: exceptions; ``no_answer``: time-outs; ``bad_frames``: all
+    that came instead of an answer, of which ``crc_errors``; ``late``: answers after their time, quarantined; ``retries``:
+    requests sent again; ``strange``: answers to no question of ours; ``echoes``: of our own requests; ``noise_bytes``:
+    thrown away around frames.
+    """
 
     requests: int = 0
     answers: int = 0
     refused: int = 0
     no_answer: int = 0
     bad_frames: int = 0
+    crc_errors: int = 0
+    late: int = 0
+    retries: int = 0
     strange: int = 0
+    echoes: int = 0
+    noise_bytes: int = 0
     opened: int = 0
     open_failures: int = 0
     closed_by_peer: int = 0

@@ -6,10 +6,10 @@ Source: "MODBUS Messaging on TCP/IP Implementation Guide" V1.0b, 3.1.3.
 from __future__ import annotations
 
 import asyncio
-import os
 import struct
 
 from edge_gateway.errors import BadFrame, LinkDown
+from edge_gateway.links.endpoint import Connection, Endpoint, end_of
 from edge_gateway.links.modbus_pdu import Counters, NoAnswer, data_bytes, fault
 from edge_gateway.links.modbus_trace import Trace
 
@@ -19,17 +19,18 @@ MOST_STRANGERS = 16
 
 
 class TcpLine:
-    """See ``links.modbus.Line``."""
+    """See ``links.modbus.Line``. ``spacing_s``: from an answer to the next question at least."""
 
-    def __init__(self, host: str, port: int, timeout_s: float, connect_timeout_s: float) -> None:
+    numbered = True
+
+    def __init__(self, endpoint: Endpoint, *, timeout_s: float, spacing_s: float = 0.0) -> None:
         self.counters = Counters()
         self.trace = Trace("tcp", timeout_s=timeout_s)
-        self._host = host
-        self._port = port
-        self._timeout_s = timeout_s
-        self._connect_timeout_s = connect_timeout_s
+        self._endpoint = endpoint
+        self._timeout_s, self._spacing_s = timeout_s, spacing_s
         self._connection: _Connection | None = None
         self._transaction = 0
+        self._not_before = 0.0
 
     @property
     def is_open(self) -> bool:
@@ -41,23 +42,30 @@ class TcpLine:
         self.close()
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self._connect_timeout_s):
-                _, self._connection = await loop.create_connection(
-                    lambda: _Connection(loop, self.counters, self.trace), self._host, self._port
-                )
-        except (OSError, TimeoutError) as error:
+            self._connection = await self._endpoint.connect(lambda: _Connection(loop, self.counters, self.trace))
+        except LinkDown as error:
             self.counters.open_failures += 1
-            self.trace.ended("refused" if isinstance(error, ConnectionRefusedError) else "unreachable", _why(error))
-            raise LinkDown(f"{self._host}:{self._port}: {_why(error)}", hint="check address, cable and power") from error
+            self.trace.ended(*end_of(error))
+            raise
         self.counters.opened += 1
         self.trace.ended("opened")
+
+    def wait_s(self, _unit: int, _pdu: bytes) -> float:
+        """Every answer bears its question's number."""
+        return 0.0
+
+    def late(self) -> list[dict[str, object]]:
+        """Late ones are lost with their socket."""
+        return []
 
     async def exchange(self, unit: int, pdu: bytes, timeout_s: float = 0.0) -> bytes:
         """See ``links.modbus.Line.exchange``."""
         size = data_bytes(pdu)
+        if self._spacing_s:
+            await self._spaced()
         connection = self._connection
         if connection is None or connection.transport is None:
-            raise LinkDown(f"{self._host}:{self._port}: not connected")
+            raise LinkDown(f"{self._endpoint.name}: not connected")
         self._transaction = self._transaction + 1 & 0xFFFF
         answer = connection.ask(self._transaction, unit, pdu, size, timeout_s or self._timeout_s)
         try:
@@ -65,6 +73,14 @@ class TcpLine:
         except asyncio.CancelledError:
             connection.drop()  # the answer may still come: only another socket is sure not to bring it
             raise
+        finally:
+            if self._spacing_s:
+                self._not_before = asyncio.get_running_loop().time() + self._spacing_s
+
+    async def _spaced(self) -> None:
+        left_s = self._not_before - asyncio.get_running_loop().time()
+        if left_s > 0:
+            await asyncio.sleep(left_s)
 
     def close(self) -> None:
         """See ``links.modbus.Line.close``."""
@@ -73,19 +89,11 @@ class TcpLine:
             self._connection = None
 
 
-def _why(error: OSError) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer to connecting"
-    if error.errno is not None and error.errno > 0:  # name resolution has numbers of its own, below 0
-        return os.strerror(error.errno)
-    return error.strerror or str(error)
-
-
-class _Connection(asyncio.Protocol):
+class _Connection(Connection):
     """One socket. ``transport`` is None before it is connected and from its end on."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, counters: Counters, trace: Trace) -> None:
-        self.transport: asyncio.Transport | None = None
+        super().__init__()
         self._loop = loop
         self._counters = counters
         self._trace = trace
@@ -120,9 +128,7 @@ class _Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        transport, self.transport = self.transport, None
-        if transport is not None:
-            transport.abort()
+        super().drop()
         self._fail(LinkDown("the connection was closed"))
 
     def _fail(self, error: Exception) -> None:
@@ -158,15 +164,11 @@ class _Connection(asyncio.Protocol):
 
     # --- asyncio's callbacks -----------------------------------------------------------------------------------
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-
     def connection_lost(self, exc: Exception | None) -> None:
         if self.transport is not None:  # not by us
             self._counters.closed_by_peer += 1
             self._trace.ended("closed")
-        self.transport = None
+        super().connection_lost(exc)
         self._fail(LinkDown(f"the other side closed the connection{f' ({exc})' if exc else ''}"))
         self.drop()
 

@@ -15,13 +15,15 @@ import serial
 from edge_gateway.errors import LinkDown
 
 
-def open_port(port: str, *, baud: int, parity: str, stopbits: int) -> serial.Serial:
-    """Open ``port`` raw, 8 bits, non-blocking and exclusively: a lock on the file and TIOCEXCL.
+def open_port(port: str, *, baud: int, parity: str, stopbits: int, bytesize: int = 8) -> serial.Serial:
+    """Open ``port`` raw, non-blocking and exclusively: a lock on the file and TIOCEXCL.
 
     Raises LinkDown: no such device, no permission, or held by another program.
     """
     try:
-        opened = serial.Serial(port, baud, parity=parity, stopbits=stopbits, timeout=0, write_timeout=0, exclusive=True)
+        opened = serial.Serial(
+            port, baud, bytesize, parity, stopbits, timeout=0, write_timeout=0, exclusive=True
+        )  # fmt: skip
     except (
         OSError,
         ValueError,

@@ -20,6 +20,7 @@ def report(bus: Bus, turns: Turns, clock: Clock) -> dict[str, Any]:
         "state": state,
         "said": turns.said,
         "counters": turns.line.counters.as_dict(),
+        "late": turns.line.late(),
         "gaps": sum(slots.gap is not None for poll in bus.polls for slots in poll.slots),
         "load": load(bus, turns, clock.speed),
         "devices": {device.id: _device(bus, device.id, device.unit, mono_us) for device in bus.devices},

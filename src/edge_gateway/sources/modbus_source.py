@@ -120,7 +120,7 @@ class ModbusSource:
             memory = bus.memories.setdefault(address, Memory())
             same = [poll for poll in self.bus.polls if poll.plans.devices == tuple(together)]
             if not same:
-                plans = Plans(together, memory, distinct=self.bus.kind != "tcp")
+                plans = Plans(together, memory, distinct=not self.turns.line.numbered)
                 same = self._polls_of(plans, unit, kept, after_us)
             bus.polls += same
         return bus

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from edge_gateway.backoff import Backoff
 from edge_gateway.clock import Clock
 from edge_gateway.errors import BadFrame, DeviceRefused, LinkDown
-from edge_gateway.links.modbus import Line, NoAnswer, data_bytes
+from edge_gateway.links.modbus import Line, NoAnswer, StillOwed, data_bytes, request
 from edge_gateway.profiles.decode import Columns
+from edge_gateway.profiles.plan import PlannedBlock
+from edge_gateway.profiles.shapes import equivalents
 from edge_gateway.reading import (
     BAD_BUSY,
     BAD_FRAME,
@@ -30,6 +32,8 @@ from edge_gateway.sources.modbus_unit import Ask, Part, Poll, Unit
 BUSY_TRIES, BUSY_WAIT_S = 2, 0.1
 #: Requests that a turn may divide: the rest is learned in later slots.
 MOST_DIVISIONS = 16
+#: Altered requests that units refused, remembered so that they are not tried again.
+MOST_UNFIT = 1000
 
 _ADDRESS, _VALUE, _DEVICE_FAILURE = 2, 3, 4
 _BUSY = frozenset({5, 6})
@@ -56,6 +60,8 @@ class _State:
     """A turn under way: the answers as they came, each with its time, and per ask the reason for having none."""
 
     answers: list[tuple[Ask, bytes, int]] = field(default_factory=list)  # data bytes, monotonic µs
+    #: asks that were answered through requests of other shapes, which stand in ``answers`` instead
+    covered: set[int] = field(default_factory=set)
     reasons: dict[int, str] = field(default_factory=dict)
     mono_us: int = 0  # when the last answer came, by either clock
     wall_us: int = 0
@@ -78,6 +84,7 @@ class Turns:
         self.rest_until_us = 0
         self.said = ""
         self._clock = clock
+        self._unfit: set[tuple[int, int, int, int]] = set()
         self._free_s = 0.0  # loop time at which the silence after the last answer is over
 
     async def take(self, poll: Poll) -> Turn:
@@ -99,8 +106,7 @@ class Turns:
                 state.asked = True
                 queue[:0] = await self._one(poll, ask, state)
         if poll.divided:
-            answered = {id(ask) for ask, _, _ in state.answers}
-            poll.ended(answered, self._clock.mono_us(), whole=state.divisions < MOST_DIVISIONS)
+            poll.ended(_answered(state), self._clock.mono_us(), whole=state.divisions < MOST_DIVISIONS)
         ended_s = loop.time()
         if state.asked:
             self.use.held(started_s, ended_s, self.time.silence_s)
@@ -119,7 +125,11 @@ class Turns:
         """Ask one block; returns what to ask in its place when it was refused."""
         unit = poll.unit
         try:
-            answer = await self.ask(unit, ask.block.unit, ask.pdu, poll.planned.timeout_us, poll.planned.rest_us)
+            if self.line.numbered:
+                answer = await self.ask(unit, ask.block.unit, ask.pdu, poll.planned.timeout_us, poll.planned.rest_us)
+                self._answered(poll, ask, answer[2:], state)
+            else:
+                await self._in_any_shape(poll, ask, state)
         except DeviceRefused as refusal:
             return self._refused(poll, ask, state, refusal)
         except LineGone as error:
@@ -130,15 +140,72 @@ class Turns:
             self._silent(ask, state, BAD_FRAME, error)
         except LinkDown as error:
             self._stop(state, ask, BAD_LINK_DOWN, "unreachable", error)
-        else:
-            self._answered(poll, ask, answer[2:], state)
         return []
 
-    def _answered(self, poll: Poll, ask: Ask, data: bytes, state: _State) -> None:
-        state.mono_us = self._clock.mono_us()
-        state.wall_us = self._clock.wall_us()
-        state.answers.append((ask, data, state.mono_us))
+    async def _in_any_shape(self, poll: Poll, ask: Ask, state: _State) -> None:
+        """By its own request, or by others that bring the same when an answer of that shape is still owed by the unit.
+
+        Raises what ``ask`` raises; StillOwed when there is no other request.
+        """
+        unit, planned, well = poll.unit, poll.planned, poll.unit.alive
+        if not self._owed_s(ask.block):
+            try:
+                answer = await self.ask(unit, ask.block.unit, ask.pdu, planned.timeout_us, planned.rest_us)
+            except (NoAnswer, BadFrame):
+                if not (well and self._owed_s(ask.block)):
+                    raise
+                self._retried(ask.block.unit)
+            else:
+                self._answered(poll, ask, answer[2:], state)
+                return
+        blocks = equivalents(ask.block, planned.readable, self._free)
+        if not blocks:
+            left_s = self._owed_s(ask.block)
+            raise StillOwed(f"a late answer could be taken for the next one: asked again in {left_s:.0f} s")
+        sizes = [len(group.points) for group in planned.groups]
+        found = [await self._other(poll, Ask.of(block, sizes, ask.backoff)) for block in blocks]
+        state.answers += found[:-1]
+        state.covered.add(id(ask))
+        self._took_place(state, *found[-1])
+        self._noted(poll, ask)
+
+    async def _other(self, poll: Poll, other: Ask) -> tuple[Ask, bytes, int]:
+        planned = poll.planned
+        try:
+            answer = await self.ask(
+                poll.unit, other.block.unit, other.pdu, planned.timeout_us, planned.rest_us, again=False
+            )
+        except DeviceRefused as refusal:
+            raise self._unfitting(other, refusal) from refusal
+        return other, answer[2:], self._clock.mono_us()
+
+    def _owed_s(self, block: PlannedBlock) -> float:
+        return self.line.wait_s(block.unit, request(block.function, block.start, block.count))
+
+    def _free(self, block: PlannedBlock) -> bool:
+        return (block.unit, block.function, block.start, block.count) not in self._unfit and not self._owed_s(block)
+
+    def _unfitting(self, other: Ask, refusal: DeviceRefused) -> Exception:
+        """An altered request was refused: that says nothing of the planned one, unless the unit is busy or not there."""
+        if refusal.code not in (_ADDRESS, _VALUE):
+            return refusal
+        block = other.block
+        if len(self._unfit) >= MOST_UNFIT:
+            self._unfit.clear()
+        self._unfit.add((block.unit, block.function, block.start, block.count))
+        return StillOwed(f"asked otherwise while a late answer may come, and refused ({refusal.why})")
+
+    def _took_place(self, state: _State, ask: Ask, data: bytes, mono_us: int) -> None:
+        state.mono_us, state.wall_us = mono_us, self._clock.wall_us()
+        state.answers.append((ask, data, mono_us))
         state.answered = True
+
+    def _answered(self, poll: Poll, ask: Ask, data: bytes, state: _State) -> None:
+        self._took_place(state, ask, data, self._clock.mono_us())
+        self._noted(poll, ask)
+
+    @staticmethod
+    def _noted(poll: Poll, ask: Ask) -> None:
         if ask.hole is not None or not ask.worked:
             poll.succeeded(ask)
         if ask.rest_until_us:
@@ -178,12 +245,14 @@ class Turns:
         state.failed = failed
         state.said = str(error)
 
-    async def ask(self, unit: Unit, address: int, pdu: bytes, timeout_us: int, rest_us: int) -> bytes:
+    async def ask(
+        self, unit: Unit, address: int, pdu: bytes, timeout_us: int, rest_us: int, *, again: bool = True
+    ) -> bytes:
         """One request with its retries: once after a lost connection or, from a unit that was well, silence or rubbish.
 
+        On a line whose answers bear no number a request is not repeated while its answer may still come.
         Raises what ``Line.exchange`` raises, and LineGone.
         """
-        again = True
         busy = BUSY_TRIES
         loop = asyncio.get_running_loop()
         while True:
@@ -199,18 +268,18 @@ class Turns:
                 if refusal.code not in _BUSY or busy == 0:
                     raise
                 busy -= 1
-                self.line.trace.retried(address)
+                self._retried(address)
                 await asyncio.sleep(BUSY_WAIT_S)
             except (NoAnswer, BadFrame):
-                if not (again and unit.alive):
+                if not (again and unit.alive) or self.line.wait_s(address, pdu):
                     raise
                 again = False
-                self.line.trace.retried(address)
+                self._retried(address)
             except LinkDown:
                 if not again:
                     raise
                 again = False
-                self.line.trace.retried(address)
+                self._retried(address)
             else:
                 unit.heard_s = loop.time()
                 self._took(unit, pdu, started_s)
@@ -222,6 +291,10 @@ class Turns:
         self._free_s = unit.heard_s + self.time.silence_s
         unit.round_trip_us = int(took_s * 1e6)
         unit.began_after(took_s - self.time.frames_s(data_bytes(pdu)))
+
+    def _retried(self, address: int) -> None:
+        self.line.counters.retries += 1
+        self.line.trace.retried(address)
 
     async def connect(self) -> None:
         """Open the line unless it is being rested. Raises LineGone."""
@@ -272,11 +345,16 @@ def _batch(poll: Poll, state: _State, number: int, group: Group) -> Batch:
     )
 
 
+def _answered(state: _State) -> set[int]:
+    """Ids of the asks that were answered, in whatever shape."""
+    return {id(ask) for ask, _, _ in state.answers} | state.covered
+
+
 def _reasons(poll: Poll, state: _State, number: int) -> list[tuple[Part, str]]:
     """Of the group's shares that had no answer."""
-    if not state.reasons and len(state.answers) == len(poll.asks):
+    if not state.reasons and not state.covered and len(state.answers) == len(poll.asks):
         return []
-    answered = {id(ask) for ask, _, _ in state.answers}
+    answered = _answered(state)
     fallback = next(reversed(state.reasons.values()), BAD_NO_ANSWER)
     missing = [ask for ask in poll.asks if id(ask) not in answered]
     return [

@@ -204,6 +204,7 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ('via = "mqtt" needs bus = a broker of [buses], and no url', 'via = "mqtt" 需要 bus = [buses] 中的代理，且不要 url'),
     ("a client certificate (cert_file) needs TLS", "客户端证书（cert_file）需要 TLS"),
     ("set ca_file too", "请同时设置 ca_file"),
+    ("rtu frames are binary: bytesize must be 8", "rtu 帧是二进制的：bytesize 须为 8"),
     ("password_file needs user", "password_file 需要 user"),
     ("key_file needs cert_file", "key_file 需要 cert_file"),
     ("there is no file {}", "没有文件 {}"),
