@@ -119,7 +119,7 @@ def _lines(ctx: Context, tried: Sequence[Tried]) -> Iterator[str]:
                 yield f"{ctx.say('FAULT', '错误')}  {fault}"
     total = _totals(tried)
     yield ctx.say(
-        f"{total['profiles']} profiles, {total['cases']} cases ({total['captured']} captured from devices, in {total['with_captured']} profiles): "
+        f"{total['profiles']} profiles, {total['cases']} cases ({total['captured']} captured, in {total['with_captured']} profiles): "
         f"{total['faults']} faults",
         f"{total['profiles']} 个档案，{total['cases']} 个用例（其中实录 {total['captured']} 个，分属 {total['with_captured']} 个档案）：{total['faults']} 处错误",
     )
