@@ -201,6 +201,21 @@ def test_new_from_what_read_and_the_inbox_say(
     assert "2 profiles, 2 cases (2 captured" in capsys.readouterr().out
 
 
+def test_new_from_an_item_of_the_inbox(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    unit = {"kind": "modbus", "unit": 7, "matches": [], "blocks": [{"function": 4, "start": 1, "count": 2, "data": "00d501c8"}]}
+    items = [{"id": 1, "found": {"kind": "modbus", "unit": 9, "blocks": []}}, {"id": 3, "found": unit}]
+    (site / "inbox.json").write_text(json.dumps({"schema": "edge-gateway/inbox/1", "items": items}))
+    source = ["--from", str(site / "inbox.json")]
+    assert run(["drivers", "new", "acme/one", *source]) == 1
+    assert "2 items fit: say which with --item" in capsys.readouterr().err
+    assert run(["drivers", "new", "acme/one", *source, "--item", "1"]) == 1
+    assert "0 registers" in capsys.readouterr().err
+    assert run(["drivers", "new", "acme/one", *source, "--item", "3"]) == 0
+    text = (site / "drivers/acme/one.toml").read_text("utf-8")
+    assert 'plausible by its size: type = "int16", scale = "0.1" = 21.3' in text
+    assert run(["drivers", "test", "acme/one"]) == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from typing import Any
 from unittest import mock
 
@@ -11,6 +12,7 @@ import pytest
 from edge_gateway.errors import GatewayError
 from edge_gateway.profiles.load import load
 from edge_gateway.profiles.model import ModbusProfile
+from edge_gateway.profiles.skeleton import captured, of_registers
 from edge_gateway.sources.modbus_identify import objects, printable
 from edge_gateway.sources.modbus_lend import Lender, settings_of
 from edge_gateway.sources.modbus_scan import (
@@ -127,6 +129,18 @@ def test_a_unit_of_no_profile_is_found_and_stays_unnamed(known: list[ModbusProfi
     found = units(scanned(SimBus([unit]), Plan((NINE_SIX,), (4,)), known))[4]
     assert found["matches"] == []
     assert found["server_id"] == "METER"
+
+
+def test_what_was_read_goes_along_so_that_a_profile_can_be_begun(known: list[ModbusProfile]) -> None:
+    unit = SimUnit(4, {(3, n): 0x0100 + n for n in range(4)} | {(4, 1): 213, (4, 2): 456})
+    blocks = units(scanned(SimBus([unit]), Plan((NINE_SIX,), (4,)), known))[4]["blocks"]
+    for block in blocks:
+        cells = [unit.registers[block["function"], block["start"] + n] for n in range(block["count"])]
+        assert bytes.fromhex(block["data"]) == struct.pack(f">{len(cells)}H", *cells)
+    assert [(block["function"], block["start"], block["count"]) for block in blocks] == [(4, 1, 2)]  # only what a profile asked for
+    profile, cases = of_registers("acme/x1", [captured(block) for block in blocks])
+    assert "f4-r1 = 213" in cases
+    assert 'scale = "0.1" = 21.3' in profile
 
 
 @pytest.mark.parametrize("turnaround_s", [0.075, 0.11, 0.15, 0.4])

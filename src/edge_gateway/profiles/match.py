@@ -137,6 +137,17 @@ class Matcher:
         """The unit refuses it, or says nothing to it."""
         self._refused.add(block)
 
+    def read(self) -> list[tuple[Block, bytes]]:
+        """Everything that was answered, whoever asked for it: runs without a hole in between, with their data bytes."""
+        runs: list[Block] = []
+        for function, cells in self._known.items():
+            for address in sorted(cells):
+                if runs and (runs[-1][0], runs[-1][1] + runs[-1][2]) == (function, address):
+                    runs[-1] = (function, runs[-1][1], runs[-1][2] + 1)
+                else:
+                    runs.append((function, address, 1))
+        return [(run, self._data(run) or b"") for run in runs]
+
     def result(self) -> list[Match]:
         """What fits, the best first."""
         fitting = [c for c in self._candidates if not (c.out or c.blocks or c.signs) and c.weight > 0]

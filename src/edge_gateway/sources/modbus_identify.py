@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from edge_gateway.errors import BadFrame, DeviceRefused
 from edge_gateway.links.modbus import NoAnswer, device_id_request, request, server_id_request
@@ -16,6 +17,8 @@ from edge_gateway.profiles.model import ModbusProfile
 #: Questions for telling what a unit is; beyond them it stays unknown.
 MOST_QUESTIONS = 120
 MOST_MATCHES = 5
+#: What was read goes along with what was found, up to so many runs of so many registers each: about 5 KB.
+MOST_BLOCKS, MOST_BLOCK = 24, 32
 _TEXT_MOST = 64
 
 #: One question's PDU -> the answer's. Raises what ``Line.exchange`` raises.
@@ -31,6 +34,7 @@ class Identity:
     revision: str = ""
     server_id: str = ""
     matches: list[Match] = field(default_factory=list)
+    blocks: list[dict[str, Any]] = field(default_factory=list)  # what was read of it, for a profile that is not there yet
     questions: int = 0
     bad: int = 0
     silent: int = 0
@@ -49,6 +53,11 @@ async def identify(ask: Ask, profiles: Sequence[ModbusProfile]) -> Identity:
     while identity.questions < MOST_QUESTIONS and (block := matcher.wanted()) is not None:
         await _read(identity, ask, matcher, block)
     identity.matches = matcher.result()[:MOST_MATCHES]
+    identity.blocks = [
+        {"function": function, "start": start, "count": count, "data": data.hex()}
+        for (function, start, count), data in matcher.read()[:MOST_BLOCKS]
+        if count <= MOST_BLOCK
+    ]
     return identity
 
 

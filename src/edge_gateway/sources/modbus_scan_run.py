@@ -130,7 +130,8 @@ class Scanner:
             identity = await identify(partial(self._asked, framing, address, timeout_s), self._profiles)
         event = self._event(place, took_s) | {"state": "answers", "known": known, "asked": identity.questions + 1}
         words = {name: getattr(identity, name) for name in ("vendor", "product", "revision", "server_id")}
-        return event | words | {"bad": bad + identity.bad, "matches": [asdict(match) for match in identity.matches]}
+        words |= {"bad": bad + identity.bad, "blocks": identity.blocks}
+        return event | words | {"matches": [asdict(match) for match in identity.matches]}
 
     async def _asked(self, framing: Framing | None, address: int, timeout_s: float, pdu: bytes) -> bytes:
         return await self._lender.ask(framing, address, pdu, timeout_s)

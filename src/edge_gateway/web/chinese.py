@@ -266,6 +266,11 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ("give stage, zone_kind or quantity", "请写 stage、zone_kind 或 quantity"),
     ("pack '{}' has a rule '{}' already", "规则包“{}”已有规则“{}”"),
     ("rename one of the two", "请给其中一个改名"),
+    ("no profile can be begun from that: {}", "无法由此起草档案：{}"),
+    ("read some with `edge-gateway read --bus B --unit N --count 16 --json`, or give them as FC:REG:HEX, such as 3:16:F8DA999A", "请用 `edge-gateway read --bus B --unit N --count 16 --json` 读取一些，或写成 功能码:寄存器:十六进制，如 3:16:F8DA999A"),
+    ("name a JSON file, or - for stdin", "请指明 JSON 文件，或 - 表示标准输入"),
+    ("a profile without cases: nobody knows whether it is right", "档案没有用例：无人知道它是否正确"),
+    ("a case is what the device sends and the readings that must come of it; `edge-gateway drivers new` begins one", "用例即设备发出的内容及须得出的读数；`edge-gateway drivers new` 可起草"),
     # --- warnings
     ("judging nothing here: {} (no point is in such a place)", "此处无可判定：{}（没有测点在这类位置）"),
     ("judging nothing here: {} ({})", "此处无可判定：{}（{}）"),
