@@ -48,6 +48,7 @@ FLOORS: Mapping[str, int] = {
     "telemetry": 3,
     "sources": 3,
     "journal": 3,
+    "signer": 3,
     "sinks": 3,
     "testing": 3,
     "provision": 4,  # above the sources: none of them can reach what writes

@@ -12,9 +12,12 @@ GatewayError
 │  │  └─ SegmentDamaged one sealed segment: go on behind it, declare it skipped, alarm
 │  ├─ JournalBusy       another process holds the state folder (exit 7)
 │  └─ JournalTooNew     a newer release wrote it: use that release
-└─ SinkError
-   ├─ Unreachable       keep everything, try again (``retry_after_s`` if the sink said when)
-   └─ NotAuthorised     keep everything, alarm, probe slowly
+├─ SinkError
+│  ├─ Unreachable       keep everything, try again (``retry_after_s`` if the sink said when)
+│  └─ NotAuthorised     keep everything, alarm, probe slowly
+└─ SignerError
+   ├─ SignerAway        go on unsigned, ask again
+   └─ SignerRefused     go on unsigned, alarm: what we hold is not what it signed last
 
 A refused item is not an exception: it is ``Outcome.rejected``.
 """
@@ -121,3 +124,20 @@ class Unreachable(SinkError):
 
 class NotAuthorised(SinkError):
     """The sink knows us not (401, 403, 404 database): keep everything, alarm, probe slowly."""
+
+
+class SignerError(GatewayError):
+    """The process that signs the record."""
+
+
+class SignerAway(SignerError):
+    """It does not answer: go on, and ask again."""
+
+
+class SignerRefused(SignerError):
+    """It will not sign: ``size`` and ``root`` are what it signed last of this log (0 and b"" when it knows none)."""
+
+    def __init__(self, why: str, *, size: int = 0, root: bytes = b"", hint: str = "") -> None:
+        super().__init__(why, hint=hint)
+        self.size = size
+        self.root = root

@@ -139,6 +139,14 @@ class DriftFound(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignerTroubled(Event):
+    """The record is not being signed: why; "" once it is again. ``refused`` is an alarm: the signer knows another record."""
+
+    said: str
+    refused: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Alarmed(Event):
     """Something a person should look at now, that is no violation of a limit."""
 

@@ -39,6 +39,8 @@ class Telemetry:
         self._full = Gauge("edge_gateway_journal_full", "1 while ordinary batches are held back", registry=to)
         self._reload = Gauge("edge_gateway_config_reload_success", "0 after a refused configuration", registry=to)
         self._alarms = Counter("edge_gateway_alarms", "Alarms that are no violation of a limit", ["code"], registry=to)
+        self._signing = Gauge("edge_gateway_signing", "0 while no checkpoint can be signed", registry=to)
+        self._signing.set(1)
         self._reload.set(1)
         #: what a person should look at, of this run: status and page show it
         self.alarms: deque[events.Alarmed] = deque(maxlen=MOST_ALARMS)
@@ -116,6 +118,14 @@ class Telemetry:
                 log.warning(
                     "device %s: %s is %s, its sheet says %s", event.device, event.parameter, event.value, event.wanted
                 )
+            case events.SignerTroubled():
+                self._signing.set(not event.said)
+                log.log(
+                    logging.ERROR if event.refused else logging.WARNING if event.said else logging.INFO,
+                    "signer: %s", event.said or "signs again",
+                )  # fmt: skip
+                if event.refused:
+                    self._alarms.labels("signer-refused").inc()
             case events.Alarmed():
                 self._alarms.labels(event.code).inc()
                 self.alarms.append(event)

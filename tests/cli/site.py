@@ -228,6 +228,13 @@ class Gateway:
             self._process.kill()
             self._log.close()
 
+    def kill(self) -> None:
+        """As a power cut would, for this process."""
+        self.signal(signal.SIGKILL)
+        assert self._process is not None
+        self._process.wait()
+        self._log.close()
+
     def __enter__(self) -> Self:
         return self.start()
 

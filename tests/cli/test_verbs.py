@@ -34,14 +34,14 @@ from edge_gateway.web.chinese import SENTENCES, chinese
 from tests.cli.site import PACK, PROGRAM, config_text
 from tests.servers.serial_line import SocatPair
 
-SCREEN_LINES, SCREEN_COLUMNS = 32, 100
+SCREEN_LINES, SCREEN_COLUMNS = 36, 100
 NESTED = [("violations", verb) for verb in ("list", "ack", "close")] + [
     ("quarantine", verb) for verb in ("list", "retry", "drop")
 ]
 NESTED += [("drivers", verb) for verb in ("list", "show", "test", "new")]
 NESTED += [("inbox", verb) for verb in ("list", "add", "ignore")]
 NESTED += [("provision", verb) for verb in ("diff", "apply", "verify")]
-NESTED += [("journal", "verify")]
+NESTED += [("journal", "verify"), ("signer", "run"), ("signer", "key")]
 PATHS = [(), *((verb,) for verb in VERBS), *NESTED]
 REPOSITORY = Path(__file__).resolve().parents[2]
 

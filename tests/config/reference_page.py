@@ -25,6 +25,7 @@ TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[site]", model.SiteConfig),
     ("[clock]", model.ClockConfig),
     ("[journal]", model.JournalConfig),
+    ("[signer]", model.SignerConfig),
     ("[page]", model.PageConfig),
     ("[zones.X]", model.ZoneConfig),
     ('[buses.X], kind = "rtu"', ModbusRtuConfig),

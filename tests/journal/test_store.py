@@ -178,7 +178,7 @@ async def test_a_newer_layout_is_refused_with_a_sentence(tmp_path: Path) -> None
     store = await opened(tmp_path)
     await store.close()
     connection = apsw.Connection(str(tmp_path / "state" / "journal.sqlite"))
-    connection.execute("PRAGMA user_version=2")
+    connection.execute("PRAGMA user_version=3")
     connection.close()
     with pytest.raises(JournalTooNew, match="newer release"):
         await opened(tmp_path)

@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SYSTEMD = ROOT / "systemd"
-UNITS = ("edge-gateway.service", "regulator-hub.service")
+UNITS = ("edge-gateway.service", "regulator-hub.service", "edge-gateway-signer.service")
 THRESHOLD = 20  # tenths: an exposure of 2.0
 
 # Each of them alone lifts the gateway's exposure over the threshold.
@@ -116,7 +116,7 @@ def test_the_gateways_service_contract() -> None:
         "Restart": ["on-failure"],
         "RestartPreventExitStatus": ["78"],
         "User": ["edge-gateway"],
-        "SupplementaryGroups": ["dialout"],
+        "SupplementaryGroups": ["dialout edge-gateway-sign"],
         "ProtectSystem": ["strict"],
         "StateDirectory": ["edge-gateway"],
         "RuntimeDirectory": ["edge-gateway"],
@@ -158,6 +158,8 @@ def test_users_and_folders_fit_the_units(tmp_path: Path) -> None:
     group = {line.split(":")[0]: line.split(":") for line in (tmp_path / "etc/group").read_text().splitlines()}
     assert all(passwd[name][6] == "/usr/sbin/nologin" for name in ("edge-gateway", "regulator-hub"))
     assert "edge-gateway" in group["dialout"][3].split(",")
+    assert group["edge-gateway-sign"][3].split(",") == ["edge-gateway"]  # may ask for signatures; the key is the signer's alone
+    assert passwd["edge-gateway-signer"][3] == group["edge-gateway-sign"][2]
     for unit in UNITS:
         assert settings(unit)["User"][0] in passwd
     if os.geteuid() != 0:
@@ -169,6 +171,15 @@ def test_users_and_folders_fit_the_units(tmp_path: Path) -> None:
     assert secrets.st_gid == int(group["edge-gateway"][2])
     hub = (tmp_path / "var/lib/regulator-hub").stat()
     assert (stat.S_IMODE(hub.st_mode), hub.st_uid) == (0o700, int(passwd["regulator-hub"][2]))
+
+
+def test_the_signers_key_is_for_its_own_eyes() -> None:
+    unit = settings("edge-gateway-signer.service")
+    assert unit["StateDirectoryMode"] == ["0700"]
+    assert unit["PrivateNetwork"] == ["yes"]
+    assert unit["RestrictAddressFamilies"] == ["AF_UNIX"]
+    assert "SupplementaryGroups" not in unit
+    assert unit["User"] != settings("edge-gateway.service")["User"]
 
 
 def complaints_of_udev(rules: str, folder: Path) -> str:

@@ -31,6 +31,8 @@ from edge_gateway.page.servers import Servers
 from edge_gateway.page.site import Site
 from edge_gateway.shipping.delivery import Asks
 from edge_gateway.shipping.loop import Shipping
+from edge_gateway.signer.checkpoints import Checkpoints
+from edge_gateway.signer.client import Client as SignerClient
 from edge_gateway.sinks.base import HubLink, Sink
 from edge_gateway.sinks.hub import HubConfig
 from edge_gateway.sources.mqtt import MqttConfig
@@ -39,6 +41,8 @@ from edge_gateway.telemetry import Telemetry
 log = logging.getLogger("edge_gateway")
 #: What shipping may take to deliver the rest at a stop (real seconds).
 STOP_GRACE_S = 8.0
+#: What the signer may take for the last checkpoint at a stop (real seconds).
+SIGN_GRACE_S = 2.0
 #: What intake may take to make the last entries durable at a stop; a full journal may never take them (real seconds).
 COMMIT_GRACE_S = 8.0
 
@@ -178,9 +182,21 @@ async def _run(
     site.provision = drift.handle
     site.drift = drift.status
     site.finder = Finding(options.config, options.state_dir, field=field, intake=intake, reloader=reloader)
+    signing = _signing(loaded, journal, telemetry)
+    if signing is not None:
+        site.signing = signing.status
     reloader.applied(loaded, clock.wall_us())
     signals.on_reload(lambda: reloader.request("signal"))
-    await _live(options, config.page, site, field, (reloader, drift), signals.stop)
+    await _live(options, config.page, site, field, (reloader, drift, signing), signals.stop)
+
+
+def _signing(loaded: Loaded, journal: Store, telemetry: Telemetry) -> Checkpoints | None:
+    """Who makes checkpoints, if a signer is configured."""
+    config = loaded.config
+    if not config.signer.socket:
+        return None
+    client = SignerClient(Path(config.signer.socket))
+    return Checkpoints(f"{config.site.origin}/{config.site.id}", journal, client, telemetry.tell)
 
 
 def _shipping(loaded: Loaded, journal: Store, intake: Intake, clock: SystemClock, telemetry: Telemetry) -> Shipping:
@@ -203,9 +219,15 @@ def _shipping(loaded: Loaded, journal: Store, intake: Intake, clock: SystemClock
 
 
 async def _live(
-    options: Options, page: PageConfig, site: Site, field: Field, beside: tuple[Reloader, Drift], stop: asyncio.Event
+    options: Options,
+    page: PageConfig,
+    site: Site,
+    field: Field,
+    beside: tuple[Reloader, Drift, Checkpoints | None],
+    stop: asyncio.Event,
 ) -> None:
     """The nested lifetimes. Leaving a scope ends what is inside it, in order, and loses nothing."""
+    reloader, drift, signing = beside
     servers = Servers(site, listen=page.listen, language=page.language, control=options.socket)
     watchdog = Watchdog(site)
     async with asyncio.TaskGroup() as outer:
@@ -215,9 +237,10 @@ async def _live(
             services = [
                 middle.create_task(servers.run(), name="servers"),
                 middle.create_task(watchdog.run(), name="watchdog"),
-                middle.create_task(beside[0].run(), name="reload"),
-                middle.create_task(beside[1].run(), name="drift"),
+                middle.create_task(reloader.run(), name="reload"),
+                middle.create_task(drift.run(), name="drift"),
             ]
+            services += [middle.create_task(signing.run(), name="checkpoints")] if signing else []
             reading = middle.create_task(field.run(), name="field")
             await servers.listening()
             settle()
@@ -229,6 +252,8 @@ async def _live(
             reading.cancel()
             await asyncio.wait([reading])
             await _drain(site.intake, taking)
+            if signing is not None:
+                await _last_checkpoint(signing, services[-1])
             for service in services:
                 service.cancel()
         site.shipping.stop()
@@ -247,6 +272,17 @@ async def _drain(intake: Intake, taking: asyncio.Task[None]) -> None:
         log.error("stopping without the newest readings: the journal did not take them in %.0f s", COMMIT_GRACE_S)
         taking.cancel()
         await asyncio.wait([taking])
+
+
+async def _last_checkpoint(signing: Checkpoints, running: asyncio.Task[None]) -> None:
+    """What was committed last is signed too, if the signer answers in time."""
+    running.cancel()
+    await asyncio.wait([running])
+    try:
+        async with asyncio.timeout(SIGN_GRACE_S):
+            await signing.finish()
+    except TimeoutError:
+        log.warning("stopping with entries that no checkpoint covers: the signer did not answer in %.0f s", SIGN_GRACE_S)
 
 
 async def _first(stop: asyncio.Event, *tasks: asyncio.Task[None]) -> None:

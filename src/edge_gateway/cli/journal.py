@@ -44,7 +44,7 @@ class Signed:
     ],
 )
 @click.argument("folder", required=False, type=click.Path(path_type=Path, file_okay=False))
-@option("--against", type=click.Path(path_type=Path, dir_okay=False), help="a signed checkpoint, from elsewhere", zh="来自别处的已签名检查点")
+@option("--against", type=click.Path(path_type=Path, dir_okay=False), help="a signed checkpoint, from elsewhere (else the record's own newest)", zh="来自别处的已签名检查点（默认取台账自身最新的）")
 @option("--key", "vkey", help="the gateway's verifier key (or a file with it), from elsewhere", zh="网关公钥（或含公钥的文件），来自别处")
 @option("--witness", "witness", help="the hub's verifier key (or a file with it), from elsewhere", zh="监管端公钥（或含公钥的文件），来自别处")
 @option("--json", "as_json", is_flag=True, help="one JSON object", zh="输出一个 JSON 对象")
@@ -57,9 +57,12 @@ def verify(ctx: Context, /, folder: Path | None, against: Path | None, as_json: 
     """
     from edge_gateway.journal.verify import check
 
-    if (against is None) != (keys["vkey"] is None):
-        raise click.UsageError("--against and --key go together: a checkpoint counts by a key from elsewhere")
-    signed = _signed(against, str(keys["vkey"]), keys["witness"]) if against is not None else None
+    if keys["vkey"] is None and (against is not None or keys["witness"] is not None):
+        raise click.UsageError("a checkpoint counts by a key from elsewhere: name it with --key")
+    signed = None
+    if keys["vkey"] is not None:
+        where, data = _checkpoint(against, folder or ctx.state_dir)
+        signed = _signed(where, data, keys["vkey"], keys["witness"]) if data else None
     findings = check(folder or ctx.state_dir, signed.head if signed else None)
     answer = _judged(ctx, findings, signed)
     if as_json:
@@ -70,10 +73,27 @@ def verify(ctx: Context, /, folder: Path | None, against: Path | None, as_json: 
     return _EXIT[answer["outcome"]]
 
 
-def _signed(file: Path, vkey: str, witness: str | None) -> Signed:
+def _checkpoint(file: Path | None, folder: Path) -> tuple[str, bytes]:
+    """Where the checkpoint is from, and its bytes: the file's, else the record's own newest; b"" if it has none. Raises GatewayError."""
+    if file is None:
+        from edge_gateway.journal.reading import Reading
+
+        reading = Reading(folder)
+        try:
+            epochs = [info.epoch for info in reading.known_epochs()]
+            kept = sorted(reading.checkpoints(), key=lambda each: (epochs.index(each[0]), each[1]))
+        finally:
+            reading.close()
+        return f"{folder}", kept[-1][2] if kept else b""
+    try:
+        return f"{file}", file.read_bytes()
+    except OSError as error:
+        raise GatewayError(f"{file} cannot be read: {error.strerror}") from None
+
+
+def _signed(file: str, data: bytes, vkey: str, witness: str | None) -> Signed:
     """The checkpoint, if its signatures hold. Raises GatewayError."""
     try:
-        data = file.read_bytes()
         note = Note.parse(data)
         given = Key.parse(_text(vkey))
         origin = Checkpoint.parse(note.text).origin
@@ -82,8 +102,6 @@ def _signed(file: Path, vkey: str, witness: str | None) -> Signed:
         # One key serves all epochs of a gateway: each epoch is a log of its own name.
         head, note = opened(data, Key(origin, ED25519, given.public))
         seen_s = witnessed_s(note, Key.parse(_text(witness))) if witness else None
-    except OSError as error:
-        raise GatewayError(f"{file} cannot be read: {error.strerror}") from None
     except NoteError as error:
         raise GatewayError(f"{file} is no checkpoint that counts: {error}", hint="take it, and the key, from the hub") from None
     if witness and seen_s is None:
@@ -108,8 +126,8 @@ def _judged(ctx: Context, findings: Any, signed: Signed | None) -> dict[str, Any
         return answer | {"outcome": BROKEN, "why": broken.why, "at": where}
     if signed is None:
         why = ctx.say(
-            "it is whole, but no checkpoint was given: whoever can write the folder could have written all of it",
-            "台账完整，但未给出检查点：能写入此目录的人也可能重写全部内容",
+            "it is whole, but no checkpoint and key decide: whoever can write the folder could have written all of it",
+            "台账完整，但没有可据以判定的检查点和公钥：能写入此目录的人也可能重写全部内容",
         )
         return answer | {"why": why}
     return answer | _against(ctx, findings, signed)

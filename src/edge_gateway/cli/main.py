@@ -34,6 +34,7 @@ VERBS = {
     "provision": ("provision", "a device's own parameters: compare, set, verify", "设备自身参数：对照、设置、复核"),
     "journal": ("journal", "verify the record", "核验台账"),
     "drivers": ("drivers", "device profiles: list, show, test, begin one", "设备档案：列出、查看、检验、起草"),
+    "signer": ("signer", "run the process that signs the record", "运行签名进程"),
     "export": ("export", "export readings from the journal", "从台账导出读数"),
     "schema": ("schema", "print JSON Schemas of the files", "输出各文件的 JSON Schema"),
     "demo": ("demo", "a whole site, simulated, in a minute", "一分钟演示：完整的模拟站点"),

@@ -75,6 +75,8 @@ def lines(ctx: Context, status: dict[str, Any], rows: list[dict[str, Any]], ever
         backlog = ctx.say("backlog", "积压")
         yield f"{ctx.say('sink', '去向')}     {sink}  {word(ctx, health['state'])}  {backlog} {health['backlog']}{why}"
     yield _journal(ctx, status["journal"])
+    if status.get("signing"):
+        yield _signing(ctx, status["signing"])
     for key in ("damaged", "troubled"):
         if status["journal"].get(key):
             yield f"{ctx.say('ALARM', '报警')}    {word(ctx, key)}: {status['journal'][key]}"
@@ -84,6 +86,17 @@ def lines(ctx: Context, status: dict[str, Any], rows: list[dict[str, Any]], ever
     yield from _config(ctx, status["config"], zone)
     if status["not_monitored"]:
         yield f"{ctx.say('not monitored', '未监测')}  {', '.join(status['not_monitored'])}"
+
+
+def _signing(ctx: Context, signing: dict[str, Any]) -> str:
+    """What of the record is signed, and how old the newest checkpoint is."""
+    newest, more = signing["newest"], signing["unsigned"]
+    age = "-" if newest["age_s"] is None else span(newest["age_s"])
+    text = ctx.say(
+        f"signed    {newest['epoch']}/{newest['size']} entries, {age} ago; {more} not signed yet",
+        f"签名      {newest['epoch']} 前 {newest['size']} 条，{age}前；尚未签名 {more} 条",
+    )
+    return f"{text}  {signing['trouble']}" if signing["trouble"] else text
 
 
 def _head(ctx: Context, status: dict[str, Any], zone: str) -> str:

@@ -114,6 +114,12 @@ class JournalConfig(_Table):
         return int(float(match[1]) * _UNITS[match[2]])
 
 
+class SignerConfig(_Table):
+    """Who signs the record: a process of its own, reached over a Unix socket. An empty ``socket``: nobody does."""
+
+    socket: str = Field(default="", max_length=100, description="of the running edge-gateway-signer; \"\" for no signatures")
+
+
 class PageConfig(_Table):
     """The local page. An empty ``listen`` turns it off."""
 
@@ -225,6 +231,7 @@ class GatewayConfig(_Table):
     site: SiteConfig
     clock: ClockConfig = ClockConfig()
     journal: JournalConfig = JournalConfig()
+    signer: SignerConfig = SignerConfig()
     page: PageConfig = PageConfig()
     zones: dict[Identifier, ZoneConfig] = Field(default_factory=dict)
     buses: dict[Identifier, BusConfig] = Field(default_factory=dict)

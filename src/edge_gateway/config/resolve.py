@@ -105,7 +105,7 @@ def needs_restart(running: GatewayConfig, wanted: GatewayConfig) -> tuple[str, .
 
 #: What is fixed at a start: the record's name and bound, the clock, the page's door.
 _PERMANENT = ("id", "origin")
-_TABLES = ("clock", "journal", "page")
+_TABLES = ("clock", "journal", "signer", "page")
 
 
 def in_force(running: GatewayConfig, wanted: GatewayConfig) -> GatewayConfig:

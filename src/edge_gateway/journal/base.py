@@ -85,6 +85,10 @@ class Reader(Protocol):
 
     async def segments(self) -> list[SegmentInfo]: ...
 
+    async def checkpoints(self) -> list[tuple[str, int, bytes]]:
+        """``(epoch, size, signed note)``: the newest few of each epoch, the smallest first."""
+        ...
+
 
 class Lagging(Protocol):
     """Entries first … first+count-1 that ``sink`` will never be served: room is short, and it lags."""
@@ -158,6 +162,10 @@ class Journal(Reader, Protocol):
 
         With ``receipt`` (the hub's own word) it is durable on return, and retention may free what it covers.
         """
+        ...
+
+    def keep_checkpoint(self, epoch: str, size: int, note: bytes) -> None:
+        """Keep a signed note with the next commit: one that is lost is signed again."""
         ...
 
     def skipped_due(self) -> Sequence[Any]:

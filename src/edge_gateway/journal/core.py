@@ -21,7 +21,7 @@ from edge_gateway.journal.retention import JournalSettings, SkippedRange
 from edge_gateway.journal.room import is_full
 from edge_gateway.journal.segments import Segment
 from edge_gateway.journal.state import State
-from edge_gateway.journal.work import Append, Drop, Move, Refuse, SealJob, Work
+from edge_gateway.journal.work import Append, Drop, Move, Refuse, SealJob, Signed, Work
 
 #: What a row costs beside its entry, roughly.
 _ROW_BYTES = 32
@@ -143,8 +143,8 @@ class Core:
                     )
                     continue
                 expected += len(work.entries)
-            elif isinstance(work, Move) and work.to.epoch not in self.state.order:
-                refused[at] = JournalError(f"the journal holds no epoch {work.to.epoch}")
+            elif isinstance(work, Move | Signed) and (name := work.to.epoch if isinstance(work, Move) else work.epoch) not in self.state.order:
+                refused[at] = JournalError(f"the journal holds no epoch {name}")
                 continue
             admitted.append(at)
         return admitted
@@ -183,6 +183,8 @@ class Core:
                 now_us = self.state.wall_us()
                 rows = [(work.sink, work.epoch, seq, line, why, now_us) for seq, line, why in work.items]
                 tail.quarantine(rows, work.sink, self.state.settings.quarantine_entries)
+            case Signed():
+                tail.put_checkpoint(work.epoch, work.size, work.note)
             case Drop():
                 work.dropped = tail.drop_quarantined(work.ids)
 

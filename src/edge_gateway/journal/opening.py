@@ -173,6 +173,8 @@ class Opening:
                 tail.put_cursor(sink, cursor)
             for (sink, name), size in held.receipts.items():
                 tail.put_receipt(sink, name, size, None)
+            for name, size, note in held.checkpoints:
+                tail.put_checkpoint(name, size, note)
             for sink in {item.sink for item in saved.quarantine}:
                 rows = [
                     (q.sink, q.epoch, q.seq, q.line, q.reason, q.wall_us) for q in saved.quarantine if q.sink == sink
@@ -229,9 +231,11 @@ class Saved:
     receipts: dict[tuple[str, str], int]
     quarantine: list[Quarantined]
     tail: list[tuple[int, bytes]]
+    checkpoints: list[tuple[str, int, bytes]]
 
     def __init__(self) -> None:
         self.epochs, self.segments, self.cursors, self.receipts, self.quarantine, self.tail = [], {}, {}, {}, [], []
+        self.checkpoints = []
 
     @classmethod
     def from_database(cls, path: Path) -> Saved:
@@ -246,6 +250,7 @@ class Saved:
                 held = database.held()
                 saved.epochs, saved.cursors, saved.receipts = held.epochs, held.cursors, held.receipts
                 saved.segments = {(s.epoch, s.first): s for s in held.segments}
+                saved.checkpoints = held.checkpoints
             with suppress(apsw.Error, ValueError, TypeError):
                 for seq, crc, entry in database.connection.execute("SELECT seq, crc, entry FROM tail ORDER BY seq"):
                     if crc != entry_crc(seq, entry):
@@ -279,7 +284,8 @@ class Saved:
             if cursor.epoch in order and cursor.seq <= (order[cursor.epoch].size or 0)
         }
         receipts = {key: size for key, size in self.receipts.items() if key[1] in order}
-        return Held(epochs=self.epochs, segments=segments, cursors=cursors, receipts=receipts)
+        notes = [each for each in self.checkpoints if each[0] in order]
+        return Held(epochs=self.epochs, segments=segments, cursors=cursors, receipts=receipts, checkpoints=notes)
 
 
 def epoch_root(segments: Iterable[Segment], segment_entries: int) -> str | None:

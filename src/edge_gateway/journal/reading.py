@@ -91,6 +91,10 @@ class Reading:
         """All sealed segments, freed ones included."""
         return [segment.info() for segment in self._tail.segments()]
 
+    def checkpoints(self) -> list[tuple[str, int, bytes]]:
+        """See ``journal.base.Reader.checkpoints``."""
+        return self._tail.checkpoints()
+
     def text(self, sha256: str) -> bytes:
         """A text. Raises KeyError, JournalDamaged."""
         return self._texts.get(sha256)

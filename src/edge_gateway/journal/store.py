@@ -22,7 +22,7 @@ from edge_gateway.journal.reading import Reading
 from edge_gateway.journal.retention import JournalSettings, SkippedRange
 from edge_gateway.journal.ring import Ring
 from edge_gateway.journal.view import View, look, status
-from edge_gateway.journal.work import Append, Drop, Move, Refuse, Work
+from edge_gateway.journal.work import Append, Drop, Move, Refuse, Signed, Work
 from edge_gateway.journal.writer import Call, Lazy, Request, Writer
 from edge_gateway.record.entry import MAX_ENTRY_BYTES, decode
 
@@ -313,6 +313,16 @@ class Store:
         drop = Drop(ids=ids)
         await self._ask(drop)
         return drop.dropped
+
+    # --- checkpoints --------------------------------------------------------------------------------------------
+
+    def keep_checkpoint(self, epoch: str, size: int, note: bytes) -> None:
+        """See ``Journal.keep_checkpoint``."""
+        self._writer.put(Lazy(Signed(epoch=epoch, size=size, note=note)))
+
+    async def checkpoints(self) -> list[tuple[str, int, bytes]]:
+        """See ``Reader.checkpoints``."""
+        return await self._read(lambda reading: reading.checkpoints())
 
     # --- retention ----------------------------------------------------------------------------------------------
 

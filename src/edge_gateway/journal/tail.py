@@ -7,6 +7,7 @@
 * ``epochs``: one row each, in order of birth; ``size`` and ``root`` once closed
 * ``segments``: every sealed segment, also those that retention freed (their roots stay)
 * ``cursors``, ``receipts``: how far sinks are served, and the hub's own words
+* ``checkpoints``: signed tree heads, the newest of each epoch (since layout 2)
 * ``quarantine``, ``counters``
 
 Rows that others rely on carry a CRC-32 over their values: a flipped bit on the disk is found, not believed.
@@ -30,9 +31,14 @@ from edge_gateway.journal.segments import Segment
 from edge_gateway.links.sqlite import check_library
 
 #: Version of the state folder's layout that this release writes.
-LAYOUT = 1
+LAYOUT = 2
 PAGE_BYTES = 4096
 AUTOCHECKPOINT_PAGES = 512
+#: Checkpoints kept of an epoch: each one vouches for all before it.
+CHECKPOINTS_KEPT = 8
+_CHECKPOINTS = """
+CREATE TABLE checkpoints(epoch TEXT NOT NULL, size INTEGER NOT NULL, note BLOB NOT NULL, crc INTEGER NOT NULL,
+    PRIMARY KEY(epoch, size)) STRICT, WITHOUT ROWID"""
 _SCHEMA = """
 CREATE TABLE epochs(number INTEGER PRIMARY KEY, epoch TEXT NOT NULL UNIQUE, first INTEGER NOT NULL, reason TEXT NOT NULL,
     closed INTEGER NOT NULL, wall_us INTEGER NOT NULL, size INTEGER, root TEXT, crc INTEGER NOT NULL) STRICT;
@@ -104,6 +110,7 @@ class Held:
     cursors: dict[str, Position] = field(default_factory=dict)
     receipts: dict[tuple[str, str], int] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
+    checkpoints: list[tuple[str, int, bytes]] = field(default_factory=list)
 
 
 class Tail:
@@ -141,7 +148,11 @@ class Tail:
                 f"the state folder was written by a newer release (layout {layout}, this release knows {LAYOUT})",
                 hint="run that release again, or choose another state folder",
             )
-        if layout != LAYOUT:
+        if layout == 1:
+            with self.transaction():
+                self._run(_CHECKPOINTS)
+                self._run(f"PRAGMA user_version={LAYOUT}")
+        elif layout != LAYOUT:
             raise JournalDamaged("the journal's database has no valid layout number")
         return True
 
@@ -150,7 +161,7 @@ class Tail:
 
     def create(self) -> None:
         """Make the tables, inside the caller's transaction."""
-        for statement in _SCHEMA.split(";"):
+        for statement in (*_SCHEMA.split(";"), _CHECKPOINTS):
             if statement.strip():
                 self._run(statement)
         self._run(f"PRAGMA user_version={LAYOUT}")
@@ -213,7 +224,18 @@ class Tail:
             _checked("receipts", values, crc)
             held.receipts[values[0], values[1]] = values[2]
         held.counters = dict(self.connection.execute("SELECT name, value FROM counters"))
+        held.checkpoints = self.checkpoints()
         return held
+
+    def checkpoints(self) -> list[tuple[str, int, bytes]]:
+        """``(epoch, size, signed note)``, the smallest first in each epoch. Raises JournalDamaged."""
+        if self.layout() < LAYOUT:  # a reader beside an older release's record
+            return []
+        found = []
+        for epoch, size, note, crc in self.connection.execute("SELECT epoch, size, note, crc FROM checkpoints ORDER BY epoch, size"):
+            _checked("checkpoints", (epoch, size, note.hex()), crc)
+            found.append((epoch, size, note))
+        return found
 
     def segments(self, where: str = "", values: Sequence[Any] = ()) -> Iterator[Segment]:
         """Sealed segments in the order of their epochs. Raises JournalDamaged."""
@@ -282,6 +304,15 @@ class Tail:
     def put_receipt(self, sink: str, epoch: str, size: int, receipt: dict[str, Any] | None) -> None:
         values = (sink, epoch, size, orjson.dumps(receipt).decode())
         self._run(f"REPLACE INTO receipts VALUES({_marks(5)})", (*values, row_crc(*values)))
+
+    def put_checkpoint(self, epoch: str, size: int, note: bytes) -> None:
+        """Keep a signed note; the epoch's oldest beyond ``CHECKPOINTS_KEPT`` go."""
+        self._run(f"REPLACE INTO checkpoints VALUES({_marks(4)})", (epoch, size, note, row_crc(epoch, size, note.hex())))
+        self._run(
+            "DELETE FROM checkpoints WHERE epoch = ?1 AND size NOT IN"
+            " (SELECT size FROM checkpoints WHERE epoch = ?1 ORDER BY size DESC LIMIT ?2)",
+            (epoch, CHECKPOINTS_KEPT),
+        )
 
     def delete_receipt(self, sink: str, epoch: str) -> None:
         self._run("DELETE FROM receipts WHERE sink = ? AND epoch = ?", (sink, epoch))

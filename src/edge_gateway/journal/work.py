@@ -45,7 +45,16 @@ class Drop:
     dropped: int = 0
 
 
-Work = Append | Move | Refuse | Drop
+@dataclass(slots=True, kw_only=True)
+class Signed:
+    """A signed checkpoint over the first ``size`` entries of ``epoch``."""
+
+    epoch: str
+    size: int
+    note: bytes
+
+
+Work = Append | Move | Refuse | Drop | Signed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from edge_gateway.journal.opening import DATABASE
 from edge_gateway.journal.room import is_full
 from edge_gateway.journal.segments import Segment
 from edge_gateway.journal.tail import Tail
-from edge_gateway.journal.work import Move, SealJob, Work
+from edge_gateway.journal.work import Move, SealJob, Signed, Work
 
 #: Works that share a transaction at most.
 MAX_GROUP = 512
@@ -53,9 +53,14 @@ class Call:
 
 @dataclass(slots=True)
 class Lazy:
-    """A cursor's move that rides with the next commit."""
+    """A cursor's move, or a checkpoint, that rides with the next commit."""
 
-    move: Move
+    work: Move | Signed
+
+    @property
+    def rides_for(self) -> str:
+        """Whose newest one counts: a sink's, or an epoch's."""
+        return self.work.sink if isinstance(self.work, Move) else f"checkpoint {self.work.epoch}"
 
 
 @dataclass(slots=True)
@@ -94,8 +99,8 @@ class Writer:
         self._answer = answer
         self._ended = ended
         self._queue: queue.SimpleQueue[Item] = queue.SimpleQueue()
-        self._moves: dict[str, Move] = {}
-        self._moves_since = 0.0
+        self._riding: dict[str, Lazy] = {}
+        self._riding_since = 0.0
         self._packer = ThreadPoolExecutor(1, thread_name_prefix="journal-seal", initializer=_give_way)
         self._sealing: Sealed | None = None
         self._seal_after = 0.0
@@ -147,8 +152,8 @@ class Writer:
                         if len(group) == MAX_GROUP:
                             return group, None
                     case Lazy():
-                        self._moves_since = self._moves_since if self._moves else time.monotonic()
-                        self._moves[item.move.sink] = item.move
+                        self._riding_since = self._riding_since if self._riding else time.monotonic()
+                        self._riding[item.rides_for] = item
                     case Call() | Sealed() | Stop():
                         return group, item
                 item = self._queue.get_nowait()
@@ -161,8 +166,8 @@ class Writer:
         """How long to wait at most (real seconds)."""
         waits: list[float] = []
         now = time.monotonic()
-        if self._moves:
-            waits.append(self._moves_since + self._lazy_s - now)
+        if self._riding:
+            waits.append(self._riding_since + self._lazy_s - now)
         if self._core.state.room.full:
             waits.append(LOOK_AGAIN_S)
         if self._sealing is None and self._core.seal_due() is not None:
@@ -178,19 +183,19 @@ class Writer:
             self._post([], [], 0)
 
     def _lazy_due(self) -> bool:
-        return bool(self._moves) and time.monotonic() >= self._moves_since + self._lazy_s
+        return bool(self._riding) and time.monotonic() >= self._riding_since + self._lazy_s
 
     def _commit(self, group: Sequence[Request]) -> None:
         explicit = {request.work.sink for request in group if isinstance(request.work, Move)}
-        moves = [move for sink, move in self._moves.items() if sink not in explicit]
-        self._moves.clear()
+        riders = [lazy for name, lazy in self._riding.items() if name not in explicit]
+        self._riding.clear()
         began = time.perf_counter_ns()
-        results = self._core.commit([*moves, *(request.work for request in group)])
-        for move, refused in zip(moves, results, strict=False):
+        results = self._core.commit([*(lazy.work for lazy in riders), *(request.work for request in group)])
+        for lazy, refused in zip(riders, results, strict=False):
             if isinstance(refused, JournalFull):  # it goes on riding
-                self._moves_since = time.monotonic()
-                self._moves.setdefault(move.sink, move)
-        self._post(group, results[len(moves) :], (time.perf_counter_ns() - began) // 1000)
+                self._riding_since = time.monotonic()
+                self._riding.setdefault(lazy.rides_for, lazy)
+        self._post(group, results[len(riders) :], (time.perf_counter_ns() - began) // 1000)
 
     def _call(self, call: Call) -> None:
         if call.settled:
@@ -204,7 +209,7 @@ class Writer:
 
     def _settle(self) -> None:
         """Nothing rides along and nothing is under way any more."""
-        if self._moves:
+        if self._riding:
             self._commit([])
         if self._sealing is not None:
             self._sealing.result.exception()  # waits

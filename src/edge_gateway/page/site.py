@@ -54,6 +54,8 @@ class Site:
     provision: Callable[[str, Mapping[str, Any], str], Awaitable[dict[str, Any]]] = _cannot
     drift: Callable[[], list[dict[str, Any]]] = list
     finder: Finder | None = None
+    #: what of the record is signed; None where nobody signs
+    signing: Callable[[], dict[str, Any] | None] = lambda: None
     sources: dict[str, Source] = field(default_factory=dict)
     config: ConfigState = field(default_factory=ConfigState)
     newest: Newest = field(default_factory=Newest)
@@ -105,6 +107,8 @@ class Site:
         problems += [f"journal: {journal[key]}" for key in ("damaged", "troubled") if journal.get(key)]
         problems += ["configuration on disk was refused"] if self.config.rejected else []
         problems += [] if self.clock.trusted() else ["clock not trusted"]
+        signing = self.signing()
+        problems += [f"signer: {signing['trouble']}"] if signing and signing["trouble"] else []
         drift = self.drift()
         problems += [
             f"device {item['device']}: {row['parameter']} is {row['value']}, its sheet says {row['wanted']}"
@@ -136,6 +140,7 @@ class Site:
                 "rejected_wall_us": self.config.rejected_wall_us,
                 "pending_restart": list(self.config.pending_restart),
             },
+            "signing": signing,
             "drift": drift,
             "alarms": alarms,
             "problems": problems,

@@ -1,0 +1,229 @@
+"""The signing process over its real socket: it signs what extends the last, forgets nothing over a kill, and shows nobody its key."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from edge_gateway.errors import SignerAway, SignerError, SignerRefused
+from edge_gateway.record.checkpoint import Checkpoint
+from edge_gateway.record.merkle import leaf_hash, tree_root
+from edge_gateway.record.note import ED25519, Key
+from edge_gateway.record.proof import consistency
+from edge_gateway.signer import ledger as ledgers
+from edge_gateway.signer.base import Ask
+from edge_gateway.signer.client import Client
+from edge_gateway.signer.ledger import MOST_BORN, Ledger
+from edge_gateway.signer.service import Service
+from tests.signer.process import SignerProcess
+
+LOG = "example.org/xj/tlf-007"
+EPOCH = f"{LOG}/0123456789abcdef"
+LEAVES = [leaf_hash(b"%d" % n) for n in range(200)]
+FORKED = [*LEAVES[:20], leaf_hash(b"forged"), *LEAVES[21:]]
+
+
+def ask(new: int, old: int = 0, *, origin: str = EPOCH, leaves: list[bytes] = LEAVES) -> Ask:
+    def subtree(start: int, width: int) -> bytes:
+        return tree_root(leaves[start : start + width])
+
+    head = Checkpoint(origin, new, tree_root(leaves[:new]))
+    return Ask(head=head, old=old, path=consistency(old, new, subtree) if old <= new else [])
+
+
+# --- the judgement ------------------------------------------------------------------------------------------------
+
+
+def test_what_grows_is_signed_and_what_does_not_is_not() -> None:
+    ledger = Ledger()
+    for old, new in ((0, 10), (10, 10), (10, 64), (64, 200)):
+        ledger.judge(ask(new, old), 0)
+        ledger = ledger.signed(ask(new, old), 0)
+    for wrong, why in (
+        (ask(100, 200), "a roll-back"),
+        (ask(200, leaves=FORKED), "proof from 200 entries on is wanted"),
+        (Ask(head=Checkpoint(EPOCH, 200, bytes(32)), old=200, path=[]), "does not grow"),
+        (ask(64, 10), "a roll-back"),
+    ):
+        with pytest.raises(SignerRefused, match=why) as refused:
+            ledger.judge(wrong, 0)
+        assert (refused.value.size, refused.value.root) == (200, tree_root(LEAVES))
+    half = Ledger().signed(ask(64), 0)
+    with pytest.raises(SignerRefused, match="does not grow"):
+        half.judge(ask(200, 64, leaves=FORKED), 0)
+    with pytest.raises(SignerRefused, match="proof from 64"):
+        half.judge(ask(200, 10), 0)
+
+
+def test_one_gateways_logs_and_no_others() -> None:
+    ledger = Ledger().signed(ask(10), 0)
+    ledger.judge(ask(5, origin=f"{LOG}/fedcba9876543210"), 0)
+    for origin in ("example.org/xj/other/0123456789abcdef", f"{LOG}/x/0123456789abcdef", LOG, "0123456789abcdef", f"{LOG}/0123"):
+        with pytest.raises(SignerRefused):
+            ledger.judge(ask(5, origin=origin), 0)
+    with pytest.raises(SignerRefused, match="nothing of"):
+        ledger.judge(ask(10, 5, origin=f"{LOG}/fedcba9876543210"), 0)
+
+
+def test_epochs_are_counted_by_the_day() -> None:
+    ledger = Ledger()
+    for n in range(MOST_BORN):
+        birth = ask(1, origin=f"{LOG}/{n:016x}")
+        ledger.judge(birth, 1000 + n)
+        ledger = ledger.signed(birth, 1000 + n)
+    late = ask(1, origin=f"{LOG}/{99:016x}")
+    for now_s in (1000 + MOST_BORN, 1000 + 86_399, 10):  # also with a clock that was set back
+        with pytest.raises(SignerRefused, match="born within a day"):
+            ledger.judge(late, now_s)
+    ledger.judge(late, 1000 + 86_400)
+    ledger.judge(ask(2, 1, origin=f"{LOG}/{0:016x}"), 1000)  # a log that is known goes on
+
+
+def test_every_flipped_bit_of_the_ledger_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.json"
+    ledger = Ledger().signed(ask(64), 7).signed(ask(3, origin=f"{LOG}/fedcba9876543210"), 8)
+    ledgers.write(path, ledger)
+    assert ledgers.read(path) == ledger
+    data = path.read_bytes()
+    for at in range(len(data) * 8):
+        flipped = bytearray(data)
+        flipped[at >> 3] ^= 1 << (at & 7)
+        path.write_bytes(flipped)
+        try:
+            assert ledgers.read(path) == ledger, at  # white space behind it, say
+        except SignerError:
+            continue
+    path.write_bytes(b"")
+    with pytest.raises(SignerError, match="cannot be believed"):
+        Service(tmp_path)
+
+
+# --- the process --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def signer(tmp_path: Path) -> Iterator[SignerProcess]:
+    running = SignerProcess(tmp_path)
+    yield running
+    running.kill()
+
+
+@pytest.fixture
+async def client(signer: SignerProcess) -> AsyncIterator[Client]:
+    made = Client(signer.socket, timeout_s=5)
+    yield made
+    made.close()
+
+
+async def test_signatures_are_the_keys(signer: SignerProcess, client: Client) -> None:
+    key = Key(EPOCH, ED25519, await client.public())
+    for old, new in ((0, 10), (10, 10), (10, 200)):
+        asked = ask(new, old)
+        assert key.verifies(asked.head.body().encode(), await client.sign(asked))
+    with pytest.raises(SignerRefused, match="roll-back"):
+        await client.sign(ask(100, 200))
+    assert signer.folder.stat().st_mode & 0o777 == 0o700
+    assert (signer.folder / "signer.key").stat().st_mode & 0o777 == 0o600
+    assert signer.socket.stat().st_mode & 0o777 == 0o660
+
+
+async def test_a_kill_forgets_nothing_and_the_client_finds_the_next_one(signer: SignerProcess, client: Client) -> None:
+    random_ = random.Random(1)
+    public, size = await client.public(), 0
+    for _ in range(12):
+        larger = size + random_.randrange(1, 10)
+        asked = ask(larger, size)
+        await client.sign(asked)
+        size = larger
+        signer.kill()
+        with pytest.raises(SignerAway):
+            await client.sign(ask(larger, size))
+        signer.start()
+        with pytest.raises(SignerRefused, match=r"does not grow|proof from"):
+            await client.sign(ask(200, size, leaves=[leaf_hash(b"forged"), *LEAVES[1:]]))
+        assert await client.public() == public
+        await client.sign(ask(size, size))  # the answer may have been lost: the same again is signed again
+
+
+async def test_strange_lines_are_answered_and_the_next_one_works(signer: SignerProcess, client: Client) -> None:
+    random_ = random.Random(2)
+    lines = [b"\n", b"{}\n", b"[]\n", b'{"ask":"key"}\n', b'{"ask":"sign"}\n', b'{"ask":"sign","origin":"a b","size":1,"root":"00","old":0,"path":[]}\n']
+    lines += [bytes(random_.choices(range(1, 256), k=40)).replace(b"\n", b"x") + b"\n" for _ in range(200)]
+    reader, writer = await asyncio.open_unix_connection(signer.socket)
+    for line in lines:
+        writer.write(line)
+        assert b'"refused"' in await asyncio.wait_for(reader.readline(), 5), line
+    writer.write(b"x" * 100_000)
+    assert await asyncio.wait_for(reader.read(), 5) == b""  # a line without end: the connection is ended
+    writer.close()
+    assert len(await client.public()) == 32
+
+
+async def test_a_key_that_others_may_read_and_a_lost_one_are_refused(signer: SignerProcess, client: Client) -> None:
+    await client.sign(ask(10))
+    signer.process.send_signal(signal.SIGTERM)
+    assert signer.process.wait(5) == 0
+    assert not signer.socket.exists()
+    key = signer.folder / "signer.key"
+    key.chmod(0o640)
+    with pytest.raises(SignerError, match="may be read by others"):
+        Service(signer.folder)
+    key.chmod(0o600)
+    saved = key.read_text()
+    key.write_text("nonsense\n")
+    with pytest.raises(SignerError, match="is no key"):
+        Service(signer.folder)
+    key.unlink()
+    with pytest.raises(SignerError, match="gone, though it has signed"):
+        Service(signer.folder)
+    key.write_text(saved)
+    key.chmod(0o600)
+    assert Service(signer.folder).public
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user's eyes need root")
+async def test_another_user_can_neither_read_the_key_nor_ask(signer: SignerProcess) -> None:
+    for path in (signer.folder / "signer.key", signer.folder / "ledger.json"):
+        done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "cat", str(path)], capture_output=True, check=False)
+        assert done.returncode != 0
+        assert b"denied" in done.stderr
+    program = f"import socket; s=socket.socket(socket.AF_UNIX); s.connect({str(signer.socket)!r})"
+    done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c", program], capture_output=True, check=False)
+    assert b"PermissionError" in done.stderr
+
+
+async def test_nothing_listens_is_said(tmp_path: Path) -> None:
+    with pytest.raises(SignerAway, match="is away"):
+        await Client(tmp_path / "none.sock").public()
+
+
+async def test_an_answer_that_was_lost_is_not_taken_for_the_next(tmp_path: Path) -> None:
+    """A signer that answers late: the connection goes with the question."""
+    answers = iter((b"", b'{"public":"%s"}\n' % (b"11" * 32)))
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        answer = next(answers)
+        if not answer:
+            await asyncio.sleep(0.3)
+            answer = b'{"public":"%s"}\n' % (b"22" * 32)
+        writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_unix_server(slow, tmp_path / "s.sock")
+    client = Client(tmp_path / "s.sock", timeout_s=0.1)
+    with pytest.raises(SignerAway, match="in time"):
+        await client.public()
+    began = time.monotonic()
+    assert (await client.public()).hex() == "11" * 32
+    assert time.monotonic() - began < 0.2
+    server.close()
