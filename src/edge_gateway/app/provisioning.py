@@ -214,21 +214,8 @@ def _row(row: Row) -> dict[str, Any]:
 def settings_of(config: GatewayConfig, about: DeviceConfig) -> TcpSettings | RtuSettings:
     """How the device's bus is spoken to. Raises GatewayError for a bus that has no registers."""
     bus = config.buses[about.bus]
-    if isinstance(bus, ModbusTcpConfig) and not bus.ca_file and bus.framing == "mbap":
-        return TcpSettings(
-            host=bus.host, port=bus.port, timeout_s=bus.timeout_s, connect_timeout_s=bus.connect_timeout_s
-        )
-    if isinstance(bus, ModbusRtuConfig) and bus.kind == "rtu":
-        return RtuSettings(
-            port=bus.port,
-            baud=bus.baud,
-            parity=bus.parity,
-            stopbits=bus.stopbits,
-            timeout_s=bus.timeout_s,
-            quiet_s=bus.quiet_s,
-        )
     if isinstance(bus, ModbusTcpConfig | ModbusRtuConfig):
-        raise GatewayError(f"'{about.bus}' is not spoken to in plain Modbus TCP or RTU: nothing is set through it")
+        return bus.settings()
     raise GatewayError(f"'{about.bus}' is no Modbus bus: its devices have no registers to set")
 
 

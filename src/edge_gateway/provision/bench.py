@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from edge_gateway.errors import BadFrame, GatewayError, LinkDown
+from edge_gateway.links.endpoint import Endpoint
 from edge_gateway.links.modbus import NoAnswer, RtuSettings, TcpSettings, open_line, request
-from edge_gateway.links.modbus_pdu import crc16
-from edge_gateway.links.serial import open_port
+from edge_gateway.links.modbus_frames import FRAMINGS
+from edge_gateway.links.wire import SerialWire, SocketWire, Wire
 from edge_gateway.provision.model import Parameter
 from edge_gateway.provision.wire import answer_to, writing_request, wrong
 
@@ -58,87 +58,66 @@ async def write(settings: Settings, unit: int, parameter: Parameter, words: Sequ
     LinkDown (nothing was sent), ValueError (a broadcast).
     """
     pdu = writing_request(unit, parameter, words)
-    timeout_s = min(settings.timeout_s, MOST_TIMEOUT_S)
-    if isinstance(settings, TcpSettings):
-        reply = await _over_tcp(settings, unit, pdu, timeout_s)
-    elif isinstance(settings, RtuSettings):
-        reply = await _over_serial(settings, unit, pdu, timeout_s)
-    else:
-        raise GatewayError("devices on this kind of bus cannot be set from here", hint="use a serial or Modbus TCP bus")
+    reply = await _exchange(settings, unit, pdu)
     error = wrong(pdu, reply)
     if error is not None:
         raise error
 
 
-async def _over_tcp(settings: TcpSettings, unit: int, pdu: bytes, timeout_s: float) -> bytes:
-    try:
-        async with asyncio.timeout(settings.connect_timeout_s):
-            reader, writer = await asyncio.open_connection(settings.host, settings.port)
-    except (OSError, TimeoutError) as error:
-        why = str(error) or "no answer to connecting"
-        raise LinkDown(f"{settings.host}:{settings.port}: {why}") from error
-    try:
-        writer.write(_MBAP.pack(1, 0, len(pdu) + 1, unit) + pdu)
-        async with asyncio.timeout(timeout_s):
-            transaction, protocol, length, its_unit = _MBAP.unpack(await reader.readexactly(_MBAP.size))
-            reply = await reader.readexactly(max(0, length - 1))
-    except TimeoutError:
-        raise NoAnswer("no answer in time") from None
-    except (OSError, asyncio.IncompleteReadError) as error:
-        raise NoAnswer(f"the connection ended: {error}") from error
-    finally:
-        writer.close()
-    if (transaction, protocol, its_unit) != (1, 0, unit):
-        raise BadFrame(f"an answer of unit {its_unit}, transaction {transaction}", received=reply)
-    return reply
-
-
-async def _over_serial(settings: RtuSettings, unit: int, pdu: bytes, timeout_s: float) -> bytes:
-    port = open_port(settings.port, baud=settings.baud, parity=settings.parity, stopbits=settings.stopbits)
-    loop = asyncio.get_running_loop()
+async def _exchange(settings: Settings, unit: int, pdu: bytes) -> bytes:
+    """Send ``pdu`` once, and find in whatever comes the frame that takes it, or the one that refuses it."""
+    wire, encode = _wire(settings)
+    taken = encode(unit, answer_to(pdu))
+    refusals = {encode(unit, bytes((pdu[0] | 0x80, code))): code for code in range(1, 256)}
     received = bytearray()
     arrived = asyncio.Event()
 
-    def readable() -> None:
-        try:
-            received.extend(os.read(port.fileno(), 512))
-        except BlockingIOError:
-            return
-        except OSError:
-            loop.remove_reader(port.fileno())  # unplugged: the time-out says so
+    def came(data: bytes) -> None:
+        received.extend(data)
         arrived.set()
 
-    frame = bytes((unit,)) + pdu
-    loop.add_reader(port.fileno(), readable)
+    def answer() -> bytes:
+        if taken in received:
+            return answer_to(pdu)
+        return next((bytes((pdu[0] | 0x80, code)) for frame, code in refusals.items() if frame in received), b"")
+
+    await wire.open(came, lambda _why: None)
     try:
-        await asyncio.sleep(SILENCE_S)
+        await asyncio.sleep(max(SILENCE_S, settings.spacing_s))
         received.clear()
-        os.write(port.fileno(), frame + crc16(frame))
-        wire_s = 2 * (len(frame) + 2) * 11 / settings.baud
-        whole = len(answer_to(pdu)) + 3
-        try:
-            async with asyncio.timeout(wire_s + timeout_s):
-                while len(received) < whole and not _refusal(bytes(received), pdu):
-                    arrived.clear()
-                    await arrived.wait()
-        except TimeoutError:
-            if not received:
-                raise NoAnswer("no answer in time") from None
-    except OSError as error:
-        raise LinkDown(f"{settings.port}: {error.strerror or error}") from error
+        wire.write(encode(unit, pdu))
+        async with asyncio.timeout(_wire_s(settings, taken) + min(settings.timeout_s, MOST_TIMEOUT_S)):
+            while not (found := answer()):
+                arrived.clear()
+                await arrived.wait()
+        return found
+    except TimeoutError:
+        if not received:
+            raise NoAnswer("no answer in time") from None
+        raise BadFrame("the answer does not repeat what was written", received=bytes(received)) from None
     finally:
-        loop.remove_reader(port.fileno())
-        port.close()
-    return _framed(unit, bytes(received))
+        wire.close()
 
 
-def _refusal(received: bytes, pdu: bytes) -> bool:
-    return len(received) >= 5 and received[1] == pdu[0] | 0x80
+def _wire(settings: Settings) -> tuple[Wire, Callable[[int, bytes], bytes]]:
+    """A wire of our own, and how a PDU is framed on it."""
+    if isinstance(settings, RtuSettings):
+        line = {"baud": settings.baud, "bytesize": settings.bytesize, "stopbits": settings.stopbits}
+        return SerialWire(settings.port, parity=settings.parity, **line), FRAMINGS[settings.framing].encode
+    endpoint = Endpoint(
+        settings.host,
+        settings.port,
+        connect_timeout_s=settings.connect_timeout_s,
+        connect_delay_s=settings.connect_delay_s,
+        tls=settings.tls,
+    )
+    return SocketWire(endpoint), _mbap if settings.framing == "mbap" else FRAMINGS[settings.framing].encode
 
 
-def _framed(unit: int, frame: bytes) -> bytes:
-    if len(frame) < 5 or crc16(frame[:-2]) != frame[-2:]:
-        raise BadFrame("wrong checksum", received=frame)
-    if frame[0] != unit:
-        raise BadFrame(f"unit {frame[0]} answers for unit {unit}", received=frame)
-    return frame[1:-2]
+def _mbap(unit: int, pdu: bytes) -> bytes:
+    return _MBAP.pack(1, 0, len(pdu) + 1, unit) + pdu
+
+
+def _wire_s(settings: Settings, frame: bytes) -> float:
+    """What the bytes themselves take, there and back: no part of the unit's time to answer."""
+    return 2 * (len(frame) + 8) * 11 / settings.baud if isinstance(settings, RtuSettings) else 0.0

@@ -12,7 +12,7 @@ from edge_gateway.clock import Clock
 from edge_gateway.profiles.spec import DeviceSpec
 
 if TYPE_CHECKING:
-    from edge_gateway.links.modbus import Line, TlsFiles
+    from edge_gateway.links.modbus import Line, RtuSettings, TcpSettings, TlsFiles
     from edge_gateway.sources.modbus_source import ModbusSource
     from edge_gateway.sources.modbus_time import LineTime
 
@@ -101,9 +101,15 @@ class ModbusTcpConfig(_Bus):
 
     def build(self, bus_id: str, devices: Sequence[DeviceSpec], clock: Clock) -> ModbusSource:
         """The source of this bus. Raises ConfigError for points that the profiles do not have, and for unusable TLS files."""
-        from edge_gateway.links.modbus import TcpSettings, open_line
+        from edge_gateway.links.modbus import open_line
 
-        settings = TcpSettings(
+        return self._source(bus_id, open_line(self.settings()), devices, clock, kind="tcp", time=self.time())
+
+    def settings(self) -> TcpSettings:
+        """The endpoint as lines know it. Raises ConfigError for unusable TLS files."""
+        from edge_gateway.links.modbus import TcpSettings
+
+        return TcpSettings(
             host=self.host,
             port=self.port,
             timeout_s=self.timeout_s,
@@ -116,7 +122,6 @@ class ModbusTcpConfig(_Bus):
             late_max_s=self.late_max_s,
             tls=self.tls(),
         )
-        return self._source(bus_id, open_line(settings), devices, clock, kind="tcp", time=self.time())
 
     def time(self) -> LineTime:
         """The line's pace, for ``check`` and ``status``."""
@@ -152,9 +157,15 @@ class ModbusRtuConfig(_Bus):
 
     def build(self, bus_id: str, devices: Sequence[DeviceSpec], clock: Clock) -> ModbusSource:
         """The source of this bus. Raises ConfigError for points that the profiles do not have."""
-        from edge_gateway.links.modbus import RtuSettings, open_line
+        from edge_gateway.links.modbus import open_line
 
-        settings = RtuSettings(
+        return self._source(bus_id, open_line(self.settings()), devices, clock, kind=self.kind, time=self.time())
+
+    def settings(self) -> RtuSettings:
+        """The serial line as lines know it."""
+        from edge_gateway.links.modbus import RtuSettings
+
+        return RtuSettings(
             port=self.port,
             baud=self.baud,
             parity=self.parity,
@@ -167,7 +178,6 @@ class ModbusRtuConfig(_Bus):
             spacing_s=self.spacing_s,
             connect_delay_s=self.connect_delay_s,
         )
-        return self._source(bus_id, open_line(settings), devices, clock, kind=self.kind, time=self.time())
 
     def time(self) -> LineTime:
         """The line's pace, for ``check`` and ``status``."""
