@@ -229,7 +229,7 @@ def test_check_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert (document["schema"], document["sound"]) == ("edge-gateway/check/1", True)
     assert [item["code"] for item in document["items"]] == ["unused", "no-slack"]
     assert document["buses"]["plc"] == {
-        "requests": 3, "round_s": 0.075, "load": 0.375, "slack": 0.625, "silent_unit_s": 2.0,
+        "requests": 3, "round_s": 0.075, "load": 0.375, "slack": 0.625, "silent_unit_s": 1.0,
     }  # fmt: skip
     values = {item["key"]: item for item in document["effective"]}
     assert values["site.id"] == {"key": "site.id", "value": "tlf-007", "origin": f"{folder / 'gateway.toml'}:2"}

@@ -220,7 +220,8 @@ class ModbusSource:
                 continue
             for slots in poll.slots:
                 if latest_us := slots.late(mono_us):
-                    self._outbox += slots.skipped("busy", latest_us, self._gap_id())
+                    reason = "backed-off" if poll.deferred else "busy"
+                    self._outbox += slots.skipped(reason, latest_us, self._gap_id())
 
     async def _turn(self, poll: Poll, mono_us: int) -> None:
         unit, turns = poll.unit, self.turns
@@ -230,7 +231,10 @@ class ModbusSource:
         elif mono_us < turns.rest_until_us and not turns.line.is_open:
             turn = self._unasked(poll, BAD_LINK_DOWN, "unreachable", turns.said)
         else:
-            turn = await self._ask(poll)
+            asked = await self._ask(poll)
+            if asked is None:
+                return
+            turn = asked
         until_us = unit.rest_until_us if turn.failed == "backed-off" else turns.rest_until_us
         for slots, is_due, batch in zip(poll.slots, due, turn.batches, strict=True):
             if slots.retired or not is_due:
@@ -240,20 +244,26 @@ class ModbusSource:
             else:
                 self._outbox += slots.filled(batch)
 
-    async def _ask(self, poll: Poll) -> Turn:
-        """The one place that waits for the line."""
+    async def _ask(self, poll: Poll) -> Turn | None:
+        """The one place that waits for the line. None: the unit was well and said nothing; it has its second try after the others."""
         unit = poll.unit
+        unit.hurried = unit.alive and len(self.bus.units) > 1
         self._running = poll
         try:
             turn = await self.turns.take(poll)
+            deferred = unit.hurried and turn.failed == "backed-off" and not poll.deferred
         finally:
             self._running = None
+            unit.hurried = False
         now_us = self._clock.mono_us()
-        poll.ended_us = now_us
+        poll.ended_us, poll.deferred = now_us, deferred
+        if deferred:
+            return None
         if turn.failed == "backed-off":
             unit.failed(now_us, turn.said)
         elif turn.asked and not turn.failed:
-            poll.took(turn.held_us)
+            if turn.held_us:
+                poll.took(turn.held_us)
             unit.answered(max(batch.mono_us for batch in turn.batches), turn.said)
         return turn
 

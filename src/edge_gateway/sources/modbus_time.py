@@ -54,10 +54,10 @@ class LineTime:
         return sum(self.request_s(block, turnaround_s) + poll.rest_us / 1e6 for block in poll.blocks)
 
     def failing_s(self, poll: PlannedPoll) -> float:
-        """The longest that one poll keeps the line when its unit falls silent: asked twice, each time with the time-out."""
+        """The longest that one poll keeps the line when its unit falls silent; its second try comes after the others."""
         longest = max(poll.blocks, key=length)
         timeout_s = poll.timeout_us / 1e6 or self.timeout_s
-        return 2 * (self.frames_s(length(longest)) + timeout_s + max(self.quiet_s, self.silence_s) + poll.rest_us / 1e6)
+        return self.frames_s(length(longest)) + timeout_s + max(self.quiet_s, self.silence_s) + poll.rest_us / 1e6
 
 
 #: How long (s) use is averaged over: one to two such spans.

@@ -52,7 +52,7 @@ class Turn:
     failed: str = ""
     said: str = ""
     asked: bool = False
-    held_us: int = 0  # how long the line was ours (real time)
+    held_us: int = 0  # how long the line was ours (real time); 0 when it was left alone after a failure first
 
 
 @dataclass(slots=True)
@@ -85,13 +85,14 @@ class Turns:
         self.said = ""
         self._clock = clock
         self._unfit: set[tuple[int, int, int, int]] = set()
+        self._quiet = False  # True: the line is left alone after a failure before the next request
         self._free_s = 0.0  # loop time at which the silence after the last answer is over
 
     async def take(self, poll: Poll) -> Turn:
         """Ask everything of ``poll`` once. Always answers with a batch for each of its groups, good or bad."""
         poll.began(self._clock.mono_us())
         loop = asyncio.get_running_loop()
-        started_s = loop.time()
+        started_s, quiet = loop.time(), self._quiet
         state = _State()
         # A failing unit is asked another block first each time: it may ignore only one of them.
         first = poll.unit.backoff.failures % len(poll.asks)
@@ -111,7 +112,7 @@ class Turns:
         if state.asked:
             self.use.held(started_s, ended_s, self.time.silence_s)
         turn = self._result(poll, state)
-        turn.held_us = int((ended_s - started_s) * 1e6)
+        turn.held_us = 0 if quiet else int((ended_s - started_s) * 1e6)
         return turn
 
     def _retries(self, ask: Ask, state: _State) -> bool:
@@ -152,7 +153,7 @@ class Turns:
             try:
                 answer = await self.ask(unit, ask.block.unit, ask.pdu, planned.timeout_us, planned.rest_us)
             except (NoAnswer, BadFrame):
-                if not (well and self._owed_s(ask.block)):
+                if unit.hurried or not (well and self._owed_s(ask.block)):
                     raise
                 self._retried(ask.block.unit)
             else:
@@ -206,6 +207,7 @@ class Turns:
 
     @staticmethod
     def _noted(poll: Poll, ask: Ask) -> None:
+        poll.unit.hurried = False
         if ask.hole is not None or not ask.worked:
             poll.succeeded(ask)
         if ask.rest_until_us:
@@ -271,7 +273,8 @@ class Turns:
                 self._retried(address)
                 await asyncio.sleep(BUSY_WAIT_S)
             except (NoAnswer, BadFrame):
-                if not (again and unit.alive) or self.line.wait_s(address, pdu):
+                self._quiet = True
+                if not (again and unit.alive) or unit.hurried or self.line.wait_s(address, pdu):
                     raise
                 again = False
                 self._retried(address)
@@ -289,6 +292,9 @@ class Turns:
         """Its round trip, less the silence that the exchange before still owed."""
         took_s = unit.heard_s - max(started_s, self._free_s)
         self._free_s = unit.heard_s + self.time.silence_s
+        if self._quiet:
+            self._quiet = False
+            return
         unit.round_trip_us = int(took_s * 1e6)
         unit.began_after(took_s - self.time.frames_s(data_bytes(pdu)))
 

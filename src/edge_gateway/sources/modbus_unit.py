@@ -28,6 +28,8 @@ class Unit:
     #: what it takes until it begins to answer (s), averaged; None before its first answer
     turnaround_s: float | None = None
     answered_us: int = 0
+    #: True: others wait; silence (or rubbish) ends the turn, and it is asked again after them
+    hurried: bool = False
     #: loop time (s) of the last answer, for the silence that some units need
     heard_s: float = 0.0
 
@@ -148,6 +150,8 @@ class Poll:
     #: when its last turn ended
     ended_us: int = 0
     took_us: int = 0
+    #: True: its unit, which was well, did not answer in this slot; it is asked once more, after the others
+    deferred: bool = False
     #: refusals of the turn under way: (request, what was asked in its place, exception code)
     divided: list[tuple[Ask, list[Ask], int]] = field(default_factory=list)
     _revision: int = -1
@@ -168,7 +172,7 @@ class Poll:
 
     @property
     def failing(self) -> bool:
-        return self.unit.backoff.failures > 0
+        return self.deferred or self.unit.backoff.failures > 0
 
     @property
     def waits_since_us(self) -> int:
@@ -176,8 +180,8 @@ class Poll:
         return max(self.ended_us, self.unit.rest_until_us)
 
     def took(self, us: int) -> None:
-        """How long a turn with an answer took."""
-        self.took_us = us if not self.took_us else self.took_us + (us - self.took_us) // 8
+        """How long a turn with an answer took. A unit that becomes slow is slow at once, one that becomes quick by and by."""
+        self.took_us = us if us > self.took_us else self.took_us - (self.took_us - us) // 8
 
     def began(self, mono_us: int) -> None:
         """Before a turn: requests planned anew if the unit's refusals or their age ask for it."""
