@@ -60,8 +60,8 @@ def test_failing_units_come_last_but_not_never() -> None:
 
 
 def test_of_equal_deadlines_the_quicker_turn_first_and_the_order_stays() -> None:
-    slow, a, b = One("slow", took_us=400_000), One("a", took_us=20_000), One("b", took_us=18_000)
-    assert chosen(0, slow, a, b) == "a", "20 ms and 18 ms are one class"
+    slow, a, b = One("slow", took_us=400_000), One("a", took_us=30_000), One("b", took_us=23_000)
+    assert chosen(0, slow, a, b) == "a", "30 ms and 23 ms are one class"
     assert chosen(0, slow, b, a) == "b"
 
 

@@ -7,6 +7,8 @@ from typing import Protocol, TypeVar
 
 #: A failing unit waits behind those that answer for this many of its intervals; then its turn counts like theirs.
 PATIENCE = 8
+#: Turns shorter than this are all alike.
+QUICK_US = 20_000
 
 
 class Waiting(Protocol):
@@ -43,7 +45,7 @@ def choose(now_us: int, waiting: Iterable[_W]) -> _W | None:
     """The turn to take now, None when nothing is due.
 
     Earliest deadline first: a slot is to be read within half its interval. Units that fail come after those that answer,
-    but not for ever (``PATIENCE``). Of equal deadlines the quicker turn comes first, by powers of two, so that a slow unit
+    but not for ever (``PATIENCE``). Of equal deadlines the quicker turn comes first, by powers of two above ``QUICK_US``, so that a slow unit
     delays nobody and the order does not change from round to round; else the order is that of ``waiting``.
     """
     best: _W | None = None
@@ -54,7 +56,7 @@ def choose(now_us: int, waiting: Iterable[_W]) -> _W | None:
             continue
         interval_us = one.interval_us
         last = one.failing and now_us - one.waits_since_us < PATIENCE * interval_us
-        its_rank = (last, due_us + interval_us // 2, one.took_us.bit_length())
+        its_rank = (last, due_us + interval_us // 2, (one.took_us // QUICK_US).bit_length())
         if best is None or its_rank < rank:
             best, rank = one, its_rank
     return best
