@@ -85,7 +85,9 @@ def test_more_bytes_of_a_failure_and_of_nobody() -> None:
     assert record.strangers == (b"x",)
 
 
-@pytest.mark.parametrize(("ahead", "kept"), [(1, [(1000, 1), (1001, 1)]), (30, [(1030, 1)]), (-3, [(997, 1)]), (23, [(1000, 1), (1023, 1)])])
+@pytest.mark.parametrize(
+    ("ahead", "kept"), [(1, [(1000, 1), (1001, 1)]), (30, [(1030, 1)]), (-3, [(997, 1)]), (23, [(1000, 1), (1023, 1)])]
+)
 def test_hours_pass_and_jump(ahead: int, kept: list[tuple[int, int]]) -> None:
     """No hour ever shows what belongs to another: after a jump back, or of a day, all begins anew."""
     wall = Wall(1000.2)
@@ -164,7 +166,10 @@ async def test_a_tcp_line_reports() -> None:
     outcomes = {unit.unit: [name for name, count in unit.totals.items() if count] for unit in record.units}
     assert outcomes == {1: ["answer"], 2: ["silence"], 3: ["exception"], 4: ["wrong-unit"], 5: ["short"]}
     assert record.units[2].kept[0].code == 2
-    assert [(what, detail) for _, what, detail in record.ends][-2:] == [("closed", "0"), ("refused", "Connection refused")]
+    assert [(what, detail) for _, what, detail in record.ends][-2:] == [
+        ("closed", "0"),
+        ("refused", "Connection refused"),
+    ]
 
 
 async def test_a_serial_line_reports_with_the_bytes(tmp_path: Path) -> None:

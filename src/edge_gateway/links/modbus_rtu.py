@@ -14,7 +14,7 @@ from edge_gateway.errors import BadFrame, DeviceRefused, LinkDown
 from edge_gateway.links.endpoint import end_of
 from edge_gateway.links.modbus_frames import MOST_BYTES, Framing, Question, Seen, blame
 from edge_gateway.links.modbus_owed import Late, Owed
-from edge_gateway.links.modbus_pdu import MOST_PDU, Counters, NoAnswer, StillOwed, data_bytes, fault
+from edge_gateway.links.modbus_pdu import MOST_PDU, Counters, NoAnswer, StillOwed, crc16, data_bytes, fault
 from edge_gateway.links.modbus_trace import Trace
 from edge_gateway.links.serial import FineTimer
 from edge_gateway.links.wire import Wire
@@ -177,7 +177,8 @@ class RtuLine:
                 self._quarantine(unit, pdu)
             else:
                 self.counters.strange += 1
-                self.trace.strange(bytes((unit,)) + pdu)
+                frame = bytes((unit,)) + pdu
+                self.trace.strange(frame + crc16(frame))
 
     def _quarantine(self, unit: int, pdu: bytes) -> None:
         assert self._loop is not None
@@ -231,7 +232,7 @@ class RtuLine:
         assert self._loop is not None
         assert self._waiting is not None
         self.counters.answers += 1
-        if seen.noise or seen.others:
+        if seen.noise or seen.others or seen.echoes:
             self._note("padded")
         else:
             now_s = self._loop.time()

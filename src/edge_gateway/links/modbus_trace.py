@@ -31,7 +31,7 @@ OUTCOMES = (
 CODES = {name: code for code, name in enumerate(OUTCOMES)}
 #: Outcomes where bytes came that were no answer.
 DAMAGED = frozenset(OUTCOMES[3:10])
-_SILENCE, _LATE = CODES["silence"], CODES["late"]
+_SILENCE, _LATE, _PADDED = CODES["silence"], CODES["late"], CODES["padded"]
 _DAMAGED_CODES = frozenset(CODES[name] for name in DAMAGED)
 
 #: Outcomes remembered per unit (a power of two), times taken, failures kept per unit, and byte runs nobody asked for.
@@ -65,7 +65,7 @@ class Exchange:
 class UnitRecord:
     """A unit's figures. ``recent``: codes of the last outcomes, oldest first; ``took_s``: of its last answers, sorted.
 
-    ``totals`` by outcome since the line was made; ``hours``: (hour since 1970, asked, damaged, silent), oldest first.
+    ``totals`` by outcome since the line was made; ``hours``: (hour since 1970, asked, disturbed, silent), oldest first.
     """
 
     unit: int
@@ -154,7 +154,7 @@ class Trace:
         known.asked += 1
         known.totals[number] += 1
         known.hours[self._cell] += 1
-        if number in _DAMAGED_CODES:
+        if number in _DAMAGED_CODES or number == _PADDED:
             known.hours[self._cell + 1] += 1
         elif number == _SILENCE:
             known.hours[self._cell + 2] += 1
