@@ -1,5 +1,5 @@
 # What a person does with this repository. `make demo` needs git, make, python3 (3.11 or newer) and python3-venv; nothing else.
-.PHONY: setup setup-dev servers demo test check bench truth killloop powercut pulses outage isolation guard idle pictures clean scan
+.PHONY: setup setup-dev servers demo test check bench truth killloop powercut pulses outage isolation guard late unplug idle pictures clean scan
 .DEFAULT_GOAL := setup
 .DELETE_ON_ERROR:
 
@@ -61,6 +61,10 @@ isolation: setup-dev
 
 # Three unknown units on a simulated line, found and named in virtual time; N is the number of seeds.
 scan: setup-dev
+	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
+
+# Late answers on a serial line (N of them, 10,000; about ten minutes); an adaptor pulled out and put back N times (50).
+late unplug: setup-dev
 	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
 
 guard: setup-dev

@@ -106,7 +106,7 @@ class RtuFraming:
                         at = end
                         continue
             end = _foreign(data, at)
-            if end:
+            if end and not (question is not None and question.frame.startswith(data[at:end])):
                 seen.take(question, data[at], data[at + 1 : end - 2])
                 at = end
             else:
@@ -185,7 +185,7 @@ def _lines(data: bytes) -> Iterator[tuple[bytes, bool]]:
 def _body(text: bytes) -> bytes:
     """Unit and PDU of a line whose digits and LRC are right, else nothing."""
     digits = text[1:-2]
-    if len(digits) % 2 or not digits.isalnum():  # fromhex would skip spaces
+    if not text.endswith(b"\r\n") or len(digits) % 2 or not digits.isalnum():  # fromhex would skip spaces
         return b""
     try:
         raw = bytes.fromhex(digits.decode("ascii"))

@@ -40,7 +40,8 @@ class Owed:
     def add(self, unit: int, function: int, size: int, now_s: float) -> None:
         """A question got no (sure) answer."""
         shape = (unit, function, size)
-        if self._until_s.get(shape, 0.0) > now_s - _FORGET * self.late_max_s:
+        before_s = self._until_s.get(shape)
+        if before_s is not None and before_s > now_s - _FORGET * self.late_max_s:
             self._doubtful.add(shape)
         else:
             self._doubtful.discard(shape)
@@ -58,8 +59,8 @@ class Owed:
     def answered(self, unit: int, function: int, size: int, now_s: float) -> bool:
         """A whole answer to none of the present questions came: True when it was owed, which it is no longer."""
         shape = (unit, function, size)
-        until_s = self._until_s.get(shape, 0.0)
-        if until_s and shape not in self._doubtful:
+        until_s = self._until_s.get(shape, float("-inf"))
+        if shape in self._until_s and shape not in self._doubtful:
             del self._until_s[shape]
         return until_s > now_s
 
