@@ -109,6 +109,8 @@ def test_every_shipped_file_holds_to_its_schema(which: str, file: Path) -> None:
         ("config", "src/edge_gateway/gateway.toml", "timeout_s = ", "timeuot_s = "),
         ("profile", "drivers/generic/xy-md02.toml", "int16", "int15"),
         ("profile", "drivers/generic/xy-md02.toml", "register = 1", "register = 65536"),
+        ("profile", "drivers/generic/xy-md02.toml", 'unit = "Cel"', 'unit = "C"'),
+        ("profile", "drivers/generic/xy-md02.toml", 'quantity = "temperature"', 'quantity = "heat"'),
         ("profile", "drivers/ruuvi/df5.toml", 'encoding = "hex"', 'encoding = "hax"'),
         ("profile", "drivers/shelly/gen2.toml", "partial = true", "partly = true"),
         ("cases", "drivers/generic/xy-md02.cases.toml", 'kind = "constructed"', 'kind = "made up"'),
@@ -131,7 +133,7 @@ def test_the_schemas_beside_the_profiles_are_the_programs_own(which: str) -> Non
     written_ = REPOSITORY / f"drivers/{which}.schema.json"
     if os.environ.get("REGENERATE"):
         written_.write_text(json.dumps(schema(which), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    assert json.loads(written_.read_text("utf-8")) == schema(which)
+    assert json.loads(written_.read_text("utf-8")) == schema(which), "REGENERATE=1 pytest tests/cli/test_schema.py"
     rules = tomllib.loads((REPOSITORY / ".taplo.toml").read_text("utf-8"))["rule"]
     (rule,) = [rule for rule in rules if rule["schema"]["path"] == f"drivers/{which}.schema.json"]
     files = [file for which_, file in FILES if which_ == which]

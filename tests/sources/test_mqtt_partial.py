@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from edge_gateway.reading import GapOpened
+from edge_gateway.sources.mqtt_devices import availability, plan, topics
 from edge_gateway.sources.mqtt_source import MqttSource
 from tests.servers.mosquitto import Mosquitto
-from tests.sources.mqtt_gateway import FileJournal, build, device, journaled, recovered
+from tests.sources.mqtt_gateway import CLOCK, FileJournal, build, device, journaled, recovered
 from tests.sources.test_mqtt import (
     Sensor,
     broker,
@@ -96,3 +99,44 @@ async def test_each_point_has_slots_of_its_own(broker: Mosquitto, journal: FileJ
         await source.update([device(points="rh", every_s=0.4, partial=True)])
         t_gap = next(id_ for id_, groups in opened.items() if groups == ("dev.dev-t",))
         await until(lambda: t_gap in [g.id for g in journal.gaps() if not isinstance(g, GapOpened)], "its gap ended")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "topic", "expected"),
+    [
+        ("/availability", "zigbee2mqtt/cold1", "zigbee2mqtt/cold1/availability"),
+        ("../LWT", "tele/node/SENSOR", "tele/node/LWT"),
+        ("../../online", "shellyplusht-1/events/rpc", "shellyplusht-1/online"),
+        ("../../../status", "home/node/sensor/t/state", "home/node/status"),
+        ("../../online", "a", ""),
+        ("", "a/b", ""),
+    ],
+)
+def test_where_it_is_said_whether_a_device_is_there(suffix: str, topic: str, expected: str) -> None:
+    planned = plan([device(topic, availability=suffix)], {}, CLOCK)
+    assert planned[topic].availability_topic == expected
+    assert topics(planned) == [topic, *([expected] if expected else [])]
+
+
+@pytest.mark.parametrize("suffix", ["online", "../+", "/a/#", "..", "../../", "../.."])
+def test_a_place_that_is_none_is_refused(suffix: str) -> None:
+    with pytest.raises(ValueError, match="availability"):
+        device("a/b", availability=suffix)
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [(b"Online", "online"), (b"Offline\n", "offline"), (b"true", "online"), (b"false", "offline"), (b'{"state":"online"}', "online"), (b"5", "")],
+)
+def test_how_it_is_said(payload: bytes, expected: str) -> None:
+    assert availability(payload) == expected
+
+
+async def test_devices_of_one_node_share_the_topic(broker: Mosquitto, journal: FileJournal) -> None:
+    both = [device(f"node/sensor/{name}/state", id_=name, availability="../../../status") for name in ("one", "two")]
+    async with running(build(broker.port, *both), journal) as source, Sensor(broker.port) as sensor:
+        assert sorted(source._subscribed) == ["node/sensor/one/state", "node/sensor/two/state", "node/status"]
+        await sensor.say(b"offline", "node/status")
+        await until(lambda: {d["availability"] for d in source.health()["devices"].values()} == {"offline"}, "seen by both")
+        assert source.health()["strays"] == 0
+    assert journal.batches() == []

@@ -70,7 +70,8 @@ class PayloadTraits(_Model):
     """How a message is laid out. ``time_path`` names its own time; a time without zone says nothing and is ignored.
 
     ``temperature_unit_path`` names the field that says ``C`` or ``F``: what comes in °F is converted to the channel's
-    ``Cel``. ``availability`` is the suffix of the topic that says ``online`` or ``offline`` (``/availability``).
+    ``Cel``. ``availability`` is where, from the topic, it is said whether the device is there: a suffix
+    (``/availability``), or one behind ``../`` for each level to leave (``../LWT``).
 
     ``partial``: a message tells what changed. A field that is not in it is then no reading (and not a bad one);
     each point is a group of its own, and has its own ``expect_every_s``.
@@ -80,7 +81,7 @@ class PayloadTraits(_Model):
     time_path: str = ""
     time_format: Literal["iso8601", "unix-s", "unix-ms"] = "iso8601"
     temperature_unit_path: str = ""
-    availability: str = ""
+    availability: str = Field(default="", pattern=r"^(|/[^+#]+|(\.\./)+[^+#./][^+#]*)$")
     partial: bool = False
     bytes: BytesTraits | None = None
 

@@ -38,6 +38,11 @@ Exact = Annotated[Decimal, BeforeValidator(_decimal), Field(allow_inf_nan=False)
 MAX_EXPONENT = 30
 
 
+def _one_of(known: Mapping[str, object]) -> dict[str, Any]:
+    """For editors: the words that may stand there. The model itself says more when one does not."""
+    return {"enum": sorted(known)}
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -58,14 +63,14 @@ class Channel(_Model):
     measure, in ``unit``.
     """
 
-    quantity: str
-    unit: str
-    decimals: int = Field(default=1, ge=0, le=9)
-    scale: Exact = Decimal(1)
-    offset: Exact = Decimal(0)
-    sentinels: tuple[int | float, ...] = ()
-    range_low: float | None = None
-    range_high: float | None = None
+    quantity: str = Field(description="what is measured: rules select by it", json_schema_extra=_one_of(QUANTITIES))
+    unit: str = Field(description="UCUM code that suits the quantity", json_schema_extra=_one_of(UNITS))
+    decimals: int = Field(default=1, ge=0, le=9, description="digits shown")
+    scale: Exact = Field(default=Decimal(1), description='value = raw x scale + offset; decimal text: "0.1"')
+    offset: Exact = Field(default=Decimal(0), description="value = raw x scale + offset; decimal text")
+    sentinels: tuple[int | float, ...] = Field(default=(), description='raw numbers that mean "no sensor" or "error": bad:sentinel')
+    range_low: float | None = Field(default=None, description="what the probe can measure, in unit; below is bad:range")
+    range_high: float | None = Field(default=None, description="what the probe can measure, in unit; above is bad:range")
     name_zh: str = ""
     name_en: str = ""
     note_zh: str = ""

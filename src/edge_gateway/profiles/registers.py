@@ -52,12 +52,12 @@ class Place(_Model):
     ``bcd16`` and ``bcd32`` hold one decimal digit in each four bits; a digit above 9 is ``bad:unparsed``.
     """
 
-    function: Literal[1, 2, 3, 4]
-    register_: int = Field(alias="register", ge=0, le=0xFFFF)
+    function: Literal[1, 2, 3, 4] = Field(description="1 coils, 2 discrete inputs, 3 holding registers, 4 input registers")
+    register_: int = Field(alias="register", ge=0, le=0xFFFF, description="PDU address, from 0: a manual's 40017 is 16")
     type: RegisterType = "uint16"
-    order: Order = "ABCD"
-    bit: int | None = Field(default=None, ge=0, le=63)
-    bits: int | None = Field(default=None, ge=1, le=63)
+    order: Order = Field(default="ABCD", description="ABCD big-endian, CDAB low word first, BADC bytes swapped, DCBA reversed")
+    bit: int | None = Field(default=None, ge=0, le=63, description="a bool's bit, or a field's lowest; 0 is the lowest of all")
+    bits: int | None = Field(default=None, ge=1, le=63, description="how many bits a field has")
 
     @property
     def width(self) -> int:

@@ -68,7 +68,19 @@ def _changed(spec: DeviceSpec, known: Device | None, clock: Clock) -> Device:
     for silence in silences:
         if silence.group.id in before:
             silence.follow(before[silence.group.id])
-    return Device(spec, reader, silences, f"{spec.topic}{suffix}" if suffix else "")
+    return Device(spec, reader, silences, _beside(spec.topic, suffix))
+
+
+def _beside(topic: str, suffix: str) -> str:
+    """The topic that ``suffix`` names, seen from a device's own; "" where there is none."""
+    while suffix.startswith("../"):
+        topic, up, _ = topic.rpartition("/")
+        if not up:
+            return ""
+        suffix = suffix.removeprefix("../")
+        if not suffix.startswith("../"):
+            suffix = f"/{suffix}"
+    return f"{topic}{suffix}" if suffix else ""
 
 
 def slots(groups: Sequence[Group], clock: Clock) -> list[Silence]:
@@ -77,10 +89,14 @@ def slots(groups: Sequence[Group], clock: Clock) -> list[Silence]:
 
 
 def topics(devices: Mapping[str, Device]) -> list[str]:
-    """Everything to subscribe to."""
-    return [*devices, *(device.availability_topic for device in devices.values() if device.availability_topic)]
+    """Everything to subscribe to, each once: a node's devices may share the topic that says whether it is there."""
+    beside = (device.availability_topic for device in devices.values() if device.availability_topic)
+    return list(dict.fromkeys([*devices, *beside]))
 
 
 def availability(payload: bytes) -> str:
-    """Zigbee2MQTT says ``{"state":"online"}``, older ones ``online``; "" for anything else."""
-    return next((word for word in ("offline", "online") if word.encode() in payload[:200]), "")
+    """Zigbee2MQTT says ``{"state":"online"}``, older ones ``online``, Tasmota ``Online``, Shelly ``true``; "" for anything else."""
+    said = payload[:200].strip().lower()
+    if said in (b"true", b"false"):
+        return "online" if said == b"true" else "offline"
+    return next((word for word in ("offline", "online") if word.encode() in said), "")

@@ -389,11 +389,10 @@ class MqttSource:
     def _not_a_device(self, delivery: Delivery) -> None:
         if delivery.topic == self._doubt.marker_topic:
             return
-        for device in self._devices.values():
-            if delivery.topic == device.availability_topic:
-                device.availability = availability(delivery.payload)
-                return
-        self._counts["strays"] += 1
+        named = [device for device in self._devices.values() if device.availability_topic == delivery.topic]
+        for device in named:
+            device.availability = availability(delivery.payload)
+        self._counts["strays"] += not named
 
     def _settle(self, waiting: _Waiting) -> None:
         if waiting.ticket is not None:
