@@ -15,7 +15,7 @@ import selectors
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from edge_gateway.errors import BadFrame, LinkDown
 from edge_gateway.links.modbus import Counters, NoAnswer, RtuSettings, TcpSettings
@@ -283,13 +283,12 @@ class SimEar:
         self._bus = bus
         self._settings = settings
 
-    async def __aenter__(self) -> Self:
+    async def open(self) -> None:
         if self._bus.open_lines:
             raise LinkDown(f"{self._settings.port}: held by another program")
         self._bus.open_lines += 1
-        return self
 
-    async def __aexit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._bus.open_lines -= 1
 
     async def hear(self, seconds: float) -> list[tuple[float, bytes]]:

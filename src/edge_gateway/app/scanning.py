@@ -8,6 +8,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+from edge_gateway.app.listening import identifying, passive, watched
 from edge_gateway.config.adopting import adopt, wish_of
 from edge_gateway.config.model import GatewayConfig
 from edge_gateway.config.scanning import Job, jobs
@@ -50,7 +51,7 @@ class Scans:
     async def run(self, wanted: Mapping[str, Any]) -> AsyncGenerator[Event, None]:
         """Events of a scan; ends early and gives the line back when the iterator is closed. See ``config.scanning.jobs``.
 
-        ``active``: go on although somebody else talks on the line. Raises GatewayError before the first event.
+        ``mode``: ``scan``, or ``passive`` and ``identify`` (see ``app.listening``), for ``for_s`` seconds. ``active``: go on although somebody else talks on the line. Raises GatewayError before the first event.
         """
         if self._busy:
             raise ScanBusy("a scan is under way", hint="wait for its end")
@@ -63,27 +64,54 @@ class Scans:
                 listed = await _listening(listed)
                 yield {"event": "open", "hosts": [job.target for job in listed]}
             for job in listed:
-                async with aclosing(self._one(job, active=bool(wanted.get("active")))) as events:
+                async with aclosing(self._of(job, wanted)) as events:
                     async for event in events:
                         yield event
         finally:
             self._busy = False
 
+    def _of(self, job: Job, wanted: Mapping[str, Any]) -> AsyncGenerator[Event, None]:
+        mode = wanted.get("mode") or "scan"
+        if mode == "scan":
+            return self._one(job, active=bool(wanted.get("active")))
+        return self._quiet(job, str(mode), float(wanted.get("for_s") or 0.0))
+
+    async def _quiet(self, job: Job, mode: str, for_s: float) -> AsyncGenerator[Event, None]:
+        """``passive`` or ``identify``: nothing new is asked, nothing goes into the inbox."""
+        lender = self._lender(job)
+        try:
+            if mode == "passive":
+                events = passive(job, lender, for_s)
+            else:
+                items = await asyncio.to_thread(self.finds.items, self._wall_us())
+                events = identifying(watched(items, job), lender, for_s)
+            async with aclosing(events):
+                async for event in events:
+                    yield event
+        except LinkDown as error:
+            yield _error(error)
+        finally:
+            await lender.close()
+
+    def _lender(self, job: Job) -> Lender:
+        return Lender(job.settings, self._share(job.bus) if job.bus else None)
+
     async def _one(self, job: Job, *, active: bool) -> AsyncGenerator[Event, None]:
-        lender = Lender(job.settings, self._share(job.bus) if job.bus else None)
+        lender = self._lender(job)
         yield job.announcement()
         try:
             if job.serial and job.listen_s:
                 heard = await lender.listen(job.plan.framings[0], job.listen_s)
-                yield {"event": "listened", "seconds": job.listen_s, "bytes": len(heard)}
+                size = sum(len(data) for _, data in heard)
+                yield {"event": "listened", "seconds": job.listen_s, "bytes": size}
                 if heard and not active:
-                    yield {"event": "foreign", "bytes": len(heard), "frames": len(overheard([(0.0, heard)]))}
+                    yield {"event": "foreign", "bytes": size, "frames": len(overheard(heard))}
                     return
             async with aclosing(Scanner(lender, job.plan, job.profiles, job.known).run()) as events:
                 async for event in events:
                     yield await self._kept(job, event)
         except LinkDown as error:
-            yield {"event": "error", "error": type(error).__name__, "why": error.why, "hint": error.hint}
+            yield _error(error)
         finally:
             await lender.close()
 
@@ -119,6 +147,10 @@ class Scans:
     def taken(self, number: int) -> None:
         """An item became part of the configuration: it is no suggestion any more."""
         self.finds.drop(number, self._wall_us())
+
+
+def _error(error: GatewayError) -> Event:
+    return {"event": "error", "error": type(error).__name__, "why": error.why, "hint": error.hint}
 
 
 async def _listening(listed: Sequence[Job]) -> list[Job]:

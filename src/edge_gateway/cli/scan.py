@@ -14,7 +14,7 @@ import click
 from edge_gateway.cli.client import Client, NotRunning, Refused
 from edge_gateway.cli.main import BUSY, INTERRUPTED, NO_ANSWER, OK
 from edge_gateway.cli.port import LineType
-from edge_gateway.cli.scan_words import following, lines, talk
+from edge_gateway.cli.scan_words import following, lines, quiet_lines, talk
 from edge_gateway.cli.verbs import Context, option, verb
 
 #: Events come at least this often (s), or the gateway is gone.
@@ -33,6 +33,8 @@ Event = Mapping[str, Any]
         "edge-gateway scan /dev/ttyUSB0 --all     # every address",
         "edge-gateway scan line1 --line 19200-8E1 --addresses 1-10",
         "edge-gateway scan 192.168.1.0/28         # Modbus TCP, these hosts only",
+        "edge-gateway scan --passive              # another master talks: only listen",
+        "edge-gateway scan --identify             # which of the found is in my hand?",
     ],
 )
 @click.argument("target", required=False)
@@ -42,17 +44,24 @@ Event = Mapping[str, Any]
 @option("--profile", help="ask for a register of this device type", zh="按此设备类型的寄存器询问")
 @option("--listen", "listen_s", type=click.FloatRange(0, 600), default=2.0, show_default=True, help="seconds", zh="先监听的秒数")
 @option("--patience", "patience_s", type=click.FloatRange(0.02, 10), help="seconds for slow units  [default: 0.16]", zh="给慢速设备的秒数 [默认: 0.16]")
+@option("--passive", is_flag=True, help="only listen: show a foreign master's traffic", zh="只监听：显示其他主站的通信")
+@option("--identify", is_flag=True, help="warm a probe: what moves comes first", zh="握住探头：变化大的排前")
+@option("--for", "for_s", type=click.FloatRange(min=0), help="end --passive, --identify", zh="监听或辨认的秒数")
 @option("--yes", is_flag=True, help="also where another master talks", zh="有其他主站也继续")
 @option("--json", "as_json", is_flag=True, help="one JSON object at the end", zh="最后输出一个 JSON 对象")
 @click.pass_obj
-def command(ctx: Context, /, yes: bool, as_json: bool, lines_: Any, **asked: Any) -> int:
+def command(ctx: Context, /, yes: bool, as_json: bool, lines_: Any, passive: bool, identify: bool, **asked: Any) -> int:
     """Find what answers on a line. Reads only. Results go to the inbox. TARGET: a bus, port, host or range of hosts.
 
     Listens first: where another master talks it asks (without a terminal it wants --yes, else exit 7). Works through the
     running gateway, which polls on in between. Ctrl-C stops, what was found is kept. Exit codes: 4 nothing answered, 7 busy.
     """
-    wanted = {key: value for key, value in asked.items() if value not in (None, False)}
+    wanted = {key: value for key, value in asked.items() if value is not None and value is not False}
     wanted |= {"lines": [f"{baud}-8{parity}{stopbits}" for baud, parity, stopbits in lines_], "active": yes}
+    if passive and identify:
+        raise click.UsageError("--passive or --identify, not both")
+    if passive or identify:
+        return quiet(ctx, wanted | {"mode": "passive" if passive else "identify"}, as_json)
     report = Report(ctx, as_json)
     try:
         run_events(ctx, wanted, report.take)
@@ -111,6 +120,31 @@ class Report:
         elif not self.foreign or self.units:
             items = len({unit["item"] for unit in self.units if unit.get("item")})
             click.echo(following(self._ctx, items), err=True)
+
+
+def quiet(ctx: Context, wanted: dict[str, Any], as_json: bool) -> int:
+    """Listen, or watch what moves: lines as they come (JSON lines if asked), until Ctrl-C or the time is over."""
+    errors: list[Event] = []
+    heard = []
+
+    def take(event: Event) -> None:
+        heard.extend([event] if event["event"] in ("heard", "values") else [])
+        errors.extend([event] if event["event"] == "error" else [])
+        if as_json:
+            click.echo(json.dumps(event, ensure_ascii=False))
+            return
+        if event["event"] == "values" and sys.stdout.isatty():
+            click.clear()
+        for line in quiet_lines(ctx, event):
+            click.echo(line)
+
+    try:
+        run_events(ctx, wanted, take)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    if errors:
+        raise Refused(errors[0]["why"], hint=errors[0].get("hint", ""), kind=errors[0]["error"])
+    return OK if heard else NO_ANSWER
 
 
 def _agreed(ctx: Context) -> bool:

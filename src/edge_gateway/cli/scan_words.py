@@ -117,7 +117,7 @@ def _end(ctx: Context, event: Event) -> Iterator[str]:
     received = frames["answers"] + frames["refused"]
     yield ctx.say(
         f"found {event['found']} in {span(event['took_s'])} · {frames['requests']} frames sent, {received} answered, {frames['bad_frames']} broken",
-        f"{span(event['took_s'])}内找到 {event['found']} 个 · 发送 {frames['requests']} 帧，应答 {received}，损坏 {frames['bad_frames']}",
+        f"{span(event['took_s'])} 内找到 {event['found']} 个 · 发送 {frames['requests']} 帧，应答 {received}，损坏 {frames['bad_frames']}",
     )
 
 
@@ -132,3 +132,66 @@ def following(ctx: Context, items: int) -> str:
         f"{items} new in the inbox (for 7 days).  Next:  edge-gateway inbox list  ·  edge-gateway inbox add NUMBER --as NAME --zone ZONE",
         f"收件箱中有 {items} 个新项（保留 7 天）。下一步：edge-gateway inbox list  ·  edge-gateway inbox add 编号 --as 名称 --zone 区域",
     )
+
+
+# --- listening, and what moves ------------------------------------------------------------------------------------
+
+
+def quiet_lines(ctx: Context, event: Event) -> Iterator[str]:
+    """Events of ``--passive`` and ``--identify``."""
+    kind = event["event"]
+    if kind == "framing":
+        yield ctx.say(f"listening at {event['framing']}; nothing is sent", f"以 {event['framing']} 监听；不发送任何数据")
+    elif kind == "heard":
+        yield _heard(ctx, event)
+    elif kind == "traffic":
+        yield from _traffic(ctx, event)
+    elif kind == "values":
+        for row in event["rows"]:
+            yield _moving(ctx, row)
+        yield ""
+
+
+def _about(event: Event) -> str:
+    where = f"unit {event['unit']:>3}  FC{event['function']:02d}"
+    if event["register"] is not None:
+        where += f"  reg {event['register']}" + (f" x{event['count']}" if event["count"] is not None else "")
+    return where
+
+
+def _heard(ctx: Context, event: Event) -> str:
+    writes = ctx.say("  WRITES", "  写入") if event["writes"] else ""
+    if event["exception"] is not None:
+        said = ctx.say(f"refused (exception {event['exception']})", f"拒绝（异常 {event['exception']}）")
+    elif event["data"] is None:
+        said = ctx.say("no answer", "无应答")
+    else:
+        said = _words(event["data"]) if event["function"] in (3, 4) else event["data"]
+    took = "" if event["took_ms"] is None else f"  {event['took_ms']} ms"
+    return f"  {_about(event)}{writes}  → {said}{took}"
+
+
+def _words(data: str) -> str:
+    """Registers as signed words."""
+    raw = bytes.fromhex(data)
+    return " ".join(str(int.from_bytes(raw[at : at + 2], "big", signed=True)) for at in range(0, len(raw) - 1, 2))
+
+
+def _traffic(ctx: Context, event: Event) -> Iterator[str]:
+    units = ", ".join(str(unit) for unit in event["units"]) or ctx.say("none", "无")
+    yield ctx.say(
+        f"-- {event['framing']}: units {units}; {event['noise']} bytes belong to no frame",
+        f"-- {event['framing']}：单元 {units}；{event['noise']} 字节不成帧",
+    )
+    for kind in event["kinds"]:
+        every = "" if kind["every_s"] is None else ctx.say(f"  every {kind['every_s']} s", f"  每 {kind['every_s']} 秒")
+        answered = ctx.say(f"{kind['answered']} of {kind['times']} answered", f"{kind['times']} 次中应答 {kind['answered']} 次")
+        yield f"   {_about(kind)}{every}  {answered}"
+
+
+def _moving(ctx: Context, row: Event) -> str:
+    name = row["name_zh"] if ctx.language == "zh" else row["name_en"]
+    value = ctx.say("no value", "无数据") if row["value"] is None else show(row["value"], row["decimals"], row["unit_of_measure"])
+    change = "" if row["change"] is None else f"{row['change']:+.{row['decimals']}f}"
+    where = f"#{row['item']}  {row['framing']}  {ctx.say('unit', '单元')} {row['unit']}"
+    return f"  {change:>8}  {where}  {name}  {value}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol
 
 from edge_gateway.errors import LinkDown
 from edge_gateway.links.serial import open_port
@@ -25,11 +25,13 @@ Heard = list[tuple[float, bytes]]
 class Ear(Protocol):
     """One port, heard only."""
 
-    async def __aenter__(self) -> Self:
+    async def open(self) -> None:
         """Take the port. Raises LinkDown."""
         ...
 
-    async def __aexit__(self, *_: object) -> None: ...
+    def close(self) -> None:
+        """Give it back. Harmless when it is closed."""
+        ...
 
     async def hear(self, seconds: float) -> Heard:
         """Everything that comes within ``seconds``. Raises LinkDown when the port goes."""
@@ -51,16 +53,15 @@ class SerialEar:
         self._size = 0
         self._gone: asyncio.Future[None] | None = None
 
-    async def __aenter__(self) -> Self:
+    async def open(self) -> None:
         """Take the port."""
         s = self._settings
         self._serial = open_port(s.port, baud=s.baud, parity=s.parity, stopbits=s.stopbits)
         loop = asyncio.get_running_loop()
         self._gone = loop.create_future()
         loop.add_reader(self._serial.fileno(), self._readable)
-        return self
 
-    async def __aexit__(self, *_: object) -> None:
+    def close(self) -> None:
         """Give it back."""
         port, self._serial = self._serial, None
         if port is not None:

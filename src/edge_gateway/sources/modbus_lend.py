@@ -14,6 +14,7 @@ from typing import Protocol
 
 from edge_gateway.links import modbus, modbus_ear
 from edge_gateway.links.modbus import Counters, Line, RtuSettings, TcpSettings
+from edge_gateway.links.modbus_ear import Ear, Heard
 from edge_gateway.sources.modbus_scan import Framing
 
 #: How long a source that is due may keep a scan waiting (s).
@@ -46,6 +47,7 @@ class Lender:
         self._share = share
         self._borrowed: AbstractAsyncContextManager[None] | None = None
         self._line: Line | None = None
+        self._ear: Ear | None = None
         self._framing: Framing | None = None
 
     async def ask(self, framing: Framing | None, unit: int, pdu: bytes, timeout_s: float) -> bytes:
@@ -66,18 +68,15 @@ class Lender:
         found = [] if self._line is None else [late["unit"] for late in getattr(self._line, "late", list)()]
         return [unit for unit in found if isinstance(unit, int)]
 
-    async def listen(self, framing: Framing, seconds: float) -> bytes:
+    async def listen(self, framing: Framing, seconds: float) -> Heard:
         """What is said on the line while we are silent. Raises LinkDown."""
-        heard = b""
+        heard: Heard = []
         left_s = seconds
         while left_s > 0:
             await self._take()
-            self._drop_line()
-            most_s = left_s if self._share is None else min(left_s, max(self._share.due_in_s(), 0.05), 0.25)
-            settings = self._settings(framing)
-            assert isinstance(settings, RtuSettings)
-            async with modbus_ear.open_ear(settings) as ear:
-                heard += b"".join(data for _, data in await ear.hear(most_s))
+            ear = await self._hearing(framing)
+            most_s = left_s if self._share is None else min(left_s, max(self._share.due_in_s(), 0.05))
+            heard += await ear.hear(most_s)
             left_s -= most_s
         return heard
 
@@ -103,6 +102,17 @@ class Lender:
             await lent.__aenter__()
             self._borrowed = lent
 
+    async def _hearing(self, framing: Framing) -> Ear:
+        """The ear stays open from one hearing to the next: in between nothing is missed."""
+        if self._ear is None or self._framing != framing:
+            self._drop_line()
+            settings = self._settings(framing)
+            assert isinstance(settings, RtuSettings)
+            ear = modbus_ear.open_ear(settings)
+            await ear.open()
+            self._ear, self._framing = ear, framing
+        return self._ear
+
     async def _opened(self, framing: Framing | None) -> Line:
         if self._line is None or self._framing != framing:
             self._drop_line()
@@ -112,6 +122,9 @@ class Lender:
         return self._line
 
     def _drop_line(self) -> None:
+        ear, self._ear = self._ear, None
+        if ear is not None:
+            ear.close()
         line, self._line = self._line, None
         if line is not None:
             line.close()
