@@ -65,7 +65,8 @@ def _plan(ctx: Context, event: Event) -> Iterator[str]:
             f" (then {event['rest']}: {span(event['estimate_rest_s'])} more, with --all)",
             f"（再查 {event['rest']} 另需 {span(event['estimate_rest_s'])}：--all）",
         )
-    yield ctx.say(f"Plan: {plan}   est. {span(event['estimate_s'])}{rest}", f"计划：{plan}   预计 {span(event['estimate_s'])}{rest}")
+    takes = span(max(1.0, event["estimate_s"]))
+    yield ctx.say(f"Plan: {plan}   est. {takes}{rest}", f"计划：{plan}   预计 {takes}{rest}")
     yield ctx.say("Ctrl-C stops; what was found is kept.", "Ctrl-C 停止；已找到的会保留。")
 
 

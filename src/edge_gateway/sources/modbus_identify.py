@@ -16,9 +16,10 @@ from edge_gateway.profiles.model import ModbusProfile
 
 #: Questions for telling what a unit is; beyond them it stays unknown.
 MOST_QUESTIONS = 120
-MOST_MATCHES = 5
 #: What was read goes along with what was found, up to so many runs of so many registers each: about 5 KB.
 MOST_BLOCKS, MOST_BLOCK = 24, 32
+#: What is told of a unit: the likeliest profiles, and none of less than one part in a hundred.
+MOST_MATCHES, LEAST_SCORE = 5, 0.01
 _TEXT_MOST = 64
 
 #: One question's PDU -> the answer's. Raises what ``Line.exchange`` raises.
@@ -52,7 +53,7 @@ async def identify(ask: Ask, profiles: Sequence[ModbusProfile]) -> Identity:
     matcher.texts(texts, identity.server_id)
     while identity.questions < MOST_QUESTIONS and (block := matcher.wanted()) is not None:
         await _read(identity, ask, matcher, block)
-    identity.matches = matcher.result()[:MOST_MATCHES]
+    identity.matches = [match for match in matcher.result() if match.score >= LEAST_SCORE][:MOST_MATCHES]
     identity.blocks = [
         {"function": function, "start": start, "count": count, "data": data.hex()}
         for (function, start, count), data in matcher.read()[:MOST_BLOCKS]
