@@ -272,6 +272,7 @@ class SimLine:
         """What came between two questions."""
         for frame in self._bus.heard(self._heard_until_s, now_s):
             if frame.whole and frame.frame:
+                self.counters.late += 1
                 self._late.append({"unit": frame.frame[0], "pdu": frame.frame[1:-2].hex(), "s_ago": 0.0})
         self._heard_until_s = now_s
 

@@ -31,6 +31,7 @@ from edge_gateway.sources.modbus_scan import (
 from edge_gateway.sources.modbus_scan_run import Scanner
 from tests.servers.read_only import assert_read_only
 from tests.servers.sim_bus import SimBus, SimUnit, in_virtual_time
+from tests.servers.unknown_bus import UnknownBus
 
 NINE_SIX = Framing(9600)
 
@@ -151,6 +152,23 @@ def test_a_late_answer_is_no_other_units_and_its_unit_is_asked_again(
     plan = Plan((NINE_SIX,), tuple(range(1, 9)))
     events = scanned(SimBus([md02(3, turnaround_s=turnaround_s)]), plan, known)
     assert set(units(events)) == {3}
+
+
+def test_a_real_line_finds_a_late_unit_where_it_is(known: list[ModbusProfile]) -> None:
+    """The gateway's own line on a pseudo terminal in real time: 100 ms are late in the quick pass, and nobody else answers."""
+    found: list[dict[str, Any]] = []
+
+    async def run(path: str) -> None:
+        lender = Lender(settings_of(path))
+        found.extend([e async for e in Scanner(lender, Plan((NINE_SIX,), tuple(range(1, 7))), known, {}).run()])
+        await lender.close()
+
+    with UnknownBus([md02(2, turnaround_s=0.1), md02(5)]) as bus:
+        asyncio.run(run(bus.path))
+        assert_read_only(bus.functions.elements())
+    named = {unit: event["matches"][0]["profile"] for unit, event in units(found).items()}
+    assert named == {2: "generic/xy-md02", 5: "generic/xy-md02"}
+    assert next(iter(units(found))) == 2, "found late, but before the next one"
 
 
 def test_a_planted_scan_that_forgets_late_answers_misses_their_unit(known: list[ModbusProfile]) -> None:

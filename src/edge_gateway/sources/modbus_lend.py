@@ -48,13 +48,14 @@ class Lender:
         self._borrowed: AbstractAsyncContextManager[None] | None = None
         self._line: Line | None = None
         self._ear: Ear | None = None
+        self._late_told = 0
         self._framing: Framing | None = None
 
     async def ask(self, framing: Framing | None, unit: int, pdu: bytes, timeout_s: float) -> bytes:
         """One question. Raises what ``Line.exchange`` raises."""
         await self._take()
         line = await self._opened(framing)
-        if owed_s := getattr(line, "wait_s", lambda *_: 0.0)(unit, pdu):
+        if owed_s := line.wait_s(unit, pdu):
             await asyncio.sleep(owed_s)
         loop = asyncio.get_running_loop()
         started_s = loop.time()
@@ -64,9 +65,12 @@ class Lender:
             self.took_s = loop.time() - started_s
 
     def late_units(self) -> list[int]:
-        """Units whose answers came too late for their questions, on the line that is open now."""
-        found = [] if self._line is None else [late["unit"] for late in getattr(self._line, "late", list)()]
-        return [unit for unit in found if isinstance(unit, int)]
+        """Units whose answers came too late for their questions, since this was asked last."""
+        line = self._line
+        if line is None:
+            return []
+        new, self._late_told = line.counters.late - self._late_told, line.counters.late
+        return [unit for late in line.late()[-new:] if isinstance(unit := late["unit"], int)] if new else []
 
     async def listen(self, framing: Framing, seconds: float) -> Heard:
         """What is said on the line while we are silent. Raises LinkDown."""
@@ -117,6 +121,7 @@ class Lender:
         if self._line is None or self._framing != framing:
             self._drop_line()
             self._line, self._framing = modbus.open_line(self._settings(framing)), framing
+            self._late_told = 0
         if not self._line.is_open:
             await self._line.open()
         return self._line
@@ -151,6 +156,7 @@ def settings_of(port: str) -> Callable[[Framing | None], Settings]:
             stopbits=framing.stopbits,
             timeout_s=0.5,
             quiet_s=framing.silence_s,
+            late_max_s=LATE_MAX_S,
         )
 
     return of

@@ -13,6 +13,7 @@ from typing import Any
 
 from edge_gateway.errors import BadFrame, DeviceRefused
 from edge_gateway.links.modbus import NoAnswer, request
+from edge_gateway.links.modbus_pdu import crc16
 from edge_gateway.profiles.model import ModbusProfile
 from edge_gateway.sources.modbus_identify import Identity, identify
 from edge_gateway.sources.modbus_lend import Lender
@@ -71,7 +72,6 @@ class Scanner:
     async def _probe(self, place: _Place, pdu: bytes, timeout_s: float) -> Event | None:
         """Ask one address once. What is there, or None."""
         framing, address = place
-        before = len(self._lender.late_units())
         try:
             await self._lender.ask(framing, address, pdu, timeout_s)
         except DeviceRefused as refusal:
@@ -82,7 +82,7 @@ class Scanner:
         except BadFrame as error:
             return await self._garbled(place, error)
         finally:
-            self._suspect(framing, address, self._lender.late_units()[before:])
+            self._suspect(framing, address, self._lender.late_units())
         return await self._unit(place, self._lender.took_s)
 
     def _suspect(self, framing: Framing | None, address: int, units: Sequence[int]) -> None:
@@ -93,9 +93,11 @@ class Scanner:
     async def _garbled(self, place: _Place, error: BadFrame) -> Event | None:
         """Something was heard that is no answer: a stranger's late answer, noise, or two units at one address."""
         framing, address = place
-        heard = error.received[0] if error.received else 0
-        if heard != address and 1 <= heard <= 247:
-            self._suspect(framing, address, [heard])
+        heard = error.received
+        if len(heard) > 4 and heard[0] != address and crc16(heard[:-2]) == heard[-2:]:
+            self._suspect(framing, address, [heard[0]])
+            self._late.append(place)  # its own answer may have been drowned
+            return None
         good, bad, silent, took_s = 0, 1, 0, 0.0
         for turn in range(GARBLED_TRIES):
             try:
