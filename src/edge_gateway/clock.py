@@ -116,8 +116,17 @@ def kernel_synchronised() -> bool:
     The kernel lets ``maxerror`` (µs) grow by 500 ppm since the last update of the NTP daemon: it is the
     holdover bound of design invariant 7.
     """
-    timex = _Timex(modes=0)
-    state = _libc.adjtimex(ctypes.byref(timex))
+    timex, state = _asked()
     if state < 0 or state == _TIME_ERROR or timex.status & _STA_UNSYNC:
         return False
     return bool(timex.maxerror <= MAX_HOLDOVER_ERROR_US)
+
+
+def clock_error_us() -> int:
+    """How far wall time may be off, by the kernel's word (adjtimex, ``maxerror``, µs): large while nothing synchronises it."""
+    return int(_asked()[0].maxerror)
+
+
+def _asked() -> tuple[_Timex, int]:
+    timex = _Timex(modes=0)
+    return timex, int(_libc.adjtimex(ctypes.byref(timex)))

@@ -123,6 +123,7 @@ QUANTITIES: dict[str, Quantity] = {
              "Hz", "m/s", "dB[mW]", "ug/L", "g/L", "[ppm]"),
             "差值", "difference",
         ),
+        Quantity("share", ("%",), "占比", "share"),
         Quantity("degree-minutes", ("K.min",), "超温累积", "degree minutes"),
         Quantity("duration", ("s", "min", "h", "d"), "时长", "duration"),
     )

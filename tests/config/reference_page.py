@@ -14,6 +14,7 @@ from edge_gateway.config import model
 from edge_gateway.derived.model import CounterConfig, DegreeMinutesConfig, DifferenceConfig, FlumeConfig, SumConfig
 from edge_gateway.sinks.hub import HubConfig
 from edge_gateway.sinks.influxdb import Influx1Config, Influx2Config
+from edge_gateway.sources.host import ContactSetting, HostConfig
 from edge_gateway.sources.iio import IioConfig, LoopSetting
 from edge_gateway.sources.modbus import ModbusRtuConfig, ModbusTcpConfig
 from edge_gateway.sources.mqtt import MqttConfig
@@ -34,7 +35,9 @@ TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ('[buses.X], kind = "onewire"', OneWireConfig),
     ('[buses.X], kind = "pulse"', PulseConfig),
     ('[buses.X], kind = "iio"', IioConfig),
+    ('[buses.X], kind = "host"', HostConfig),
     ("[devices.X]", model.DeviceConfig),
+    ("[devices.X], contact = {…}", ContactSetting),
     ("[devices.X], loop = {…}", LoopSetting),
     ("[devices.X], pulse = {…}", PulseSetting),
     ("[points.X]", model.PointConfig),

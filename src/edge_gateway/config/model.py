@@ -15,6 +15,7 @@ from edge_gateway.derived.model import DerivedConfig
 from edge_gateway.profiles.model import Identifier, ProfileId
 from edge_gateway.sinks.hub import HubConfig
 from edge_gateway.sinks.influxdb import Influx1Config, Influx2Config
+from edge_gateway.sources.host import ContactSetting, HostConfig
 from edge_gateway.sources.iio import IioConfig, LoopSetting
 from edge_gateway.sources.modbus import ModbusRtuConfig, ModbusTcpConfig
 from edge_gateway.sources.mqtt import MqttConfig
@@ -165,6 +166,7 @@ class DeviceConfig(_Table):
         default=None, ge=0.01, le=604_800, description="MQTT: silence beyond it becomes visible"
     )
     probe: Probe | None = Field(default=None, description="onewire: the probe's number, as the kernel's folder names it")
+    contact: ContactSetting | None = Field(default=None, description="host: a contact on an input of the board")
     loop: LoopSetting | None = Field(default=None, description="iio: a 4-20 mA loop's input and span")
     pulse: PulseSetting | None = Field(default=None, description="pulse: where a meter's pulses are counted, what one is worth")
 
@@ -221,7 +223,7 @@ class OutletConfig(_Table):
     _is_date = field_validator("permit_date")(_is_date)
 
 
-BusConfig = Annotated[ModbusTcpConfig | ModbusRtuConfig | MqttConfig | OneWireConfig | IioConfig | PulseConfig, Field(discriminator="kind")]
+BusConfig = Annotated[ModbusTcpConfig | ModbusRtuConfig | MqttConfig | OneWireConfig | IioConfig | PulseConfig | HostConfig, Field(discriminator="kind")]
 SinkConfig = Annotated[HubConfig | Influx1Config | Influx2Config, Field(discriminator="kind")]
 
 

@@ -102,7 +102,7 @@ _ASKS = {"write": "a write to it", "zero-quantity": "a request for 0 registers (
 
 
 #: The keys of a device that only some buses understand.
-_PLACES = frozenset({"profile", "unit", "interval_s", "topic", "expect_every_s", "probe", "loop", "pulse"})
+_PLACES = frozenset({"profile", "unit", "interval_s", "topic", "expect_every_s", "probe", "loop", "pulse", "contact"})
 
 
 def _placement(device: DeviceConfig, at: KeyPath, bus: BusConfig, locate: Locate) -> Iterable[ConfigError]:

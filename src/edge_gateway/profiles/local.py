@@ -50,6 +50,32 @@ def current_loop(quantity: str, unit: str) -> LocalProfile:
     return _profile("linux/current-loop", "iio", names, cite, {"value": value, "current": current})
 
 
+def host() -> LocalProfile:
+    """The machine that the gateway runs on: see docs/reference/local-sources.md."""
+    channels = {
+        "clock-synchronised": Channel(
+            quantity="state", unit="1", decimals=0, name_zh="时钟已同步", name_en="Clock synchronised"
+        ),
+        "clock-error": Channel(quantity="duration", unit="s", decimals=3, name_zh="时钟最大误差", name_en="Clock error, at most"),
+        "disk-free": Channel(quantity="share", unit="%", name_zh="磁盘剩余", name_en="Disk free"),
+        "memory-free": Channel(quantity="share", unit="%", name_zh="内存剩余", name_en="Memory free"),
+        "cpu-temperature": Channel(
+            quantity="equipment-temperature", unit="Cel", name_zh="处理器温度", name_en="Processor temperature"
+        ),
+        "under-voltage": Channel(quantity="state", unit="1", decimals=0, name_zh="供电欠压", name_en="Supply under-voltage"),
+        "uptime": Channel(quantity="duration", unit="s", decimals=0, name_zh="运行时间", name_en="Uptime"),
+    }
+    cite = "Linux: adjtimex(2), statvfs(3), Documentation/filesystems/proc.rst, thermal/sysfs-api.rst, drivers/hwmon/raspberrypi-hwmon.c"
+    return _profile("linux/host", "host", ("网关主机", "The gateway itself"), cite, channels)
+
+
+def contact() -> LocalProfile:
+    """A contact on an input of the board. Channel ``contact``."""
+    channel = Channel(quantity="contact", unit="1", decimals=0, name_zh="触点", name_en="Contact")
+    cite = "Linux include/uapi/linux/gpio.h (line values, v2)"
+    return _profile("linux/contact", "gpio", ("开关触点", "Contact"), cite, {"contact": channel})
+
+
 def ds18b20() -> LocalProfile:
     """One temperature. Channel ``temperature`` (°C)."""
     channel = Channel(
