@@ -63,6 +63,9 @@ class Field:
         remember = getattr(source, "remember", None)
         if remember is not None and self._state_dir is not None:
             remember(self._state_dir / LEARNED)
+        pin = getattr(source, "identities", None)
+        if pin is not None:
+            pin.pin(self._kept)
         return source
 
     @property

@@ -107,6 +107,7 @@ class Intake:
                 body = {"event": item.event, **item.detail}
                 await self.add("event", body)
                 replay_message(self.state.messages, {"kind": "event", **body})
+                self._hear(body)
                 if item.committed is not None:
                     self._after_commit.append(item.committed)
                     self._pace.added(self._real_us(), 0, message=True)
@@ -155,6 +156,14 @@ class Intake:
             groups = tuple(opened["groups"]) if opened else ()
             self._tell(events.GapChanged(gap=gap.id, groups=groups, opened=False))
         await self.add("gap", body)
+
+    def _hear(self, body: Mapping[str, Any]) -> None:
+        """What a source noted of an instrument is remembered; another one than before is told to whoever looks."""
+        self.state.hear(body)
+        if body["event"] in ("instrument-replaced", "instrument-fingerprint-changed"):
+            changes = (f"{key} {old} -> {body['new'].get(key)}" for key, old in body["old"].items() if body["new"].get(key) != old)
+            why = f"device '{body['device']}' (unit {body['unit']}) is not the one that was known: {', '.join(changes)}"
+            self._tell(events.Alarmed(code=str(body["event"]), why=why))
 
     async def _take_command(self, command: Command) -> None:
         try:

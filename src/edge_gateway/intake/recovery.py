@@ -78,6 +78,8 @@ async def _replay(journal: Journal, found: Recovered, body: Mapping[str, Any]) -
     _note_base(found, body)
     found.stopped = kind == "event" and body.get("event") == "stopped"
     replay_message(state.messages, body)
+    if kind == "event":
+        state.hear(body)
     if kind == "batch":
         _replay_batch(found, body)
     elif kind == "tick" and state.resolved:

@@ -17,6 +17,8 @@ from edge_gateway.violations import Violations
 MAX_MESSAGES = 512
 #: Devices whose sources kept something: more than one gateway has at work.
 MAX_KEPT = 2_000
+#: What a source says of who answers; each carries the whole ``identity`` as known from then on.
+INSTRUMENT_EVENTS = frozenset({"instrument-identified", "instrument-replaced", "instrument-fingerprint-changed"})
 #: What a ``config`` entry tells of changes: so many, so large each (larger values by hash), so large together (bytes).
 MAX_CHANGES, MAX_VALUE_BYTES, MAX_CHANGES_BYTES = 200, 2_048, 64 * 1024
 
@@ -108,6 +110,12 @@ class State:
         self.kept[device] = what
         if len(self.kept) > MAX_KEPT:
             del self.kept[next(iter(self.kept))]
+
+    def hear(self, body: Mapping[str, Any]) -> None:
+        """An event entry: who answers at a device is remembered, for the next run to compare with."""
+        if body.get("event") in INSTRUMENT_EVENTS:
+            device = str(body["device"])
+            self.keep(device, {**self.kept.get(device, {}), "identity": dict(body["identity"])})
 
     def snapshot(self) -> dict[str, Any]:
         """JSON-able; see journal-format.md, the state object."""

@@ -10,12 +10,14 @@ from typing import Any
 
 from edge_gateway.backoff import Backoff
 from edge_gateway.clock import Clock
+from edge_gateway.errors import DeviceRefused, SourceError
 from edge_gateway.links.modbus import Line
 from edge_gateway.profiles.plan import by_unit
 from edge_gateway.profiles.spec import DeviceSpec
 from edge_gateway.reading import BAD_LINK_DOWN, BAD_NO_ANSWER, Batch, Group, Item
 from edge_gateway.sources import modbus_health, modbus_read
 from edge_gateway.sources.base import Inbox
+from edge_gateway.sources.modbus_identity import Identities
 from edge_gateway.sources.modbus_memory import Memory
 from edge_gateway.sources.modbus_memory_file import Keeper, MemoryFile, fingerprints
 from edge_gateway.sources.modbus_schedule import choose
@@ -51,7 +53,10 @@ class ModbusSource:
         self._lock = asyncio.Lock()
         self._sleep_us = int(MOST_SLEEP_S * 1e6 * clock.speed)
         self._keeper: Keeper | None = None
+        self.identities = Identities()
+        self._opened = 0
         self.bus = self._planned(devices, clock.mono_us())
+        self.identities.plan(devices, {}, 0)
 
     @property
     def id(self) -> str:
@@ -151,6 +156,7 @@ class ModbusSource:
                 if begins is not its:
                     self._retire(poll, its, begins.due_us if begins else 0)
         self.bus = planned
+        self.identities.plan(devices, planned.units, self._clock.mono_us())
 
     def farewell(self) -> Sequence[Item]:
         """See ``sources.base.Source.farewell``."""
@@ -179,6 +185,8 @@ class ModbusSource:
                 await self._flush(inbox)
                 async with self._lock:  # what came due while the line was lent is chosen from afterwards
                     idle = not await self._next(inbox)
+                if await self._ask_who():
+                    continue
                 if idle and not self._outbox:
                     now_us = self._clock.mono_us()
                     next_us = min((poll.due_us for poll in self.bus.polls), default=now_us + self._sleep_us)
@@ -264,8 +272,36 @@ class ModbusSource:
         elif turn.asked and not turn.failed:
             if turn.held_us:
                 poll.took(turn.held_us)
+            if not unit.alive:
+                self.identities.appeared(unit.address, now_us)
+            if (opened := self.turns.line.counters.opened) != self._opened:
+                self._opened = opened
+                self.identities.reopened(now_us)
             unit.answered(max(batch.mono_us for batch in turn.batches), turn.said)
         return turn
+
+    async def _ask_who(self) -> bool:
+        """One question about who answers, in a quiet moment: False when there is none, or no time for it before the next slot."""
+        if self.identities.next(self._clock.mono_us(), self.bus.units) is None:
+            return False
+        async with self._lock:
+            now_us = self._clock.mono_us()
+            asked = self.identities.next(now_us, self.bus.units)
+            if asked is None or not self.turns.line.is_open:
+                return False
+            device, question, waited = asked
+            next_us = min((poll.due_us for poll in self.bus.polls), default=now_us + self._sleep_us)
+            if not waited and next_us - now_us < self.turns.longest_us(question.timeout_us):
+                return False
+            try:
+                answer = await self.turns.once(self.bus.units[question.unit], question.pdu, question.timeout_us, question.rest_us)
+            except SourceError as error:
+                note = self.identities.failed(device, self._clock.mono_us(), refused=isinstance(error, DeviceRefused))
+            else:
+                note = self.identities.answered(device, answer, self._clock.mono_us())
+        if note is not None:
+            self._outbox.append(note)
+        return True
 
     def _unasked(self, poll: Poll, quality: str, failed: str, said: str) -> Turn:
         """The unit (or line) is being rested since an attempt of another group: this slot has nothing either."""

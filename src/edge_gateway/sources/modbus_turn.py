@@ -288,6 +288,20 @@ class Turns:
                 self._took(unit, pdu, started_s)
                 return answer
 
+    async def once(self, unit: Unit, pdu: bytes, timeout_us: int, rest_us: int) -> bytes:
+        """One request without a second try, for what can wait. Raises what ``Line.exchange`` raises."""
+        loop = asyncio.get_running_loop()
+        if rest_us and (left_s := unit.heard_s + rest_us / 1e6 - loop.time()) > 0:
+            await asyncio.sleep(left_s)
+        answer = await self.line.exchange(unit.address, pdu, timeout_us / 1e6)
+        unit.heard_s = loop.time()
+        return answer
+
+    def longest_us(self, timeout_us: int) -> int:
+        """How long ``once`` may hold the line, on the gateway's clock (µs): time-out, its longest frames, and silence after it."""
+        seconds = (timeout_us / 1e6 or self.time.timeout_s) + self.time.quiet_s + self.time.frames_s(250)
+        return int(seconds * 1e6 * self._clock.speed)
+
     def _took(self, unit: Unit, pdu: bytes, started_s: float) -> None:
         """Its round trip, less the silence that the exchange before still owed."""
         took_s = unit.heard_s - max(started_s, self._free_s)

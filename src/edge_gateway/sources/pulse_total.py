@@ -28,9 +28,9 @@ class Total:
     life: str = ""
 
     @classmethod
-    def of(cls, kept: Mapping[str, Any] | None) -> Total | None:
-        """From what the journal kept; None when it kept nothing."""
-        if kept is None:
+    def of(cls, kept: Mapping[str, Any]) -> Total | None:
+        """From what the journal kept of a device; None when that is no total."""
+        if "pulses" not in kept:
             return None
         return cls(int(kept["pulses"]), int(kept["count"]), str(kept["life"]))
 
