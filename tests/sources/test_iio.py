@@ -13,6 +13,7 @@ from edge_gateway.reading import (
     BAD_LINK_DOWN,
     BAD_NO_ANSWER,
     BAD_NOT_A_NUMBER,
+    BAD_RANGE,
     BAD_UNPARSED,
     GOOD,
     UNCERTAIN_OFF_SPAN,
@@ -123,6 +124,16 @@ async def test_a_converter_is_found_by_name_whatever_its_number(tmp_path: Path) 
         (tmp_path / "iio:device7" / "name").write_text("mcp3424\n")
         (tmp_path / "iio:device7").rename(there)
         await until(lambda: inbox.batches("tank.0")[-1].quality == [BAD_LINK_DOWN])
+
+
+async def test_a_converter_at_its_end_is_no_current(tmp_path: Path) -> None:
+    """250 ohm on ±4.096 V: 20 mA would be 5 V, and reads as 16.4 mA for ever."""
+    converter(tmp_path, "32767")
+    config = IioConfig(kind="iio", device="ads1115", path=str(tmp_path))
+    async with running(config, [spec(config, "tank", LOOP, "value", "current")]) as (source, inbox):
+        await until(lambda: inbox.batches("tank.0"))
+        assert "end of its scale" in source.health()["devices"]["tank"]["said"]
+    assert inbox.batches("tank.0")[0].quality == [BAD_RANGE] * 2
 
 
 async def test_an_input_that_fails_says_so(tmp_path: Path) -> None:

@@ -116,14 +116,14 @@ def test_the_gateways_service_contract() -> None:
         "Restart": ["on-failure"],
         "RestartPreventExitStatus": ["78"],
         "User": ["edge-gateway"],
-        "SupplementaryGroups": ["dialout edge-gateway-sign"],
+        "SupplementaryGroups": ["dialout edge-gateway-sign gpio"],
         "ProtectSystem": ["strict"],
         "StateDirectory": ["edge-gateway"],
         "RuntimeDirectory": ["edge-gateway"],
         "RuntimeDirectoryMode": ["0750"],
         "ConfigurationDirectory": ["edge-gateway"],
         "ExecStart": ["/opt/edge-gateway/bin/edge-gateway run"],
-        "DeviceAllow": ["char-ttyUSB rw", "char-ttyACM rw", "char-ttyAMA rw"],
+        "DeviceAllow": ["char-ttyUSB rw", "char-ttyACM rw", "char-ttyAMA rw", "char-gpiochip rw"],
         "StartLimitIntervalSec": ["0"],
     }
     assert {key: unit.get(key) for key in expected} == expected
@@ -160,6 +160,7 @@ def test_users_and_folders_fit_the_units(tmp_path: Path) -> None:
     assert "edge-gateway" in group["dialout"][3].split(",")
     assert group["edge-gateway-sign"][3].split(",") == ["edge-gateway"]  # may ask for signatures; the key is the signer's alone
     assert passwd["edge-gateway-signer"][3] == group["edge-gateway-sign"][2]
+    assert "edge-gateway" in group["gpio"][3].split(",")
     for unit in UNITS:
         assert settings(unit)["User"][0] in passwd
     if os.geteuid() != 0:

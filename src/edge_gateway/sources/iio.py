@@ -11,11 +11,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from edge_gateway.profiles.local import LocalProfile, current_loop
 from edge_gateway.profiles.spec import DeviceSpec
-from edge_gateway.reading import BAD_LINK_DOWN, BAD_NO_ANSWER, BAD_UNPARSED, GOOD
+from edge_gateway.reading import BAD_LINK_DOWN, BAD_NO_ANSWER, BAD_RANGE, BAD_UNPARSED, GOOD
 from edge_gateway.sources.local import Kept, LocalBus
 from edge_gateway.sources.local_source import Found, Unread
 from edge_gateway.sources.loop_current import current_ma, on_span
 from edge_gateway.units import QUANTITIES
+
+#: The last codes of converters with 16 and 24 bits: what lies beyond looks the same.
+FULL_SCALE = frozenset({32_767, 65_535, 8_388_607})
 
 _INPUT = re.compile(r"^(voltage|current)[0-9]+(-voltage[0-9]+)?$")
 
@@ -110,6 +113,9 @@ class IioReader:
             ma = current_ma(int(raw_text), float(scale_text), float(offset_text or 0), setting.shunt_ohm)
         except (ValueError, OverflowError):
             raise Unread(BAD_UNPARSED, f"input {setting.input} of {folder.name} says no numbers: {told[:120]}") from None
+        if int(raw_text) in FULL_SCALE:
+            why = f"input {setting.input} of {folder.name} is at the end of its scale: the shunt or the gain is too large"
+            raise Unread(BAD_RANGE, why)
         value, quality = on_span(ma, setting.low, setting.high)
         columns = {
             "value": (None if value is None else float(f"{value:.9g}"), quality),
