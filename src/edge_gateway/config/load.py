@@ -13,6 +13,7 @@ from edge_gateway import toml_errors
 from edge_gateway.config.budget import bus_faults, bus_warnings
 from edge_gateway.config.derived import facts
 from edge_gateway.config.files import KeyPath, Merged, Origin, read_files
+from edge_gateway.config.local_budget import local_warnings
 from edge_gateway.config.model import GatewayConfig
 from edge_gateway.config.references import check_references
 from edge_gateway.config.secrets import check_files, with_absolute_files
@@ -83,6 +84,7 @@ def load(main: Path, state_dir: Path | None = None, *, running: bool = True) -> 
         raise ConfigRefused(_sorted(faults))
     warnings += unused_warnings(config, binding, locate)
     warnings += bus_warnings(config, specs, locate)
+    warnings += local_warnings(config, specs, locate)
     warnings += sheet_warnings(config, models, main.parent, locate)
     return Loaded(config, merged, profiles, packs, binding, _sorted(warnings))
 

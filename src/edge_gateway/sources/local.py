@@ -28,6 +28,8 @@ class LocalBus(BaseModel):
     #: The device's key, and whether a device can do without it.
     setting: ClassVar[str]
     needs_setting: ClassVar[bool] = True
+    #: How long one device takes (s), for ``check``; 0: no time to speak of.
+    takes_s: ClassVar[float] = 0.0
 
     def profile(self, setting: Any) -> LocalProfile:
         """The channels of a device with this setting."""

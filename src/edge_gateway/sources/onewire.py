@@ -35,6 +35,8 @@ class OneWireConfig(LocalBus):
     """The kernel's 1-Wire bus (``dtoverlay=w1-gpio``). One probe is read at a time; each takes up to 0.75 s."""
 
     setting: ClassVar[str] = "probe"
+    #: 12 bits: 750 ms (data sheet 19-7487 Rev 6, tCONV), and the bus' own bits around it.
+    takes_s: ClassVar[float] = 0.8
 
     kind: Literal["onewire"]
     path: str = Field(
