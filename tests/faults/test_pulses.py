@@ -17,8 +17,8 @@ def test_totals_survive_kills(tmp_path: Path) -> None:
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("planted", ["forget", "snapshot"])
-def test_a_gateway_that_forgets_totals_is_caught(tmp_path: Path, planted: str) -> None:
-    result = campaign(tmp_path, n=2, seed=1, planted=planted)
+@pytest.mark.parametrize(("planted", "kills"), [("forget", 1), ("snapshot", 2)])
+def test_a_gateway_that_forgets_totals_is_caught(tmp_path: Path, planted: str, kills: int) -> None:
+    result = campaign(tmp_path, n=kills, seed=1, planted=planted)
     assert result["wrong"] > 0, result
     assert not result["passed"]

@@ -28,7 +28,7 @@ async def running(
     bus: LocalBus, devices: Sequence[DeviceSpec], kept: Kept | None = None
 ) -> AsyncIterator[tuple[LocalSource, Recorder]]:
     """The bus' source, until the block ends."""
-    source, inbox = bus.build("bus", devices, SystemClock(declared=True), kept), Recorder()
+    source, inbox = bus.build("bus", devices, SystemClock(declared=True), kept or {}), Recorder()
     task = asyncio.create_task(source.run(inbox))
     try:
         yield source, inbox

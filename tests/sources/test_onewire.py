@@ -7,11 +7,14 @@ import json
 import os
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from edge_gateway.errors import ConfigError
 from edge_gateway.journal.reading import Reading
+from edge_gateway.profiles.spec import DeviceSpec, PointSpec
 from edge_gateway.reading import BAD_FRAME, BAD_LINK_DOWN, BAD_NO_ANSWER, BAD_POWER_ON, GapClosed
 from edge_gateway.sources.onewire import OneWireConfig
 from tests.cli.site import Gateway
@@ -123,6 +126,48 @@ async def test_a_driver_that_hangs_holds_up_nobody_but_its_bus(tmp_path: Path) -
         await until(lambda: inbox.batches("cold.0")[-1].quality is None)
     assert any(isinstance(item, GapClosed) for item in inbox.items)
     inbox.account("cold.0", TICK)
+
+
+async def test_a_reload_leaves_other_devices_their_slots(tmp_path: Path) -> None:
+    for probe in (COLD, WARM):
+        lay(tmp_path / probe, w1_slave=text(pad(16)))
+    config = bus(tmp_path)
+    cold, warm = spec(config, "cold", COLD, "temperature"), spec(config, "warm", WARM, "temperature")
+    async with running(config, [cold, warm]) as (source, inbox):
+        await until(lambda: len(inbox.batches("cold.0")) >= 3)
+        await source.update([cold, spec(config, "warm", WARM, "temperature", interval_us=2 * TICK)])
+        await until(lambda: len(inbox.batches("warm.0")) >= 6 and not source.health()["gaps"])
+        with pytest.raises(ConfigError):
+            await source.update([spec(config, "cold", COLD, "temperature"), broken(cold)])
+        await source.update([cold])
+        await until(lambda: len(inbox.batches("cold.0")) >= 25)
+    for item in source.farewell():
+        await inbox.put(item)
+    inbox.account("cold.0", TICK)
+    assert not inbox.gaps("cold.0")
+    assert {gap.reason for gap in inbox.gaps("warm.0")} == {"reconfigured"}
+
+
+def broken(device: DeviceSpec) -> DeviceSpec:
+    """With a point whose channel there is not."""
+    return replace(device, id="other", points=(PointSpec(id="x", channel="humidity"),))
+
+
+async def test_a_full_journal_is_a_gap_and_not_a_queue(tmp_path: Path) -> None:
+    lay(tmp_path / COLD, w1_slave=text(pad(16)))
+    config = bus(tmp_path)
+    async with running(config, [spec(config, "cold", COLD, "temperature")]) as (source, inbox):
+        await until(lambda: inbox.batches("cold.0"))
+        inbox.is_full = True
+        await until(lambda: inbox.gaps("cold.0"))
+        before = len(inbox.batches("cold.0"))
+        await asyncio.sleep(3 * TICK / 1e6)  # slots pass: that none is read is what is shown
+        assert len(inbox.batches("cold.0")) == before
+        inbox.is_full = False
+        await until(lambda: len(inbox.batches("cold.0")) > before)
+    assert [gap.reason for gap in inbox.gaps("cold.0")] == ["journal-full"]
+    inbox.account("cold.0", TICK)
+    assert source.unaccounted_us(0) < 0
 
 
 SITE = """[site]

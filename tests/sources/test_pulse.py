@@ -17,9 +17,10 @@ from typing import Any
 
 import pytest
 
+from edge_gateway.clock import SystemClock
 from edge_gateway.errors import LinkDown
 from edge_gateway.links import gpio
-from edge_gateway.reading import BAD_LINK_DOWN, GOOD, UNCERTAIN_RESET
+from edge_gateway.reading import BAD_LINK_DOWN, BAD_MISSING, GOOD, UNCERTAIN_RESET
 from edge_gateway.sources.pulse import PulseConfig, PulseSetting
 from edge_gateway.sources.pulse_total import Total, advance, quantity
 from tests.sources.local_site import TICK, lay, running, spec
@@ -101,6 +102,17 @@ async def test_a_counter_is_read_and_kept(tmp_path: Path) -> None:
     async with running(config, devices, {"meter": last.keep}) as (_, after):
         await until(lambda: after.batches("meter.0"))
     assert (after.batches("meter.0")[0].values, after.batches("meter.0")[0].quality) == ([550.0, 5], None)
+
+
+async def test_without_a_gateway_there_is_no_total_to_read(tmp_path: Path) -> None:
+    """The counter alone says nothing of what was counted before: not a number is shown, least of all a total from 0."""
+    counter(tmp_path, 1000)
+    config = PulseConfig(kind="pulse", path=str(tmp_path))
+    alone = config.build("bus", [spec(config, "meter", METER, "total")], SystemClock(declared=True))
+    answer = await alone.read_now({"point": "meter-total"})
+    alone.close()
+    assert (answer["value"], answer["quality"]) == (None, BAD_MISSING)
+    assert "running gateway" in answer["data"]
 
 
 async def test_a_counter_that_is_gone_leaves_the_total_alone(tmp_path: Path) -> None:

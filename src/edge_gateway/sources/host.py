@@ -58,7 +58,7 @@ class HostConfig(LocalBus):
         """A line is one contact; the machine may be several devices, read at several intervals."""
         return "" if setting is None else f"line {setting.line} of {setting.chip}"
 
-    def reader(self, kept: Kept, boot: str) -> HostReader:
+    def reader(self, kept: Kept | None, boot: str) -> HostReader:
         """Reads the kernel's files."""
         return HostReader(Path(self.disk), Path(self.sys), Path(self.proc))
 

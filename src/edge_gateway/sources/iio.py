@@ -81,7 +81,7 @@ class IioConfig(LocalBus):
         """An input is one loop."""
         return f"input {setting.input}"
 
-    def reader(self, kept: Kept, boot: str) -> IioReader:
+    def reader(self, kept: Kept | None, boot: str) -> IioReader:
         """Reads ``in_<input>_raw`` with its scale and offset."""
         return IioReader(Path(self.path), self.device)
 

@@ -39,8 +39,8 @@ class LocalBus(BaseModel):
         """What two devices of this bus cannot both be at; "" where nothing is exclusive."""
         raise NotImplementedError
 
-    def reader(self, kept: Kept, boot: str) -> Reader:
-        """What reads devices of this bus, in a thread; ``kept`` from the last run, ``boot`` of this one."""
+    def reader(self, kept: Kept | None, boot: str) -> Reader:
+        """What reads devices of this bus, in a thread; ``kept`` from the last run (None: nobody keeps anything), ``boot`` of this one."""
         raise NotImplementedError
 
     def most_s(self) -> float:
@@ -51,4 +51,4 @@ class LocalBus(BaseModel):
         """The source of this bus. Raises ConfigError for points that its devices do not have."""
         from edge_gateway.sources.local_source import LocalSource
 
-        return LocalSource(bus_id, self.kind, self.reader(kept or {}, clock.boot), devices, clock, most_s=self.most_s())
+        return LocalSource(bus_id, self.kind, self.reader(kept, clock.boot), devices, clock, most_s=self.most_s())

@@ -23,6 +23,8 @@ from edge_gateway.sources.modbus_slots import Slots
 
 #: The longest sleep (real seconds): another list of devices is noticed after it.
 MOST_SLEEP_S = 1.0
+#: How long the end of a source waits for a reading that is under way (real seconds).
+GRACE_S = 0.5
 
 
 class Unread(Exception):
@@ -241,6 +243,8 @@ class LocalSource:
                     next_us = min((p.slots.due_us for p in self._polls), default=mono_us + self._sleep_us)
                     await self._clock.sleep_until(min(next_us, mono_us + self._sleep_us))
         finally:
+            if self._work.future is not None:  # a reading that is under way holds what is to be given back
+                await asyncio.wait([self._work.future], timeout=GRACE_S)
             self.close()
 
     def close(self) -> None:

@@ -54,7 +54,7 @@ class OneWireConfig(LocalBus):
         """A probe is one device."""
         return str(setting)
 
-    def reader(self, kept: Kept, boot: str) -> OneWireReader:
+    def reader(self, kept: Kept | None, boot: str) -> OneWireReader:
         """Reads ``<path>/<probe>/w1_slave``."""
         return OneWireReader(Path(self.path))
 

@@ -18,7 +18,7 @@ from edge_gateway.errors import LinkDown
 from edge_gateway.links.gpio import Bias, Edge, Edges, LineSettings, open_line
 from edge_gateway.profiles.local import LocalProfile, pulse_meter
 from edge_gateway.profiles.spec import DeviceSpec
-from edge_gateway.reading import BAD_LINK_DOWN
+from edge_gateway.reading import BAD_LINK_DOWN, BAD_MISSING
 from edge_gateway.sources.local import Kept, LocalBus
 from edge_gateway.sources.local_source import Found, Unread
 from edge_gateway.sources.pulse_total import Total, advance, quantity
@@ -70,17 +70,19 @@ class PulseConfig(LocalBus):
         """A line or counter is one meter."""
         return f"line {setting.line}" if setting.count is None else str(setting.count)
 
-    def reader(self, kept: Kept, boot: str) -> PulseReader:
+    def reader(self, kept: Kept | None, boot: str) -> PulseReader:
         """Counts on from what the journal kept."""
         return PulseReader(self.chip, Path(self.path), kept, boot)
 
 
 class PulseReader:
-    """See ``local_source.Reader``. Holds the lines open, and each meter's total."""
+    """See ``local_source.Reader``. Holds the lines open, and each meter's total; without ``kept`` there is none to tell."""
 
-    def __init__(self, chip: str, folder: Path, kept: Kept, boot: str) -> None:
+    def __init__(self, chip: str, folder: Path, kept: Kept | None, boot: str) -> None:
         self._chip, self._folder, self._boot = chip, folder, boot
-        self._totals = {device: total for device, keep in kept.items() if (total := Total.of(keep)) is not None}
+        self._alone = kept is None
+        found = ((device, Total.of(keep)) for device, keep in (kept or {}).items())
+        self._totals = {device: total for device, total in found if total is not None}
         self._lines: dict[str, tuple[PulseSetting, int, Edges, str]] = {}
         self._opened = 0
 
@@ -106,6 +108,8 @@ class PulseReader:
     def read(self, device: DeviceSpec) -> Found:
         """Look at the counter. Raises Unread: it cannot be read, and the total stands as it was."""
         setting: PulseSetting = device.setting
+        if self._alone:
+            raise Unread(BAD_MISSING, "its total is the running gateway's: start it, or see `export`")
         count, life, said = self._count(device.id, setting)
         total, mark = advance(self._totals.get(device.id), count, life)
         self._totals[device.id] = total
