@@ -13,6 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pymodbus.client.mixin import ModbusClientMixin
 
+from edge_gateway.profiles import decode as decode_module
 from edge_gateway.profiles.decode import decoder, shortest16, shortest32
 from edge_gateway.profiles.plan import plan
 from edge_gateway.reading import BAD_NOT_A_NUMBER, BAD_RANGE, BAD_SENTINEL, BAD_UNPARSED, GOOD
@@ -261,3 +262,42 @@ def test_a_mixed_block() -> None:
 def test_bits_of_functions_1_and_2() -> None:
     spec = device({f"i{n}": {"function": 2, "register": n, "type": "bool"} for n in range(10)})
     assert decoder(plan(spec)[0].blocks[0])(bytes([0b1010_0101, 0b10])) == ([1, 0, 1, 0, 0, 1, 0, 1, 0, 1], None)
+
+
+# --- planted faults: each must be seen by what the tests above compare -----------------------------------------------
+
+
+def mistaken(kind: str, order: str, **channel: Any) -> bool:
+    """Whether numbers that struct writes come out as others."""
+    code, written = {"bcd16": ("H", 0x1234), "bcd32": ("I", 0x12345678)}.get(kind, (TYPES.get(kind, ("H",))[0], 0x1234))
+    number = 3.140625 if code in "efd" else written
+    expected = int(f"{number:x}") if kind.startswith("bcd") else number
+    values, _ = decode(arranged(struct.pack(f">{code}", number), order), type=kind, order=order, **channel)
+    return values != [expected]
+
+
+WIDE = ("int32", "uint32", "int64", "uint64", "float32", "float64", "bcd32")
+
+
+@pytest.mark.parametrize(("order", "as_if"), [("CDAB", "ABCD"), ("BADC", "DCBA"), ("ABCD", "CDAB"), ("DCBA", "BADC")])
+@pytest.mark.parametrize("kind", WIDE)
+def test_a_planted_exchange_of_word_orders_is_seen(monkeypatch: pytest.MonkeyPatch, kind: str, order: str, as_if: str) -> None:
+    assert not mistaken(kind, order)
+    monkeypatch.setitem(decode_module._ORDERS, order, decode_module._ORDERS[as_if])
+    assert mistaken(kind, order)
+
+
+def test_planted_types_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind, wrong in (("bcd16", _plain), ("bcd32", _plain)):
+        assert not mistaken(kind, "ABCD")
+        with monkeypatch.context() as planted:
+            planted.setattr(decode_module, "_decimals", wrong)
+            assert mistaken(kind, "ABCD")
+    with monkeypatch.context() as planted:  # a signed field without its sign
+        planted.setattr(decode_module, "_fields", lambda key: lambda raws: ([int(r) >> key.bit & (1 << key.bits) - 1 for r in raws], None))
+        assert decode(b"\xf0\x00", type="int16", bit=12, bits=4) == ([15], None)
+    assert decode(b"\xf0\x00", type="int16", bit=12, bits=4) == ([-1], None)
+
+
+def _plain(_key: Any) -> Any:
+    return lambda raws: (list(raws), None)
