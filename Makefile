@@ -1,5 +1,5 @@
 # What a person does with this repository. `make demo` needs git, make, python3 (3.11 or newer) and python3-venv; nothing else.
-.PHONY: setup setup-dev servers demo test check bench truth killloop powercut pulses outage isolation guard late unplug idle pictures clean scan
+.PHONY: setup setup-dev servers demo test check bench truth killloop powercut pulses outage isolation cadence guard late unplug idle pictures clean scan
 .DEFAULT_GOAL := setup
 .DELETE_ON_ERROR:
 
@@ -55,7 +55,7 @@ truth killloop outage: servers
 powercut pulses: setup-dev
 	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
 
-# 32 units on one paced line, one of them dead; N is the number of rounds of 5 s.
+# 32 units on one paced line, one of them dead, one slow, one babbling; N is the number of rounds of 5 s.
 isolation: setup-dev
 	$(PY) -m tests.faults.$@ $(if $(N),--rounds $(N)) --seed $(SEED) $(ARGS)
 
@@ -66,6 +66,10 @@ scan: setup-dev
 # Late answers on a serial line (N of them, 10,000; about ten minutes); an adaptor pulled out and put back N times (50).
 late unplug: setup-dev
 	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
+
+# 50 Modbus TCP devices with 20 points each at 1 s, the whole gateway; N is the number of minutes.
+cadence: setup-dev
+	$(PY) -m tests.faults.$@ $(if $(N),--minutes $(N)) --seed $(SEED) $(ARGS)
 
 guard: setup-dev
 	$(PY) -m pytest -q tests/faults/test_guard.py $(ARGS)
