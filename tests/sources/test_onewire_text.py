@@ -115,6 +115,18 @@ def test_no_single_flipped_bit_becomes_another_temperature() -> None:
         assert temperature(text(bytes(flipped)), DS18B20, None)[1] != GOOD, bit
 
 
+def test_a_planted_reader_that_takes_the_last_number_as_it_is_is_caught() -> None:
+    """As many scripts do: what stands behind ``t=`` is the temperature. Each of these texts tells it from ours."""
+
+    def naive(said: str) -> float:
+        return int(said.rpartition("t=")[2]) / 1000
+
+    stale = text(bytes([0x50, *pad(0x0191)[1:]]), verdict="NO", told=25062)
+    for said in (text(POWER_UP), text(bytes(9)), stale, text(pad(0x07FF, six=0x0C))):
+        assert temperature(said, DS18B20, None)[0] is None
+        assert naive(said) is not None
+
+
 def test_whatever_the_file_holds_something_is_said() -> None:
     """N = 20,000, seed 4: texts cut, joined and garbled."""
     random = Random(4)
