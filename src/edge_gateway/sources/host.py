@@ -17,7 +17,7 @@ from edge_gateway.profiles.local import LocalProfile, contact, host
 from edge_gateway.profiles.spec import DeviceSpec
 from edge_gateway.reading import BAD_LINK_DOWN, BAD_UNPARSED, GOOD, Value
 from edge_gateway.sources.local import Kept, LocalBus
-from edge_gateway.sources.local_source import Found, Unread
+from edge_gateway.sources.local_look import Found, Unread
 
 #: Bit 0 of the firmware's word: under-voltage now (Raspberry Pi documentation, vcgencmd get_throttled).
 _UNDER_VOLTAGE_NOW = 1
@@ -64,7 +64,7 @@ class HostConfig(LocalBus):
 
 
 class HostReader:
-    """See ``local_source.Reader``. A channel that this machine cannot tell is bad alone; the others go on."""
+    """See ``local_look.Reader``. A channel that this machine cannot tell is bad alone; the others go on."""
 
     def __init__(self, disk: Path, sys: Path, proc: Path) -> None:
         self._disk, self._sys, self._proc = disk, sys, proc

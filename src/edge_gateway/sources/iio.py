@@ -13,7 +13,7 @@ from edge_gateway.profiles.local import LocalProfile, current_loop
 from edge_gateway.profiles.spec import DeviceSpec
 from edge_gateway.reading import BAD_LINK_DOWN, BAD_NO_ANSWER, BAD_RANGE, BAD_UNPARSED, GOOD
 from edge_gateway.sources.local import Kept, LocalBus
-from edge_gateway.sources.local_source import Found, Unread
+from edge_gateway.sources.local_look import Found, Unread
 from edge_gateway.sources.loop_current import current_ma, on_span
 from edge_gateway.units import QUANTITIES
 
@@ -87,7 +87,7 @@ class IioConfig(LocalBus):
 
 
 class IioReader:
-    """See ``local_source.Reader``. Finds the converter by its name: numbers change with the order of drivers."""
+    """See ``local_look.Reader``. Finds the converter by its name: numbers change with the order of drivers."""
 
     def __init__(self, folder: Path, device: str) -> None:
         self._folder, self._device = folder, device

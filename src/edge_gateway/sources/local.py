@@ -12,7 +12,8 @@ from edge_gateway.profiles.local import LocalProfile
 from edge_gateway.profiles.spec import DeviceSpec
 
 if TYPE_CHECKING:
-    from edge_gateway.sources.local_source import LocalSource, Reader
+    from edge_gateway.sources.local_look import Reader
+    from edge_gateway.sources.local_source import LocalSource
 
 #: What a source must find again after a restart, by device: see ``reading.Batch.keep``.
 Kept = Mapping[str, Mapping[str, Any]]

@@ -7,60 +7,21 @@ driver that hangs) is left to its thread: the bus' slots then lie in a gap, ``un
 from __future__ import annotations
 
 import asyncio
-import sys
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from edge_gateway.clock import Clock
 from edge_gateway.errors import ConfigError, GatewayError
 from edge_gateway.profiles.spec import DeviceSpec
-from edge_gateway.reading import BAD_MISSING, BAD_NO_ANSWER, GOOD, Batch, Group, Item, Message, Value
+from edge_gateway.reading import GOOD, Batch, Group, Item, Message
 from edge_gateway.sources.base import Inbox
+from edge_gateway.sources.local_look import Found, Looks, Reader, Unread, column
 from edge_gateway.sources.modbus_slots import Slots
 
 #: The longest sleep (real seconds): another list of devices is noticed after it.
 MOST_SLEEP_S = 1.0
-#: How long the end of a source waits for a reading that is under way (real seconds).
-GRACE_S = 0.5
 
-
-class Unread(Exception):
-    """Nothing of this device could be read: the quality of all its points, and why, in words."""
-
-    def __init__(self, quality: str, why: str) -> None:
-        super().__init__(why)
-        self.quality = quality
-        self.why = why
-
-
-@dataclass(slots=True, kw_only=True)
-class Found:
-    """What one look at a device gave: channel → (value, quality); the text it came from, and what to keep for the next run."""
-
-    columns: Mapping[str, tuple[Value, str]]
-    topic: str = ""
-    text: bytes = b""
-    keep: dict[str, Any] | None = None
-    said: str = ""
-
-
-class Reader(Protocol):
-    """Reads devices of one bus. Called in a thread, one call at a time; may block."""
-
-    def open(self, devices: Sequence[DeviceSpec]) -> None:
-        """Before the first reading, and whenever the list of devices changed."""
-        ...
-
-    def read(self, device: DeviceSpec) -> Found:
-        """All channels of a device. Raises Unread."""
-        ...
-
-    def close(self) -> None:
-        """Give back what is held."""
-        ...
 
 
 @dataclass(slots=True)
@@ -80,64 +41,17 @@ class _State:
     answered_us: int = 0
 
 
-@dataclass(slots=True)
-class _Counters:
-    reads: int = 0
-    failures: int = 0
-    stuck: int = 0
-
-
-_T = TypeVar("_T")
-
-
-def in_thread(call: Callable[[], _T], name: str) -> asyncio.Future[_T]:
-    """Run in a thread of its own that does not keep the program from ending: a driver may never come back."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[_T] = loop.create_future()
-
-    def answer(outcome: list[_T], fault: BaseException | None) -> None:
-        if done.done():
-            return
-        if fault is not None:
-            done.set_exception(fault)
-        else:
-            done.set_result(outcome[0])
-
-    def work() -> None:
-        outcome: list[_T] = []
-        try:
-            outcome.append(call())
-        finally:
-            with suppress(RuntimeError):  # the loop ended meanwhile
-                loop.call_soon_threadsafe(answer, outcome, sys.exception())
-
-    threading.Thread(target=work, name=name, daemon=True).start()
-    return done
-
-
-@dataclass(slots=True)
-class _Work:
-    """The one reading that is under way."""
-
-    future: asyncio.Future[Any] | None = None
-    device: str = ""
-    since_s: float = 0.0
-    opened: tuple[DeviceSpec, ...] | None = field(default=None)
-
-
 class LocalSource:
     """See ``sources.base.Source``."""
 
     def __init__(
         self, bus_id: str, kind: str, reader: Reader, devices: Sequence[DeviceSpec], clock: Clock, *, most_s: float = 10.0
     ) -> None:
-        self._id, self._kind, self._reader, self._clock = bus_id, kind, reader, clock
-        self._most_s = most_s
+        self._id, self._kind, self._clock = bus_id, kind, clock
+        self._looks = Looks(reader, bus_id, most_s)
         self._devices = tuple(devices)
         self._states: dict[str, _State] = {}
-        self._counters = _Counters()
         self._outbox: list[Item] = []
-        self._work = _Work()
         self._lock = asyncio.Lock()
         self._running: _Poll | None = None
         self._sleep_us = int(MOST_SLEEP_S * 1e6 * clock.speed)
@@ -161,12 +75,8 @@ class LocalSource:
         return {
             "kind": self._kind,
             "state": "idle" if not known and not self._stuck() else "down" if down else "up",
-            "said": self._stuck_said() if self._stuck() else said if down else "",
-            "counters": {
-                "reads": self._counters.reads,
-                "failures": self._counters.failures,
-                "stuck": self._counters.stuck,
-            },
+            "said": self._looks.hanging if self._stuck() else said if down else "",
+            "counters": {"reads": self._looks.reads, "failures": self._looks.failures, "stuck": self._looks.stuck},
             "gaps": sum(poll.slots.gap is not None for poll in self._polls),
             "devices": {id_: self._device(id_, state) for id_, state in states.items()},
         }
@@ -185,8 +95,7 @@ class LocalSource:
 
     def memory(self) -> Mapping[str, Any]:
         """For the source that follows this one: what its reader keeps in memory."""
-        remember = getattr(self._reader, "memory", None)
-        return remember() if remember is not None else {}
+        return self._looks.memory()
 
     async def update(self, devices: Sequence[DeviceSpec]) -> None:
         """Take over another list; an unchanged device keeps its slots. Raises ConfigError, and then changes nothing."""
@@ -235,7 +144,7 @@ class LocalSource:
                 if inbox.full():
                     self._skip_due("journal-full", mono_us)
                 elif self._stuck():
-                    self._skip_due("unreachable", mono_us, self._stuck_said())
+                    self._skip_due("unreachable", mono_us, self._looks.hanging)
                 poll = self._pick(mono_us)
                 if poll is not None:
                     await self._turn(poll)
@@ -243,14 +152,12 @@ class LocalSource:
                     next_us = min((p.slots.due_us for p in self._polls), default=mono_us + self._sleep_us)
                     await self._clock.sleep_until(min(next_us, mono_us + self._sleep_us))
         finally:
-            if self._work.future is not None:  # a reading that is under way holds what is to be given back
-                await asyncio.wait([self._work.future], timeout=GRACE_S)
+            await self._looks.ended()
             self.close()
 
     def close(self) -> None:
-        """Give back what the reader holds; ``run`` does so itself. What hangs in a driver is left to its thread."""
-        if not self._stuck():
-            self._reader.close()
+        """Give back what the reader holds; ``run`` does so itself."""
+        self._looks.close()
 
     def _skip_due(self, reason: str, mono_us: int, said: str = "") -> None:
         for poll in self._polls:
@@ -274,7 +181,7 @@ class LocalSource:
             self._running = None
         if poll not in self._polls:
             return  # its slot was accounted for when it went
-        columns = [_column(found, channel) for channel in poll.channels]
+        columns = [column(found, channel) for channel in poll.channels]
         quality = [mark for _, mark in columns]
         batch = Batch(
             group=poll.group,
@@ -290,47 +197,17 @@ class LocalSource:
         self._outbox += poll.slots.filled(batch)
 
     async def _look(self, device: DeviceSpec) -> Found | Unread:
-        """One reading, in a thread, for ``most_s`` at the most."""
-        if self._hangs():
-            return Unread(BAD_NO_ANSWER, self._stuck_said())
-        devices, self._work.device = self._devices, device.id
-        self._work.since_s = asyncio.get_running_loop().time()
-        self._work.future = future = in_thread(lambda: self._read(device, devices), f"read:{self._id}")
-        await asyncio.wait([future], timeout=self._most_s)
-        self._counters.reads += 1
+        found = await self._looks.look(device, self._devices)
         state = self._states.setdefault(device.id, _State())
-        if not future.done():
-            future.add_done_callback(_forget)
-            self._counters.stuck += 1
-            found: Found | Unread = Unread(BAD_NO_ANSWER, self._stuck_said())
-        else:
-            found = future.result()
         if isinstance(found, Unread):
-            self._counters.failures += 1
             state.state, state.said = "silent", found.why
         else:
             state.state, state.said, state.answered_us = "answers", found.said, self._clock.mono_us()
         return found
 
-    def _read(self, device: DeviceSpec, devices: tuple[DeviceSpec, ...]) -> Found | Unread:
-        """Runs in the thread."""
-        try:
-            if self._work.opened is not devices:
-                self._reader.open(devices)
-                self._work.opened = devices
-            return self._reader.read(device)
-        except Unread as unread:
-            return unread
-
-    def _hangs(self) -> bool:
-        return self._work.future is not None and not self._work.future.done()
-
     def _stuck(self) -> bool:
         """A reading hangs, and nobody is waiting for it any more."""
-        return self._hangs() and not self._lock.locked()
-
-    def _stuck_said(self) -> str:
-        return f"reading {self._work.device} has not come back for more than {self._most_s:g} s: its driver hangs"
+        return self._looks.hangs and not self._lock.locked()
 
     def _gap_id(self) -> str:
         return f"{self._clock.boot}-{self._clock.mono_us()}"
@@ -353,7 +230,7 @@ class LocalSource:
         async with self._lock:
             started_s = loop.time()
             found = await self._look(device)
-        value, quality = _column(found, name)
+        value, quality = column(found, name)
         channel = device.profile.channels[name]
         text = found.text.decode("utf-8", "replace").strip() if isinstance(found, Found) else found.why
         return {
@@ -368,20 +245,8 @@ class LocalSource:
             "file": found.topic if isinstance(found, Found) else self._kind,
             "data": text,
             "round_trip_ms": round((loop.time() - started_s) * 1000, 1),
-            "counters": {"reads": self._counters.reads, "failures": self._counters.failures},
+            "counters": {"reads": self._looks.reads, "failures": self._looks.failures},
         }
-
-
-def _forget(future: asyncio.Future[Any]) -> None:
-    """What came back too late is nobody's; a fault in it must not be raised later by the collector."""
-    if not future.cancelled():
-        future.exception()
-
-
-def _column(found: Found | Unread, channel: str) -> tuple[Value, str]:
-    if isinstance(found, Unread):
-        return None, found.quality
-    return found.columns.get(channel, (None, BAD_MISSING))
 
 
 def _polls(device: DeviceSpec, after_us: int) -> list[_Poll]:

@@ -14,7 +14,7 @@ from edge_gateway.profiles.local import LocalProfile, ds18b20
 from edge_gateway.profiles.spec import DeviceSpec
 from edge_gateway.reading import BAD_FRAME, BAD_LINK_DOWN, BAD_NO_ANSWER, FRESH_INTERVALS, GOOD
 from edge_gateway.sources.local import Kept, LocalBus
-from edge_gateway.sources.local_source import Found, Unread
+from edge_gateway.sources.local_look import Found, Unread
 from edge_gateway.sources.onewire_text import temperature
 
 _PROBE = re.compile(r"^(10|22|28|3b|42)-[0-9a-f]{12}$")
@@ -64,7 +64,7 @@ class OneWireConfig(LocalBus):
 
 
 class OneWireReader:
-    """See ``local_source.Reader``. Remembers each probe's last good temperature, to tell 85 °C from a power-on."""
+    """See ``local_look.Reader``. Remembers each probe's last good temperature, to tell 85 °C from a power-on."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -20,7 +20,7 @@ from edge_gateway.profiles.local import LocalProfile, pulse_meter
 from edge_gateway.profiles.spec import DeviceSpec
 from edge_gateway.reading import BAD_LINK_DOWN, BAD_MISSING
 from edge_gateway.sources.local import Kept, LocalBus
-from edge_gateway.sources.local_source import Found, Unread
+from edge_gateway.sources.local_look import Found, Unread
 from edge_gateway.sources.pulse_total import Total, advance, quantity
 
 CounterPath = Annotated[str, Field(pattern=r"^counter[0-9]+/count[0-9]+$")]
@@ -76,7 +76,7 @@ class PulseConfig(LocalBus):
 
 
 class PulseReader:
-    """See ``local_source.Reader``. Holds the lines open, and each meter's total; without ``kept`` there is none to tell."""
+    """See ``local_look.Reader``. Holds the lines open, and each meter's total; without ``kept`` there is none to tell."""
 
     def __init__(self, chip: str, folder: Path, kept: Kept | None, boot: str) -> None:
         self._chip, self._folder, self._boot = chip, folder, boot
