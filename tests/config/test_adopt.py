@@ -102,3 +102,30 @@ def test_a_host_becomes_a_bus_of_its_own(main: Path) -> None:
     add(main, found | {"unit": 4}, prefix="cold2")
     config = load(main, main.parent / "state").config
     assert [(id_, bus.kind) for id_, bus in config.buses.items()] == [("tcp1", "tcp")]
+
+
+BROKER = '[buses.zigbee]\nkind = "mqtt"\nhost = "127.0.0.1"\n'
+TOPIC: dict[str, Any] = {"kind": "mqtt", "bus": "zigbee", "topic": "zigbee2mqtt/cold1", "matches": []}
+
+
+def test_a_topic_becomes_a_device_of_its_broker(main: Path) -> None:
+    main.write_text(SITE + BROKER, encoding="utf-8")
+    match = {"profile": "zigbee2mqtt/wsdcgq11lm", "score": 1.0, "select": ""}
+    add(main, TOPIC | {"matches": [match]}, **NEW_ZONE)
+    config = load(main, main.parent / "state").config
+    assert (config.devices["cold1"].topic, config.devices["cold1"].unit) == ("zigbee2mqtt/cold1", None)
+
+
+def test_a_probe_among_several_keeps_its_own_id(main: Path) -> None:
+    main.write_text(SITE + BROKER, encoding="utf-8")
+    match = {"profile": "tasmota/ds18b20", "score": 1.0, "select": "00000566CC39"}
+    add(main, TOPIC | {"matches": [match]}, **NEW_ZONE)
+    config = load(main, main.parent / "state").config
+    assert {point.select for point in config.points.values()} == {"00000566CC39"}
+
+
+def test_two_that_fit_alike_are_not_chosen_between(main: Path) -> None:
+    main.write_text(SITE + BROKER, encoding="utf-8")
+    twins = [{"profile": "zigbee2mqtt/wsdcgq11lm", "score": 1.0}, {"profile": "zigbee2mqtt/other", "score": 1.0}]
+    with pytest.raises(GatewayError, match="nobody knows"):
+        add(main, TOPIC | {"matches": twins}, **NEW_ZONE)

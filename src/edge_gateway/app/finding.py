@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +15,12 @@ from edge_gateway.app.scanning import Scans
 from edge_gateway.errors import GatewayError
 from edge_gateway.intake.loop import Intake
 from edge_gateway.sources.modbus_lend import Share
+from edge_gateway.sources.mqtt import MqttConfig
+from edge_gateway.sources.mqtt_discover import ASKED_S
+
+log = logging.getLogger("edge_gateway")
+#: How often a broker's unknown topics are looked for where the configuration asks for it (s).
+LOOK_EVERY_S = 3600.0
 
 
 class Finding(Scans):
@@ -29,6 +37,22 @@ class Finding(Scans):
     def _lent(self, bus: str) -> Share | None:
         source = self._field.sources.get(bus)
         return cast("Share", source) if hasattr(source, "lent") else None
+
+    async def look_about(self) -> None:
+        """Hear the unknown topics of those brokers whose table says ``discover``, once an hour, until cancelled."""
+        while True:
+            for id_, bus in list(self._field.config.buses.items()):
+                if isinstance(bus, MqttConfig) and bus.discover:
+                    await self._look(id_)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _look(self, bus: str) -> None:
+        try:
+            async with aclosing(self.run({"target": bus, "for_s": ASKED_S})) as events:
+                async for _ in events:
+                    pass
+        except GatewayError as error:  # the measuring connection's own health says what is wrong with the broker
+            log.info("unknown topics of %s were not looked for: %s", bus, error)
 
     async def adopt(self, number: int, body: Mapping[str, Any], by: str) -> dict[str, Any]:
         """Write the file, take it over, and record who asked. Raises GatewayError; then the file is gone again."""

@@ -241,6 +241,7 @@ async def _live(
                 middle.create_task(drift.run(), name="drift"),
             ]
             services += [middle.create_task(signing.run(), name="checkpoints")] if signing else []
+            services += [middle.create_task(site.finder.look_about(), name="discovery")] if site.finder else []
             reading = middle.create_task(field.run(), name="field")
             await servers.listening()
             settle()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_gateway.app.listening import identifying, passive, watched
+from edge_gateway.app.topics import message_profiles, topics
 from edge_gateway.config.adopting import adopt, wish_of
 from edge_gateway.config.model import GatewayConfig
 from edge_gateway.config.scanning import Job, jobs
@@ -17,6 +18,8 @@ from edge_gateway.links.modbus_overheard import overheard
 from edge_gateway.sources.finds import Finds
 from edge_gateway.sources.modbus_lend import Lender, Share
 from edge_gateway.sources.modbus_scan_run import Event, Scanner
+from edge_gateway.sources.mqtt import MqttConfig
+from edge_gateway.sources.mqtt_discover import ASKED_S, MOST_S, filters_of
 
 #: Hosts of a range that are tried for a Modbus port at the same time, and how long each gets (s).
 AT_ONCE, CONNECT_S = 16, 1.0
@@ -53,6 +56,12 @@ class Scans:
 
         ``mode``: ``scan``, or ``passive`` and ``identify`` (see ``app.listening``), for ``for_s`` seconds. ``active``: go on although somebody else talks on the line. Raises GatewayError before the first event.
         """
+        bus = self._broker(wanted)
+        if bus is not None:  # a broker has room for many, a line for one
+            async with aclosing(self._topics(bus, wanted)) as events:
+                async for event in events:
+                    yield event
+            return
         if self._busy:
             raise ScanBusy("a scan is under way", hint="wait for its end")
         self._busy = True
@@ -69,6 +78,30 @@ class Scans:
                         yield event
         finally:
             self._busy = False
+
+    def _broker(self, wanted: Mapping[str, Any]) -> tuple[str, MqttConfig] | None:
+        config, target = self._config(), str(wanted.get("target") or "")
+        bus = None if config is None else config.buses.get(target)
+        return (target, bus) if isinstance(bus, MqttConfig) else None
+
+    async def _topics(self, bus: tuple[str, MqttConfig], wanted: Mapping[str, Any]) -> AsyncGenerator[Event, None]:
+        """A broker is not asked: its unknown topics are heard for a while."""
+        id_, broker = bus
+        config = self._config()
+        known = [] if config is None else [d.topic for d in config.devices.values() if d.bus == id_ and d.topic]
+        filters = filters_of([str(word) for word in wanted.get("topics") or broker.discover or ("#",)])
+        seconds = min(max(float(wanted.get("for_s") or ASKED_S), 0.1), MOST_S)
+        profiles = await asyncio.to_thread(message_profiles, self._main.parent)
+        settings = await asyncio.to_thread(broker.settings, id_)
+        async with aclosing(topics(settings, filters, seconds, known, profiles)) as events:
+            async for event in events:
+                if event["event"] == "topic":
+                    found = {"kind": "mqtt", "bus": id_, **{k: v for k, v in event.items() if k != "event"}}
+                    key = f"{id_}|{event['topic']}"
+                    number = await asyncio.to_thread(self.finds.put, key, found, self._wall_us())
+                    yield event | {"item": number}
+                else:
+                    yield event
 
     def _of(self, job: Job, wanted: Mapping[str, Any]) -> AsyncGenerator[Event, None]:
         mode = wanted.get("mode") or "scan"

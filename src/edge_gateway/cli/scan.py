@@ -30,9 +30,9 @@ Event = Mapping[str, Any]
     "Ctrl-C 停止，已找到的会保留。退出码：4 无应答，7 端口被占用或有其他主站。",
     examples=[
         "edge-gateway scan                        # the only serial line there is",
-        "edge-gateway scan /dev/ttyUSB0 --all     # every address",
-        "edge-gateway scan line1 --line 19200-8E1 --addresses 1-10",
+        "edge-gateway scan /dev/ttyUSB0 --line 19200-8E1 --addresses 1-10",
         "edge-gateway scan 192.168.1.0/28         # Modbus TCP, these hosts only",
+        "edge-gateway scan zigbee --for 60        # a broker: topics that nobody configured",
         "edge-gateway scan --passive              # another master talks: only listen",
         "edge-gateway scan --identify             # which of the found is in my hand?",
     ],
@@ -47,16 +47,18 @@ Event = Mapping[str, Any]
 @option("--passive", is_flag=True, help="only listen: show a foreign master's traffic", zh="只监听：显示其他主站的通信")
 @option("--identify", is_flag=True, help="warm a probe: what moves comes first", zh="握住探头：变化大的排前")
 @option("--for", "for_s", type=click.FloatRange(min=0), help="end --passive, --identify", zh="监听或辨认的秒数")
+@option("--topics", multiple=True, metavar="FILTER", help="of a broker", zh="MQTT 主题过滤器")
 @option("--yes", is_flag=True, help="also where another master talks", zh="有其他主站也继续")
 @option("--json", "as_json", is_flag=True, help="one JSON object at the end", zh="最后输出一个 JSON 对象")
 @click.pass_obj
 def command(ctx: Context, /, yes: bool, as_json: bool, lines_: Any, passive: bool, identify: bool, **asked: Any) -> int:
-    """Find what answers on a line. Reads only. Results go to the inbox. TARGET: a bus, port, host or range of hosts.
+    """Find what answers on a line. Reads only; results go to the inbox. TARGET: a bus, port, host or range of hosts.
 
-    Listens first: where another master talks it asks (without a terminal it wants --yes, else exit 7). Works through the
-    running gateway, which polls on in between. Ctrl-C stops, what was found is kept. Exit codes: 4 nothing answered, 7 busy.
+    Listens first: where another master talks it asks (without a terminal it wants --yes, else exit 7). The running gateway
+    polls on in between. Ctrl-C stops, what was found is kept. Exit codes: 4 nothing answered, 7 busy.
     """
     wanted = {key: value for key, value in asked.items() if value is not None and value is not False}
+    wanted["topics"] = list(asked["topics"])
     wanted |= {"lines": [f"{baud}-8{parity}{stopbits}" for baud, parity, stopbits in lines_], "active": yes}
     if passive and identify:
         raise click.UsageError("--passive or --identify, not both")
@@ -91,7 +93,7 @@ class Report:
 
     def take(self, event: Event) -> None:
         """Show one event."""
-        if event["event"] == "unit":
+        if event["event"] in ("unit", "topic"):
             self.units.append(event)
         elif event["event"] == "error":
             self.error = event

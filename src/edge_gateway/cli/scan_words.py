@@ -16,6 +16,11 @@ def lines(ctx: Context, event: Event) -> Iterator[str]:
     """The result's lines: what was found."""
     if event["event"] == "unit":
         yield from _unit(ctx, event)
+    elif event["event"] == "topic":
+        new = ctx.say(f"NEW #{event['item']}", f"新 #{event['item']}")
+        yield f"  {event['topic']}   {new}   {event['payload'][:60]}"
+        for match in event["matches"]:
+            yield f"      {match['score']:>4.0%}  {match['profile']}  {_title(ctx, match)}   {values(ctx, match)}"
 
 
 def talk(ctx: Context, event: Event) -> Iterator[str]:
@@ -41,6 +46,18 @@ def talk(ctx: Context, event: Event) -> Iterator[str]:
         )
     elif kind == "end":
         yield from _end(ctx, event)
+    elif kind == "hearing":
+        filters = ", ".join(event["filters"])
+        yield ctx.say(
+            f"listening to {filters} for {event['seconds']:g} s (or {event['most']} messages) over a connection of its own; Ctrl-C stops",
+            f"以单独的连接监听 {filters}，{event['seconds']:g} 秒（或 {event['most']} 条消息）；Ctrl-C 停止",
+        )
+    elif kind == "heard-out":
+        full = ctx.say(f"; ended early: too many {event['full']}", f"；提前结束：{event['full']} 过多") if event["full"] else ""
+        yield ctx.say(
+            f"{event['messages']} messages, {event['topics']} unknown topics{full}",
+            f"{event['messages']} 条消息，{event['topics']} 个未知主题{full}",
+        )
 
 
 def _plan(ctx: Context, event: Event) -> Iterator[str]:

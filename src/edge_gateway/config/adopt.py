@@ -10,6 +10,7 @@ from typing import Any
 from edge_gateway.config.model import BusConfig, GatewayConfig
 from edge_gateway.errors import GatewayError
 from edge_gateway.profiles.model import PayloadChannel, Profile
+from edge_gateway.profiles.paths import needs_select
 from edge_gateway.sources.modbus import ModbusRtuConfig, ModbusTcpConfig
 from edge_gateway.sources.modbus_scan import framing
 from edge_gateway.toml_errors import did_you_mean
@@ -42,7 +43,7 @@ def profile_for(found: Mapping[str, Any], wish: Wish) -> str:
     if wish.profile:
         return wish.profile
     matches: Sequence[Mapping[str, Any]] = found.get("matches", ())
-    if matches and matches[0]["score"] >= LEAST_SCORE:
+    if matches and matches[0]["score"] >= LEAST_SCORE and not (len(matches) > 1 and matches[1]["score"] == matches[0]["score"]):
         return str(matches[0]["profile"])
     likely = ", ".join(f"{m['profile']} ({m['score']:.0%})" for m in matches)
     hint = f"say which: --profile …; likely: {likely}" if likely else "name one with --profile, or write one: `read --unit … --raw` shows what it says"
@@ -70,9 +71,10 @@ def tables(found: Mapping[str, Any], wish: Wish, profile: Profile, config: Gatew
         points[id_] = {"device": wish.prefix, "channel": channel, "zone": zone}
         spec = profile.channels[channel]
         if isinstance(spec, PayloadChannel) and "{select}" in spec.path:
-            if not wish.select:
+            select = wish.select or str(next((m.get("select", "") for m in found.get("matches", ()) if m["profile"] == profile.id), ""))
+            if not select and needs_select(spec.path):
                 raise GatewayError(f"channel '{channel}' tells several probes apart", hint="name the probe with --select")
-            points[id_]["select"] = wish.select
+            points[id_] |= {"select": select} if select else {}
     return {"buses": buses, "zones": zones, "devices": {wish.prefix: device}, "points": points}
 
 

@@ -28,6 +28,10 @@ class Finder(Protocol):
         """Show one no more. Raises GatewayError."""
         ...
 
+    async def look_about(self) -> None:
+        """What the configuration asks to be looked for from time to time, until cancelled."""
+        ...
+
     async def adopt(self, number: int, body: Mapping[str, Any], by: str) -> dict[str, Any]:
         """Make one part of the running configuration. Raises GatewayError."""
         ...

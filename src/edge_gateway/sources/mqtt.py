@@ -6,9 +6,9 @@ import hashlib
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from edge_gateway.clock import Clock
 from edge_gateway.profiles.spec import DeviceSpec
@@ -39,6 +39,18 @@ class MqttConfig(BaseModel):
     client_id: str = Field(default="", max_length=64, pattern=r"^[A-Za-z0-9._-]*$")
     keepalive_s: float = Field(default=30.0, ge=1, le=3600)
     session_expiry_s: float = Field(default=14 * 86_400.0, ge=0, le=4_294_967_294)
+    discover: tuple[Annotated[str, Field(min_length=1, max_length=512)], ...] = Field(
+        default=(), max_length=16, description="topic filters; once an hour, for 30 s, unknown topics among them go to the inbox"
+    )
+
+    @field_validator("discover")
+    @classmethod
+    def _filters(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        for word in words:
+            levels = word.split("/")
+            if any(sign in level and level != sign for level in levels for sign in "#+") or "#" in levels[:-1]:
+                raise ValueError(f'"{word}" is no topic filter; write it such as "zigbee2mqtt/+" or "tele/#"')
+        return words
 
     @model_validator(mode="after")
     def _sound(self) -> MqttConfig:
