@@ -15,6 +15,7 @@ from edge_gateway.clock import Clock
 from regulator_hub import rows
 from regulator_hub.interpret import Interpreter
 from regulator_hub.store import reader as read
+from regulator_hub.store import witnessed
 from regulator_hub.store.reader import EpochRow, Reader
 from regulator_hub.view import View
 from regulator_hub.watch import Watch
@@ -58,6 +59,7 @@ class Held:
             name = str(row["gateway"])
             view = self.interpreter.view(name)
             epochs = await self.reader.run(read.epochs, name)
+            notes = {epoch: size for epoch, size, _ in await self.reader.run(witnessed.notes, name)}
             found.append(
                 {
                     "gateway": name,
@@ -70,6 +72,7 @@ class Held:
                         {
                             "epoch": e.epoch,
                             "size": e.size,
+                            "witnessed": notes.get(e.epoch),
                             "closed_at": e.closed_at,
                             "interpreted": view.state["cursors"].get(e.epoch, 0),
                             "skipped": await self.reader.run(read.skipped, e.id),
@@ -119,6 +122,13 @@ def routes(held: Held) -> list[Route]:
         found = await held.reader.run(read.entries, epoch[0].id, first, min(count, MAX_ENTRIES))
         return Response(b"".join(entry + b"\n" for _, entry in found), media_type="application/x-ndjson")
 
+    async def checkpoint(request: Request) -> Response:
+        epochs = {epoch.epoch for epoch in await held.epoch(request)}
+        found = [n for n in await held.reader.run(witnessed.notes, held.view(request).gateway) if n[0] in epochs]
+        if not found:
+            raise Asked(404, "no-checkpoint", "nothing of it was cosigned so far")
+        return Response(found[-1][2], media_type="text/plain; charset=utf-8")
+
     async def alarms(request: Request) -> Response:
         return _json({"alarms": await held.reader.run(read.alarms, request.path_params.get("gateway"))})
 
@@ -136,6 +146,7 @@ def routes(held: Held) -> list[Route]:
         Route(base + "/{gateway}/violations", violations),
         Route(base + "/{gateway}/readings", readings),
         Route(base + "/{gateway}/entries", entries, methods=["GET"]),
+        Route(base + "/{gateway}/checkpoint", checkpoint, methods=["GET"]),
         Route(base + "/{gateway}/alarms", alarms),
         Route(base + "/{gateway}/evidence", evidence),
         Route(base + "/{gateway}/quarantine", quarantine),

@@ -26,6 +26,7 @@ from edge_gateway.links.notify import notify
 from edge_gateway.web.serve import listen_tcp, serve
 from regulator_hub.api import Asked, Held, asked, routes
 from regulator_hub.config import HubToml
+from regulator_hub.cosigner import Cosigner
 from regulator_hub.desk import Desk
 from regulator_hub.gateways import Gateways
 from regulator_hub.http import entries_route
@@ -37,6 +38,7 @@ from regulator_hub.store.reader import Reader
 from regulator_hub.store.schema import open_reader
 from regulator_hub.store.writer import StoreFailed, Writer
 from regulator_hub.watch import Watch
+from regulator_hub.witness import Witness
 
 log = logging.getLogger("regulator_hub")
 #: The store must commit a no-op within this, or the hub is neither ready nor alive for systemd.
@@ -54,6 +56,7 @@ class Hub:
     reader: Reader
     interpreter: Interpreter
     watch: Watch
+    witness: Witness
     desk: Desk
     stopping: bool = field(default=False)
 
@@ -84,16 +87,33 @@ async def opened(config: HubToml, clock: Clock) -> AsyncIterator[Hub]:
     """All parts that need no socket, closed in order on leaving."""
     with _locked(config.state_dir):
         path = config.state_dir / "hub.sqlite"
+        gateways = Gateways(config.state_dir / "gateways")
+        cosigner = Cosigner(config.witness_folder, config.name, born=True)
         writer = Writer(path)
         reader, texts = Reader(path), open_reader(path)
         interpreter = Interpreter(reader, writer, texts)
         watch = Watch(reader, writer, dark_after_s=config.dark_after_s, wall_us=clock.wall_us)
-        desk = Desk(name=config.name, writer=writer, interpreter=interpreter, wall_us=clock.wall_us, seen=watch.seen)
-        gateways = Gateways(config.state_dir / "gateways")
+        witness = Witness(
+            config.witness_folder,
+            cosigner=cosigner,
+            gateways=gateways,
+            reader=reader,
+            writer=writer,
+            wall_us=clock.wall_us,
+        )
+        desk = Desk(
+            name=config.name,
+            writer=writer,
+            interpreter=interpreter,
+            witness=witness,
+            wall_us=clock.wall_us,
+            seen=watch.seen,
+        )
         try:
             await interpreter.load()
+            await witness.load()
             await watch.load()
-            yield Hub(config, clock, gateways, writer, reader, interpreter, watch, desk)
+            yield Hub(config, clock, gateways, writer, reader, interpreter, watch, witness, desk)
         finally:
             with contextlib.suppress(StoreFailed):
                 await interpreter.save()
@@ -167,6 +187,7 @@ async def run_until(hub: Hub, stop: asyncio.Event, listening: Callable[[str], No
             inner.create_task(hub.interpreter.run(), name="interpret"),
             inner.create_task(hub.interpreter.keep_saving(), name="save"),
             inner.create_task(hub.watch.run(), name="watch"),
+            inner.create_task(hub.witness.run(), name="witness"),
             inner.create_task(page.run(), name="page"),
             inner.create_task(_feed_watchdog(hub), name="watchdog"),
         ]

@@ -85,6 +85,26 @@ def add(gateway: str, mqtt: bool, file: Path | None, state_dir: Path | None) -> 
     )
 
 
+@gateways.command()
+@click.argument("gateway")
+@click.argument("vkey")
+@click.option("--replace", is_flag=True, help="Its signer was given a new key: from now on that one counts.")
+@_config
+@_state
+def key(gateway: str, vkey: str, replace: bool, file: Path | None, state_dir: Path | None) -> None:
+    """Register VKEY, the key of GATEWAY's signer, brought by a person. 登记网关签名公钥（由人员另行带来）。
+
+    It is the line that `edge-gateway signer key` prints there. Checkpoints signed by it, and by no other, are cosigned.
+    """
+    from regulator_hub.gateways import Gateways
+
+    with _trouble():
+        registry = Gateways(_folder(file, state_dir))
+        new = registry.give_key(gateway, vkey, replace=replace, wall_us=time.time_ns() // 1000)
+    said = ("registered", "已登记") if new else ("registered already", "此前已登记")
+    print(f"{gateway}: {said[0]} {said[1]}")
+
+
 @gateways.command("list")
 @_config
 @_state
@@ -98,14 +118,31 @@ def list_(file: Path | None, state_dir: Path | None, as_json: bool) -> None:
     with _trouble():
         found = Gateways(_folder(file, state_dir)).list()
     if as_json:
-        items = [{"gateway": item.id, "added_us": item.added_us, "mqtt": bool(item.token)} for item in found]
+        items = [
+            {"gateway": i.id, "added_us": i.added_us, "mqtt": bool(i.token), "key": i.keys[-1][0] if i.keys else None}
+            for i in found
+        ]
         print(orjson.dumps({"gateways": items}).decode())
         return
     for item in found:
         added = datetime.fromtimestamp(item.added_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M UTC")
-        print(f"{item.id:<32}  {added}  {'http mqtt' if item.token else 'http'}")
+        key = item.keys[-1][0] if item.keys else "no key: never cosigned 无公钥，不予联署"
+        print(f"{item.id:<32}  {added}  {'http mqtt' if item.token else 'http':<9}  {key}")
     if not found:
         click.echo("No gateway is registered: regulator-hub gateways add ID. 尚未登记网关。", err=True)
+
+
+@main.command("key")
+@_config
+@_state
+def own_key(file: Path | None, state_dir: Path | None) -> None:
+    """Print the key by which others verify this hub's cosignatures. 显示本监管端的联署公钥。"""
+    from regulator_hub.config import load
+    from regulator_hub.cosigner import Cosigner
+
+    with _trouble():
+        config = load(file, state_dir=state_dir)
+        print(Cosigner(config.witness_folder, config.name, born=False).key)
 
 
 def _folder(file: Path | None, state_dir: Path | None) -> Path:

@@ -44,7 +44,14 @@ class HubToml(_Table):
     readers: Literal["loopback", "anyone"] = "loopback"
     language: Literal["zh", "en"] = "zh"
     dark_after_s: float = Field(default=90.0, ge=1, le=86_400)
+    #: cosigning key and memory of what was cosigned; in no backup of the store. "": the folder witness in state_dir
+    witness_dir: str = ""
     mqtt: MqttTable | None = None
+
+    @property
+    def witness_folder(self) -> Path:
+        """Where the cosigning key and the memory of what was cosigned lie."""
+        return Path(self.witness_dir) if self.witness_dir else self.state_dir / "witness"
 
     @field_validator("key_file")
     @classmethod

@@ -17,6 +17,7 @@ from regulator_hub.sessions import Sessions
 from regulator_hub.store import ingest
 from regulator_hub.store.ingest import Conflict, Hole, Receipt
 from regulator_hub.store.writer import Writer
+from regulator_hub.witness import Witness
 
 #: Larger messages are inflated beside the loop.
 _INFLATE_ASIDE_BYTES = 16 * 1024
@@ -31,12 +32,14 @@ class Desk:
         name: str,
         writer: Writer,
         interpreter: Interpreter,
+        witness: Witness,
         wall_us: Callable[[], int],
         seen: Callable[[str], None],
     ) -> None:
         self._name = name
         self._writer = writer
         self._interpreter = interpreter
+        self._witness = witness
         self._wall_us = wall_us
         self._seen = seen
         self._sessions = Sessions()
@@ -63,7 +66,10 @@ class Desk:
     async def _hello(self, gateway: str, message: Message) -> dict[str, Any]:
         asked = [(str(epoch), int(size)) for epoch, size in message.head["epochs"]]
         sizes, closed = await self._writer.run(lambda db: ingest.met(db, gateway, asked, self._wall_us()))
-        return {"hello": {"hub": self._name, "sizes": sizes, "closed": closed}}
+        known = self._witness.sizes(gateway)
+        witnessed = {epoch: known[epoch] for epoch, _ in asked if epoch in known}
+        hello = {"hub": self._name, "sizes": sizes, "closed": closed}
+        return {"hello": hello | ({"witnessed": witnessed} if witnessed else {})}
 
     async def _entries(self, gateway: str, message: Message) -> dict[str, Any]:
         head, entries = message.head, message.entries()
@@ -98,7 +104,16 @@ class Desk:
         self._interpreter.text_came(gateway, name)
         return {"stored": name} | ({"need_text": need_text} if need_text else {})
 
-    _handlers = {"entries": _entries, "skipped": _skipped, "live": _live, "text": _text}  # noqa: RUF012 -- never changed
+    async def _checkpoint(self, gateway: str, message: Message) -> dict[str, Any]:
+        return await self._witness.judge(gateway, message.body)
+
+    _handlers = {  # noqa: RUF012 -- never changed
+        "entries": _entries,
+        "skipped": _skipped,
+        "live": _live,
+        "text": _text,
+        "checkpoint": _checkpoint,
+    }
 
 
 def _told(result: Receipt | Hole | Conflict) -> dict[str, Any]:

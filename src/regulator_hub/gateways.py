@@ -11,24 +11,35 @@ from __future__ import annotations
 import hmac
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import orjson
 
 from edge_gateway.errors import ConfigError
+from edge_gateway.record.note import ED25519, Key, NoteError
 from edge_gateway.wire import hub as wire
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registered:
-    """A gateway as registered. ``token`` is empty unless it may use MQTT."""
+    """A gateway as registered. ``token`` is empty unless it may use MQTT.
+
+    ``keys``: ``[verifier key, since when (µs UTC)]`` of its signer, the one in force last.
+    """
 
     id: str
     added_us: int
     token_sha256: str
     token: str = ""
+    keys: list[tuple[str, int]] = field(default_factory=list)
+
+    @property
+    def key(self) -> Key | None:
+        """The key that signs all its epochs; None while no person gave it. Raises NoteError."""
+        return Key.parse(self.keys[-1][0]) if self.keys else None
 
 
 class Gateways:
@@ -48,11 +59,7 @@ class Gateways:
         if mqtt:
             record["token"] = token
         path = self._path(gateway)
-        fresh = path.with_suffix(".new")
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(orjson.dumps(record, option=orjson.OPT_INDENT_2) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        fresh = _written(path, record)
         try:
             os.link(fresh, path)  # unlike a rename it never replaces: two adds at once cannot both print a token
         except FileExistsError:
@@ -62,6 +69,34 @@ class Gateways:
         finally:
             fresh.unlink()
         return token
+
+    def give_key(self, gateway: str, vkey: str, *, replace: bool, wall_us: int) -> bool:
+        """Register the key of the gateway's signer; True if it was not in force already. Raises ConfigError.
+
+        A second, different one only with ``replace``: whoever may deliver must not be able to exchange it.
+        """
+        registered = self.find(gateway)
+        if registered is None:
+            raise ConfigError(f"gateway '{gateway}' is not registered", hint="regulator-hub gateways add ID")
+        try:
+            key = Key.parse(vkey)
+            if key.kind != ED25519 or key.name.rpartition("/")[2] != gateway:
+                raise NoteError(f"it is of '{key.name}'")
+            held = registered.key
+        except NoteError as error:
+            hint = "copy the whole line that `edge-gateway signer key` prints at that gateway"
+            raise ConfigError(f"this is no key of gateway '{gateway}': {error}", hint=hint) from None
+        if held == key:
+            return False
+        if held is not None and not replace:
+            hint = "if its signer was really given a new key: the same command with --replace"
+            raise ConfigError(f"gateway '{gateway}' has another key: {held}", hint=hint)
+        record = asdict(registered) | {"keys": [*registered.keys, (str(key), wall_us)]}
+        del record["id"]
+        path = self._path(gateway)
+        _written(path, record).rename(path)
+        self._known.pop(gateway, None)
+        return True
 
     def list(self) -> list[Registered]:
         """All registered gateways, by id."""
@@ -97,3 +132,13 @@ class Gateways:
 
     def _path(self, gateway: str) -> Path:
         return self._folder / f"{gateway}.json"
+
+
+def _written(path: Path, record: dict[str, Any]) -> Path:
+    """A synced file beside ``path`` with the record, to be linked or renamed."""
+    fresh = path.with_suffix(".new")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(orjson.dumps(record, option=orjson.OPT_INDENT_2) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return fresh

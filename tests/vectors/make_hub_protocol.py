@@ -1,10 +1,13 @@
 """Writes hub-protocol.jsonl: built from docs/reference/hub-protocol.md with the standard library alone, importing nothing of ours.
 
+Signatures are made by the few lines of RFC 8032 (sections 5.1.5 and 5.1.6) below: slow, and open to who can measure time.
+
 Run `python tests/vectors/make_hub_protocol.py` after a change of the page; the test compares the file with it.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -32,6 +35,77 @@ CONFIG = entry(1, "config", text=SHA, texts={}, software="0.1.0", by="root", rea
 BATCHES = [entry(seq, "batch", config_seq=1, group="d.1", values=[-18.5 + seq]) for seq in range(2, 6)]
 UNKNOWN = entry(6, "phase-of-the-moon", says="later release, 更晚的版本")
 ENTRIES = [SNAPSHOT, CONFIG, *BATCHES, UNKNOWN]
+
+
+P, Q = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, -1, P) % P
+BASE_Y = 4 * pow(5, -1, P) % P
+
+
+def base_x() -> int:
+    square = (BASE_Y * BASE_Y - 1) * pow(D * BASE_Y * BASE_Y + 1, -1, P) % P
+    x = pow(square, (P + 3) // 8, P)
+    x = x if x * x % P == square else x * pow(2, (P - 1) // 4, P) % P
+    return P - x if x & 1 else x
+
+
+def added(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
+    twist = D * a[0] * b[0] * a[1] * b[1] % P
+    x = (a[0] * b[1] + b[0] * a[1]) * pow(1 + twist, -1, P) % P
+    return x, (a[1] * b[1] + a[0] * b[0]) * pow(1 - twist, -1, P) % P
+
+
+def times(number: int) -> bytes:
+    """``number`` times the base point, as 32 bytes."""
+    total, point = (0, 1), (base_x(), BASE_Y)
+    while number:
+        total = added(total, point) if number & 1 else total
+        point, number = added(point, point), number >> 1
+    return (total[1] | (total[0] & 1) << 255).to_bytes(32, "little")
+
+
+def sha512(*parts: bytes) -> bytes:
+    return hashlib.sha512(b"".join(parts)).digest()
+
+
+def secret(seed: bytes) -> tuple[int, bytes]:
+    whole = sha512(seed)
+    return int.from_bytes(whole[:32], "little") & ((1 << 254) - 8) | 1 << 254, whole[32:]
+
+
+def signed(seed: bytes, text: bytes) -> bytes:
+    number, prefix = secret(seed)
+    r = int.from_bytes(sha512(prefix, text), "little") % Q
+    first = times(r)
+    k = int.from_bytes(sha512(first, times(number), text), "little") % Q
+    return first + ((r + k * number) % Q).to_bytes(32, "little")
+
+
+GATEWAY_SEED, OTHER_SEED, HUB_SEED = b"g" * 32, b"o" * 32, b"h" * 32
+LOG, HUB = f"example.org/xj/{GATEWAY}", "hub.example.org"
+
+
+def key_id(name: str, kind: int, seed: bytes) -> bytes:
+    return hashlib.sha256(name.encode() + b"\n" + bytes([kind]) + times(secret(seed)[0])).digest()[:4]
+
+
+def vkey(name: str, kind: int, seed: bytes) -> str:
+    material = base64.b64encode(bytes([kind]) + times(secret(seed)[0])).decode()
+    return f"{name}+{key_id(name, kind, seed).hex()}+{material}"
+
+
+def root(entries: list[str]) -> bytes:
+    if len(entries) == 1:
+        return hashlib.sha256(b"\x00" + entries[0].encode()).digest()
+    split = 1 << (len(entries) - 1).bit_length() - 1
+    return hashlib.sha256(b"\x01" + root(entries[:split]) + root(entries[split:])).digest()
+
+
+def note(entries: list[str], seed: bytes = GATEWAY_SEED, log: str = LOG, size: int | None = None) -> bytes:
+    origin = f"{log}/{EPOCH}"
+    text = f"{origin}\n{len(entries) if size is None else size}\n{base64.b64encode(root(entries)).decode()}\n"
+    line = base64.b64encode(key_id(origin, 1, seed) + signed(seed, text.encode())).decode()
+    return f"{text}\n\N{EM DASH} {origin} {line}\n".encode()
 
 
 def message(header: dict[str, Any], body: bytes) -> bytes:
@@ -70,8 +144,9 @@ def messages() -> list[dict[str, Any]]:
         (head("skipped", 3, epoch=EPOCH, first=4096, count=8192, reason="freed", roots=["ab" * 32, "cd" * 32]), b""),
         (head("text", 4, sha256=SHA), TEXT.encode()),
         (head("text", 5, sha256=SHA, gone=True), b""),
-        (head("checkpoint", 6, anything=["of", "later"]), b"\x00\xff any body"),
+        (head("kind-of-later", 6, anything=["of", "later"]), b"\x00\xff any body"),
         (head("entries", 7, epoch=EPOCH, first=0, count=1, later_key={"x": 1}), lines([SNAPSHOT])),
+        (head("checkpoint", 8), note(ENTRIES)),
     ]
     return [
         {"what": "message", "header": {"v": 1, **h}, "body": b.hex(), "gzip": message(h, b).hex()} for h, b in good
@@ -152,6 +227,101 @@ def receipt(size: int, skipped: list[list[int]] | None = None, **more: Any) -> d
     return {"receipt": {"gateway": GATEWAY, "epoch": EPOCH, "size": size, "skipped": skipped or []}, **more}
 
 
+def cosignatures() -> list[dict[str, Any]]:
+    """A witness's line on a checkpoint, right and forged."""
+    text = note(ENTRIES).partition(b"\n\n")[0] + b"\n"
+
+    def line(seed: bytes, time_s: int, body: bytes = text, told_s: int | None = None, name: str = HUB) -> str:
+        right = signed(seed, b"cosignature/v1\ntime %d\n" % time_s + body)
+        told = (time_s if told_s is None else told_s).to_bytes(8, "big")
+        return f"\N{EM DASH} {name} {base64.b64encode(key_id(name, 4, HUB_SEED) + told + right).decode()}"
+
+    older = note(ENTRIES[:5]).partition(b"\n\n")[0] + b"\n"
+    lines_ = [
+        ("as it must be", True, line(HUB_SEED, 1_800_000_000)),
+        ("another key under the hub's id", False, line(OTHER_SEED, 1_800_000_000)),
+        ("another time than was signed", False, line(HUB_SEED, 1_800_000_000, told_s=1_700_000_000)),
+        ("another checkpoint's", False, line(HUB_SEED, 1_800_000_000, older)),
+        ("a time that is none", False, line(HUB_SEED, 2**63)),
+        ("another name", False, line(HUB_SEED, 1_800_000_000, name="hub.example.net")),
+        ("cut", False, line(HUB_SEED, 1_800_000_000)[:-4]),
+        ("the gateway's own line once more", False, note(ENTRIES).decode().splitlines()[-1]),
+    ]
+    common = {"note": note(ENTRIES).decode(), "vkey": vkey(HUB, 4, HUB_SEED)}
+    return [{"what": "cosignature", **common, "why": why, "valid": valid, "line": told} for why, valid, told in lines_]
+
+
+def witnessing() -> list[dict[str, Any]]:
+    """Exchanges about checkpoints. ``"*"`` stands for a line that cosigns the note that was shown."""
+
+    def shown(data: bytes) -> dict[str, Any]:
+        return {"header": {"kind": "checkpoint"}, "body": data.hex()}
+
+    def yes(size: int) -> dict[str, Any]:
+        return {"cosignature": "*", "size": size, "epoch": EPOCH}
+
+    def no(code: str, entries: list[str] | None = None) -> dict[str, Any]:
+        held = {} if entries is None else {"held": {"size": len(entries), "root": root(entries).hex()}}
+        return {"refused": code, **held}
+
+    key = vkey(LOG, 1, GATEWAY_SEED)
+    held = {"entries": ENTRIES, "texts": [TEXT]}
+    forged = [*ENTRIES[:6], UNKNOWN.replace("later", "other")]
+    skip = {"kind": "skipped", "epoch": EPOCH, "first": 0, "count": 4096, "reason": "freed-by-retention", "roots": ["ab" * 32]}
+    return [
+        {
+            "why": "checkpoints that the held entries give are cosigned, the same one again too; then none that is smaller",
+            "held": held,
+            "key": key,
+            "messages": [shown(note(ENTRIES[:n])) for n in (1, 5, 5, 7, 5)],
+            "answers": [yes(1), yes(5), yes(5), yes(7), no("roll-back", ENTRIES)],
+        },
+        {
+            "why": "fewer entries are held than were signed: nothing is wrong, the entries come first",
+            "held": {"entries": ENTRIES[:6], "texts": [TEXT]},
+            "key": key,
+            "messages": [
+                shown(note(ENTRIES)),
+                {"header": {"kind": "entries", "epoch": EPOCH, "first": 6, "count": 1}, "body": lines(ENTRIES[6:]).hex()},
+                shown(note(ENTRIES)),
+            ],
+            "answers": [{"expected": 6, "epoch": EPOCH}, receipt(7), yes(7)],
+        },
+        {
+            "why": "another root than that of the held entries is a fork, also at a size that was cosigned",
+            "held": held,
+            "key": key,
+            "messages": [shown(note(forged)), shown(note(ENTRIES)), shown(note(forged))],
+            "answers": [no("fork", ENTRIES), yes(7), no("fork", ENTRIES)],
+        },
+        {
+            "why": "without a key that a person registered nothing is cosigned",
+            "held": held,
+            "messages": [shown(note(ENTRIES))],
+            "answers": [no("no-key")],
+        },
+        {
+            "why": "another key's signature, another gateway's log, and what is no checkpoint",
+            "held": held,
+            "key": key,
+            "messages": [
+                shown(note(ENTRIES, OTHER_SEED)),
+                shown(note(ENTRIES, log="example.org/xj/tlf-008")),
+                shown(note(ENTRIES).replace(b"\n\n", b"\nextension\n\n")),
+                shown(b""),
+            ],
+            "answers": [no("foreign-key"), no("foreign-log"), no("no-checkpoint"), no("no-checkpoint")],
+        },
+        {
+            "why": "up to a skipped range entries are witnessed, never beyond it",
+            "held": held,
+            "key": key,
+            "messages": [{"header": skip, "body": ""}, shown(note(ENTRIES)), shown(note(ENTRIES, size=4096))],
+            "answers": [receipt(4096, [[7, 4089]]), yes(7), no("skipped")],
+        },
+    ]
+
+
 def exchanges() -> list[dict[str, Any]]:
     other = BATCHES[1].replace("-15.5", "-19.5")
     assert other != BATCHES[1]
@@ -219,9 +389,9 @@ def exchanges() -> list[dict[str, Any]]:
             "messages": [
                 send("text", sha256=SHA, gone=True),
                 sent(2, ENTRIES[2:3]),
-                send("checkpoint", later=True),
+                send("kind-of-later", later=True),
             ],
-            "answers": [{"stored": SHA}, receipt(3), {"unsupported": "checkpoint"}],
+            "answers": [{"stored": SHA}, receipt(3), {"unsupported": "kind-of-later"}],
         },
         {
             "why": "never refused for content: bytes that are no entry are stored like all others",
@@ -234,7 +404,8 @@ def exchanges() -> list[dict[str, Any]]:
 
 def vectors() -> str:
     """The whole file."""
-    all_ = [*messages(), *bad_messages(), *envelopes(), *({"what": "exchange", **e} for e in exchanges())]
+    told = [{"what": "exchange", **each} for each in (*exchanges(), *witnessing())]
+    all_ = [*messages(), *bad_messages(), *envelopes(), *told, *cosignatures()]
     return "".join(json.dumps(vector, ensure_ascii=False) + "\n" for vector in all_)
 
 

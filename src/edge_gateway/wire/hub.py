@@ -34,7 +34,7 @@ GZIP_LEVEL = 1
 #: Narrow entries (one or two points each) are mostly names and times: level 7 takes a third off, and there are few bytes.
 NARROW_BYTES, NARROW_GZIP_LEVEL = 512, 7
 
-KINDS = frozenset({"hello", "entries", "live", "skipped", "text"})
+KINDS = frozenset({"hello", "entries", "live", "skipped", "text", "checkpoint"})
 
 Direction = Literal["up", "down"]
 

@@ -21,6 +21,9 @@ MAX_EPOCHS = 4096
 MAX_LIVE = 20_000
 #: Alarm kinds.
 CONFLICT, ROLL_BACK, SKIPPED, LIVE_DIFFERS, DARK = "conflict", "roll-back", "skipped", "live-differs", "dark"
+#: Alarm kinds of the witness: what a gateway showed, and what the hub's own store and memory lack.
+FORK, FOREIGN_KEY = "fork", "foreign-key"
+STORE_BEHIND, STORE_DIFFERS, MEMORY = "store-behind", "store-differs", "witness-memory"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ import apsw
 from edge_gateway.errors import JournalTooNew
 from edge_gateway.links.sqlite import check_library
 
-SCHEMA = 1
+SCHEMA = 2
 SEQ_BITS = 40
 
 TABLES = """
@@ -41,6 +41,8 @@ CREATE TABLE alarms (
 -- A cache that entries can make again: what each gateway's entries mean so far.
 CREATE TABLE views (gateway INTEGER PRIMARY KEY, state BLOB NOT NULL);
 """
+#: Since layout 2: the newest cosigned note of each epoch.
+COSIGNED = "CREATE TABLE cosigned (epoch INTEGER PRIMARY KEY, size INTEGER NOT NULL, note BLOB NOT NULL);"
 
 
 def open_writer(path: Path) -> apsw.Connection:
@@ -53,9 +55,9 @@ def open_writer(path: Path) -> apsw.Connection:
     version = int(db.pragma("user_version"))
     if version > SCHEMA:
         raise JournalTooNew(f"{path} was written by a newer release", hint="run that release")
-    if version == 0:
+    if version < SCHEMA:
         with db:
-            db.execute(TABLES)
+            db.execute(TABLES + COSIGNED if version == 0 else COSIGNED)
             db.pragma("user_version", SCHEMA)
     return db
 

@@ -1,0 +1,75 @@
+"""What was cosigned last of each log, in synced files outside the store; knows no key, no entry and no protocol.
+
+One file a gateway. It is durable before a cosignature leaves, and no backup of the store brings an older one back: so a
+store that was restored is found to be behind, and nothing inconsistent with a cosignature that is out is ever cosigned.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+import orjson
+
+from edge_gateway.errors import GatewayError
+from regulator_hub.cosigner import sync_folder
+
+_VERSION = 1
+
+
+class MemoryLost(GatewayError):
+    """The file is not as it was written: nothing of this gateway is cosigned by a memory that may have forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cosigned:
+    """``logs``: epoch → (size, root) of the newest cosigned checkpoint of one gateway."""
+
+    gateway: str
+    logs: Mapping[str, tuple[int, bytes]] = field(default_factory=dict)
+
+    def grown(self, epoch: str, size: int, root: bytes) -> Cosigned:
+        """With one log's newest size and root."""
+        return Cosigned(self.gateway, {**self.logs, epoch: (size, root)})
+
+    def __bytes__(self) -> bytes:
+        logs = {epoch: [size, root.hex()] for epoch, (size, root) in self.logs.items()}
+        body = orjson.dumps({"v": _VERSION, "gateway": self.gateway, "logs": logs}, option=orjson.OPT_SORT_KEYS)
+        return b'{"sha256":"%s","cosigned":%s}\n' % (sha256(body).hexdigest().encode(), body)
+
+    @classmethod
+    def parse(cls, data: bytes, gateway: str) -> Cosigned:
+        """Raises MemoryLost: any byte that differs from what was written is found."""
+        try:
+            body = orjson.loads(data)["cosigned"]
+            logs = {str(epoch): (int(size), bytes.fromhex(root)) for epoch, (size, root) in body["logs"].items()}
+            found = cls(str(body["gateway"]), logs)
+            if bytes(found) != data or found.gateway != gateway or body["v"] != _VERSION:
+                raise ValueError("its checksum, version or gateway is wrong")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            hint = "restore it from a copy; or remove it, and the newest notes in the store take its place"
+            raise MemoryLost(f"the memory of what was cosigned cannot be believed: {error}", hint=hint) from error
+        return found
+
+
+def read(folder: Path, gateway: str) -> Cosigned:
+    """The gateway's file in ``folder``; empty if there is none. Raises MemoryLost, OSError."""
+    try:
+        return Cosigned.parse((folder / f"{gateway}.json").read_bytes(), gateway)
+    except FileNotFoundError:
+        return Cosigned(gateway)
+
+
+def write(folder: Path, cosigned: Cosigned) -> None:
+    """Durable on return, and never half: temporary name, fsync, rename, fsync of the folder. Raises OSError."""
+    path = folder / f"{cosigned.gateway}.json"
+    fresh = path.with_suffix(".tmp")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+        file.write(bytes(cosigned))
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.rename(path)
+    sync_folder(folder)
