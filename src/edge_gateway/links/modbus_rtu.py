@@ -107,24 +107,27 @@ class RtuLine:
         size = data_bytes(pdu)
         if self._waiting is not None:
             raise RuntimeError("one question at a time")
+        # Made ready before the silence: what is done after it is line time.
+        question = Question(unit, pdu, size, self._framing.encode(unit, pdu))
         await self._silence()
         loop = self._loop
         if self._timer is None or loop is None:
             raise LinkDown(f"{self._wire.name}: not open")
-        self._settle_strays()
+        if self._buffer:
+            self._settle_strays()
         if left_s := self._owed.wait_s(unit, pdu[0], size, loop.time()):
             await asyncio.sleep(min(left_s, _OWED_PAUSE_S))
             raise StillOwed(f"an answer of the same length is still owed by unit {unit}; asked again in {left_s:.1f} s")
-        self._question = question = Question(unit, pdu, size, self._framing.encode(unit, pdu))
+        self._question = question
         waiting: asyncio.Future[bytes] = loop.create_future()
         self._waiting = waiting
+        self._wire.write(question.frame)
+        self._sent_s, self._trailing = loop.time(), -1
         self.counters.requests += 1
         # The bytes themselves take their time on the wire: it is no part of the unit's time to answer.
         answer_bytes = self._framing.wire_bytes(2 + size if size >= 0 else MOST_PDU)
         wire_s = (len(question.frame) + answer_bytes) * self._timing.byte_s
         self._deadline = loop.call_later(wire_s + (timeout_s or self._timing.timeout_s), self._timed_out)
-        self._sent_s, self._trailing = loop.time(), -1
-        self._wire.write(question.frame)
         try:
             return await waiting
         except DeviceRefused:
@@ -155,14 +158,13 @@ class RtuLine:
 
     def _settle_strays(self) -> None:
         """What came while nothing was asked: late answers, or nobody knows what."""
-        if self._buffer:
-            seen = self._framing.look(self._buffer, None, last=True)
-            self._others(seen)
-            if seen.noise:
-                self.counters.strange += 1
-                if self._trailing < 0:
-                    self.trace.strange(self._buffer)
-            self._buffer = b""
+        seen = self._framing.look(self._buffer, None, last=True)
+        self._others(seen)
+        if seen.noise:
+            self.counters.strange += 1
+            if self._trailing < 0:
+                self.trace.strange(self._buffer)
+        self._buffer = b""
 
     def _others(self, seen: Seen) -> None:
         """Whole right frames that answer no present question."""
