@@ -1,6 +1,6 @@
 """Malformed Modbus answers from raw peers, over every transport: none may become data, and the next good poll works.
 
-60 classes over TCP and TLS, 53 on a terminal and through a socket (RTU), 61 as ASCII. The harness must catch planted guards
+49 classes over TCP and TLS, 43 on a terminal, through a socket and through TLS (RTU), 53 as ASCII. The harness must catch planted guards
 that skip a check.
 """
 
