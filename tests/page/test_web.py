@@ -231,7 +231,7 @@ def test_metrics_are_named_and_bounded(gateway: Gateway) -> None:
     assert value("config_reload_success") == 1
     assert value("rules_not_monitored") == 1
     assert value("entries_total") > 0
-    allowed = {"sink", "state", "bus", "what", "device", "point", "level", "step", "code", "le", "version", "site"}
+    allowed = {"sink", "state", "bus", "what", "device", "point", "level", "step", "code", "le", "version", "site", "unit", "finding"}
     assert {label for family in families.values() for sample in family.samples for label in sample.labels} <= allowed
 
 

@@ -29,6 +29,7 @@ VERBS = {
     "read": ("read", "read one point or unit now", "立即读取一个测点或单元"),
     "watch": ("watch", "a line for each change of points", "测点每次变化输出一行"),
     "status": ("status", "say how the running gateway is", "显示运行状态"),
+    "doctor": ("doctor", "say what is wrong and what to do", "诊断问题并给出处理方法"),
     "violations": ("violations", "list, acknowledge or close violations", "列出、知悉或关闭违规"),
     "quarantine": ("quarantine", "what sinks refused: list, retry, drop", "被拒收的数据：列出、重试、丢弃"),
     "provision": ("provision", "a device's own parameters: compare, set, verify", "设备自身参数：对照、设置、复核"),

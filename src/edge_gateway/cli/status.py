@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from edge_gateway.cli.client import Client
+from edge_gateway.cli.health_lines import status_lines
 from edge_gateway.cli.main import NO, OK
 from edge_gateway.cli.verbs import Context, option, verb
 from edge_gateway.cli.words import known, limits, local, name, quality, span, value, word
@@ -69,7 +70,7 @@ def lines(ctx: Context, status: dict[str, Any], rows: list[dict[str, Any]], ever
     for gap in status["gaps"]:
         yield f"{ctx.say('gap', '缺口')}      {', '.join(gap['groups'])}  {word(ctx, gap['reason'])}  {gap.get('detail', '')}".rstrip()
     for bus, health in status["buses"].items():
-        yield from _bus(ctx, bus, health)
+        yield from _bus(ctx, bus, health, zone)
     for sink, health in status["sinks"].items():
         why = f"  {health['why']}" if health["why"] else ""
         backlog = ctx.say("backlog", "积压")
@@ -132,13 +133,14 @@ def violation_text(ctx: Context, violation: dict[str, Any], zone: str) -> str:
     )
 
 
-def _bus(ctx: Context, bus: str, health: dict[str, Any]) -> Iterator[str]:
+def _bus(ctx: Context, bus: str, health: dict[str, Any], zone: str) -> Iterator[str]:
     said = f"  {health.get('said')}" if health.get("said") else ""
     yield f"{ctx.say('bus', '总线')}      {bus}  {word(ctx, str(health.get('state', '')))}{said}"
     devices = health.get("devices")
     for id_, device in devices.items() if isinstance(devices, dict) else ():
         if isinstance(device, dict) and device.get("state") == "silent":
             yield f"           {id_}  {word(ctx, 'silent')}  {device.get('said', '')}"
+    yield from status_lines(ctx, health, zone)
     yield from polling_lines(ctx, health)
 
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from edge_gateway.links import health_words
 from edge_gateway.page.metrics import answers, is_up
 from edge_gateway.page.words import Words
 from edge_gateway.units import symbol
 
+#: Counters of a line that are shown when they are not 0.
+_SHOWN = ("timeouts", "crc_errors", "damaged", "exceptions", "late", "retries")
 #: A sink with more entries waiting than this is said so in the strip.
 BACKLOG_SHOWN = 100
 
@@ -81,9 +84,40 @@ def _bus(name: str, health: Mapping[str, Any], resolved: Mapping[str, Any], word
     item["lines"].append(words.say("link.devices", n=len(devices) - len(silent), all=len(devices)))
     if silent:
         item["lines"].append(words.say("link.silent", devices=", ".join(silent)))
+    _health(item, health, words)
     if state == "down":
         item["said"] = str(health.get("said") or health.get("last_error") or health.get("trouble") or "")
     return item
+
+
+def _health(item: dict[str, Any], health: Mapping[str, Any], words: Words) -> None:
+    """The line's counters, and what is wrong with it: what is seen, what may be behind it, what to do."""
+    link = health.get("link")
+    if not link or not link["units"]:
+        return
+    units = link["units"].values()
+    total = {key: sum(unit[key] for unit in units) for key in ("frames", *_SHOWN)}
+    more = [words.say(f"link.count.{key}", n=total[key]) for key in _SHOWN if total[key]]
+    item["lines"].append(" · ".join([words.say("link.count.frames", n=f"{_rounded(total['frames']):,}"), *more]))
+    for finding in link["findings"]:
+        if finding["level"] == "ok":
+            continue
+        item["bad"] |= finding["level"] == "fail"
+        short = health_words.short(finding["code"], words.language)
+        where = words.say("link.unit", n=", ".join(map(str, finding["units"]))) if finding["units"] else ""
+        hours = sorted({f"{words.local(at_s * 1_000_000):%H}" for at_s in finding["hours"]})
+        when = words.say("link.hours", hours=", ".join(hours)) if hours else ""
+        item["lines"].append(" ".join(part for part in (where, short, when) if part))
+        if finding["causes"]:
+            causes = words.t["link.or"].join(health_words.causes(finding["causes"], words.language))
+            item["lines"].append(words.say("link.likely", causes=causes))
+            item["lines"].append(words.say("link.next", step=health_words.next_step(finding["causes"], words.language)))
+
+
+def _rounded(count: int) -> int:
+    """Down to two digits (one below 100): a line that is well must not make the page differ with every answer."""
+    tens: int = 10 ** max(1, len(str(count)) - 2)
+    return int(count // tens * tens)
 
 
 def _sink(name: str, sink: Mapping[str, Any], kind: str, words: Words) -> dict[str, Any]:

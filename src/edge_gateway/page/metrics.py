@@ -87,7 +87,23 @@ def _buses(buses: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
         for bus, health in buses.items()
         for device, about in health.get("devices", {}).items()
     ]
+    yield from _links(buses)
     yield _gauge("device_answers", "1 while a device answers, or is heard", ("bus", "device"), devices)
+
+
+def _links(buses: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
+    """Per unit what its exchanges became, and what the judge finds (``unit`` empty: the whole line)."""
+    events, findings = [], []
+    for bus, health in buses.items():
+        link = health.get("link") or {"units": {}, "findings": ()}
+        for unit, counts in link["units"].items():
+            events += [((bus, unit, what), float(count)) for what, count in counts.items()]
+        for finding in link["findings"]:
+            if finding["level"] != "ok":
+                findings += [((bus, str(unit), finding["code"]), 1.0) for unit in finding["units"] or ("",)]
+    yield _counter("unit_exchanges", "What became of a unit's exchanges", ("bus", "unit", "what"), events)
+    found = sorted(dict(findings).items())
+    yield _gauge("link_finding", "1 for what is found wrong with a line or unit", ("bus", "unit", "finding"), found)
 
 
 def is_up(health: Mapping[str, Any]) -> bool:

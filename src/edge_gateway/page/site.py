@@ -103,6 +103,13 @@ class Site:
         problems += [
             f"sink {name}: {sink['why']}" for name, sink in sinks.items() if sink["state"] not in ("ok", "connecting")
         ]
+        buses = {name: dict(source.health()) for name, source in self.sources.items()}
+        problems += [
+            f"bus {name}: {finding['code']}"
+            for name, health in buses.items()
+            for finding in health.get("link", {}).get("findings", ())
+            if finding["level"] == "fail"
+        ]
         problems += ["journal full: ordinary readings stopped"] if journal.get("full") else []
         problems += [f"journal: {journal[key]}" for key in ("damaged", "troubled") if journal.get(key)]
         problems += ["configuration on disk was refused"] if self.config.rejected else []
@@ -129,7 +136,7 @@ class Site:
             "not_monitored": list(self.config.not_monitored),
             "not_monitored_detail": list(self.config.not_monitored_detail),
             "gaps": list(state.gaps.values()),
-            "buses": {name: dict(source.health()) for name, source in self.sources.items()},
+            "buses": buses,
             "sinks": sinks,
             "journal": journal | {"committed_seq": self.journal.committed_seq},
             "config": {

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from edge_gateway.backoff import Backoff
 from edge_gateway.clock import Clock
 from edge_gateway.errors import BadFrame, DeviceRefused, LinkDown
+from edge_gateway.links.health_watch import Watch
 from edge_gateway.links.modbus import Line, NoAnswer, StillOwed, data_bytes, request
 from edge_gateway.profiles.decode import Columns
 from edge_gateway.profiles.plan import PlannedBlock
@@ -80,6 +81,7 @@ class Turns:
         self.line = line
         self.time = time
         self.use = LineUse()
+        self.watch = Watch(line.trace)
         self.backoff = backoff
         self.rest_until_us = 0
         self.said = ""
