@@ -1,5 +1,5 @@
 # What a person does with this repository. `make demo` needs git, make, python3 (3.11 or newer) and python3-venv; nothing else.
-.PHONY: setup setup-dev servers demo test check bench truth killloop powercut pulses outage isolation cadence guard late unplug idle pictures clean scan
+.PHONY: setup setup-dev servers demo test check bench truth killloop powercut pulses outage isolation cadence guard fuzz late unplug idle pictures clean scan
 .DEFAULT_GOAL := setup
 .DELETE_ON_ERROR:
 
@@ -70,6 +70,11 @@ late unplug: setup-dev
 # 50 Modbus TCP devices with 20 points each at 1 s, the whole gateway; N is the number of minutes.
 cadence: setup-dev
 	$(PY) -m tests.faults.$@ $(if $(N),--minutes $(N)) --seed $(SEED) $(ARGS)
+
+# Coverage-guided fuzzing; N executions of a full share. Where atheris has no wheel the mutations are not guided.
+fuzz: setup-dev
+	$(PIP) --require-hashes --only-binary :all: -r requirements/fuzz.txt
+	$(PY) -m tests.fuzz.run $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
 
 guard: setup-dev
 	$(PY) -m pytest -q tests/faults/test_guard.py $(ARGS)
