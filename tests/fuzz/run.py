@@ -188,7 +188,7 @@ def main(arguments: list[str]) -> int:
         planted = rest[1] if rest[:1] == ["--plant"] else ""
         child(target, Path(statistics), rest[rest.index("--") + 1 :], planted)
     parser = argparse.ArgumentParser()
-    parser.add_argument("--n", type=int, default=600_000, help="executions of a full share")
+    parser.add_argument("--n", type=int, default=200_000, help="executions of a full share")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--engine", choices=["atheris", "plain"], default=_engine())
     parser.add_argument("--keep", action="store_true", help="put what adds coverage into the corpus")

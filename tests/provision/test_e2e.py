@@ -22,7 +22,7 @@ from edge_gateway.cli.main import VERBS
 from edge_gateway.journal.reading import Reading
 from edge_gateway.page.control import control_app
 from tests.cli.site import FROZEN, PROGRAM, Gateway, config_text
-from tests.provision.unit import SimulatedUnit, TcpUnits
+from tests.provision.unit import SerialUnits, SimulatedUnit, TcpUnits
 from tests.servers.process import REPOSITORY, free_port
 
 WHO = ("--by", "Li Wei", "--why", "new probe")
@@ -212,3 +212,27 @@ def test_a_new_unit_gets_its_address_and_a_unit_that_forgets_is_caught(tmp_path:
             lost = gateway.verb("provision", "verify", "cold2-th")
             assert lost.returncode == 1
             assert re.search(r"temperature-correction +DIFFERS  is 0\.7", lost.stdout), lost.stdout
+
+
+def test_a_factory_new_unit_is_brought_to_the_bus_over_a_serial_line(tmp_path: Path) -> None:
+    """Delivered as unit 1 at 4800 baud; the bus speaks 9600 and the configuration says unit 5. Both move at once."""
+    holding = {0: 612, 1: 0xFF42, 0x7D0: 1, 0x7D1: 1}
+    fresh = SimulatedUnit(holding=holding, unit=1, baud=4800, address_at=0x7D0, baud_at=0x7D1)
+    with SerialUnits(fresh) as line:
+        text = config_text(9)
+        text = text[: text.index("\n[zones.cold2]")].replace("generic/xy-md02", "renke/rs-ws-n01")
+        tcp = 'kind = "tcp"\nhost = "127.0.0.1"\nport = 9\ntimeout_s = 1.0\n'
+        assert tcp in text
+        rtu = f'kind = "rtu"\nport = "{line.path}"\nbaud = 9600\ntimeout_s = 0.2\nquiet_s = 0.05\nlate_max_s = 0.2\nbackoff_most_s = 1.0\n'
+        gateway = Gateway(tmp_path, text.replace(tcp, rtu).replace("unit = 1\n", "unit = 5\n").replace("interval_s = 0.2", "interval_s = 0.5"))
+        with gateway:
+            gateway.wait(lambda: gateway.status()["buses"]["plc"]["devices"]["cold1-th"]["state"] == "silent", "nobody answers yet")
+            sure = ("--yes", "--expect", "unit-address=1", "--expect", "baud-rate=4800")
+            done = gateway.verb("provision", "apply", "cold1-th", "--unit", "1", "--line", "4800-8N1", *WHO, *sure)
+            assert done.returncode == 0, done
+            assert "unit-address  1 → 5  set, and read back" in done.stdout
+            assert "baud-rate  4800 → 9600  set, and read back" in done.stdout
+            assert (fresh.unit, fresh.baud) == (5, 9600)
+            gateway.wait(lambda: gateway.status()["points"]["normal"] == 1, "the unit is read where it now is")
+            assert gateway.verb("provision", "verify", "cold1-th").returncode == 0
+    assert [pdu.hex() for pdu in fresh.writes] == ["0607d00005", "0607d10002"]

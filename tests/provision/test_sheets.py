@@ -8,10 +8,15 @@ from pathlib import Path
 import pytest
 
 from edge_gateway.config.load import load as load_config
+from edge_gateway.links.modbus import TcpSettings
 from edge_gateway.profiles.load import load as load_profile
-from edge_gateway.provision import load
+from edge_gateway.provision import bench, load, steps
 from edge_gateway.provision.agree import faults
+from edge_gateway.provision.model import Sheet
+from edge_gateway.provision.steps import Place
+from edge_gateway.provision.values import canonical, decode, encode
 from tests.cli.site import PACK, config_text
+from tests.provision.unit import SimulatedUnit, TcpUnits
 from tests.servers.process import REPOSITORY
 
 FOLDER = REPOSITORY / "firmware_configs" / "modbus"
@@ -85,12 +90,53 @@ def test_a_parameter_in_a_measured_register_is_found(tmp_path: Path) -> None:
 
 def test_a_bus_that_the_device_cannot_follow_is_found(tmp_path: Path) -> None:
     text = config_text(9).replace('kind = "tcp"\nhost = "127.0.0.1"\nport = 9\n', 'kind = "rtu"\nport = "/dev/none"\nbaud = 57600\n')
-    followed = XY.replace(
-        'address = 0x0102\ntype = "uint16"', 'address = 0x0102\ntype = "uint16"\nfollows = "baud"\nvalues = { "9600" = 0 }'
-    )
-    sheet_warnings(tmp_path, followed)
+    sheet_warnings(tmp_path, XY)
     (tmp_path / "gateway.toml").write_text(text, encoding="utf-8")
     loaded = load_config(tmp_path / "gateway.toml", tmp_path / "state", running=False)
     found = [str(warning) for warning in loaded.warnings if warning.code == "sheet"]
     assert len(found) == 3
-    assert "baud-rate cannot be '57600': one of: 9600" in found[0]
+    assert "baud-rate cannot be '57600': one of: 9600, 14400, 19200" in found[0]
+
+
+def _delivered(sheet: Sheet) -> SimulatedUnit:
+    """A device as the factory leaves it; what the sheet does not say of that is 1 in every register."""
+    unit = SimulatedUnit(unit=sheet.line.unit, baud=sheet.line.baud)
+    said = {"unit": str(sheet.line.unit), "baud": str(sheet.line.baud), "parity": sheet.line.parity}
+    said["stopbits"] = str(sheet.line.stopbits)
+    for parameter in sheet.parameter:
+        if parameter.type is None:
+            continue
+        words = encode(parameter, said[parameter.follows]) if parameter.follows else [1] * parameter.width
+        unit.holding |= {parameter.address + at: word for at, word in enumerate(words)}
+        unit.__post_init__()
+    return unit
+
+
+@pytest.mark.parametrize("file", SHEETS, ids=lambda file: file.stem)
+async def test_every_parameter_of_a_shipped_sheet_can_be_set_and_read_back(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a simulated unit that stores what it is sent: to the other end of its values or bounds, and to what it ought to be."""
+    monkeypatch.setattr(bench, "STORE_S", 0.0)
+    monkeypatch.setattr(bench, "SILENCE_S", 0.0)
+    loaded, _ = load.read(file)
+    assert loaded is not None
+    unit = _delivered(loaded.sheet)
+
+    async def nothing() -> None:
+        return None
+
+    with TcpUnits(unit) as line:
+        at = Place(settings=TcpSettings(host="127.0.0.1", port=line.port, timeout_s=0.2), unit=loaded.sheet.line.unit)
+        for parameter in loaded.sheet.parameter:
+            if parameter.type is None:
+                continue
+            aims = [list(parameter.values)[-1]] if parameter.values else ["9"]
+            aims += [parameter.set_to] if parameter.set_to is not None else []
+            for aim in aims:
+                unit.address_at = parameter.address if parameter.follows == "unit" and parameter.width == 1 else None
+                old = decode(parameter, await bench.read(at.settings, at.unit, parameter))
+                done = await steps.apply(parameter, at, expected=old, new=aim, about_to=nothing)
+                assert done.result in ("applied", "already", "waits"), (parameter.id, done)
+                assert done.read_back == canonical(parameter, aim)
+                at = done.place
