@@ -16,7 +16,7 @@ from edge_gateway.app.field import Field
 from edge_gateway.config.model import DeviceConfig, GatewayConfig
 from edge_gateway.errors import GatewayError
 from edge_gateway.intake.loop import Intake
-from edge_gateway.links.modbus import RtuSettings, TcpSettings
+from edge_gateway.links.modbus import Line, RtuSettings, TcpSettings
 from edge_gateway.provision import load, steps
 from edge_gateway.provision.agree import faults
 from edge_gateway.provision.load import LoadedSheet
@@ -99,8 +99,8 @@ class Provisioning:
     # --- looking -------------------------------------------------------------------------------------------------
 
     async def _diff(self, job: Job, asked: Mapping[str, Any], user: str) -> dict[str, Any]:
-        async with self._lent(job.bus):
-            rows = await steps.look(job.sheet.sheet, job.at, job.configured)
+        async with self._lent(job.bus) as line:
+            rows = await steps.look(job.sheet.sheet, replace(job.at, beside=line), job.configured)
         return self._shown(job, rows)
 
     async def _verify(self, job: Job, asked: Mapping[str, Any], user: str) -> dict[str, Any]:
@@ -135,8 +135,9 @@ class Provisioning:
         async def about_to() -> int:
             return await self._record({"event": "provision-started"} | body)
 
-        async with self._lent(job.bus):
-            done = await steps.apply(parameter, job.at, expected=expected, new=new, about_to=about_to)
+        async with self._lent(job.bus) as line:
+            at = replace(job.at, beside=line)
+            done = await steps.apply(parameter, at, expected=expected, new=new, about_to=about_to)
         body |= {"result": done.result, "old": done.old, "read_back": done.read_back, "answer": done.answer}
         body |= where(done.place)
         if done.result != "already":
@@ -169,15 +170,15 @@ class Provisioning:
     # --- around it -----------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def _lent(self, bus: str) -> AsyncIterator[None]:
+    async def _lent(self, bus: str) -> AsyncIterator[Line | None]:
         """The bus's line for ourselves; a bus that nobody reads is nobody's."""
         source = self._field.sources.get(bus)
         if source is None:
-            yield
+            yield None
             return
         assert isinstance(source, ModbusSource)  # the bus is Modbus: settings_of saw to it
-        async with source.lent():
-            yield
+        async with source.lent() as line:
+            yield line
 
     async def _record(self, body: Mapping[str, Any]) -> int:
         """An entry, durable on return; its number."""

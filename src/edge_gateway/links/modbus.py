@@ -116,6 +116,13 @@ class Line(Protocol):
         """The newest late answers (unit, PDU in hex, seconds ago): evidence, never used. At most 16."""
         ...
 
+    def take_over(self, other: object) -> None:
+        """Know what answers are owed to ``other``, a line that had the same wire before: they may come to our questions.
+
+        Nothing is taken from one of other settings (no unit of ours understood it), or where answers are numbered.
+        """
+        ...
+
     def close(self) -> None:
         """Give the line back. Harmless when it is closed."""
         ...

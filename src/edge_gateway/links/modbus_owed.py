@@ -8,6 +8,7 @@ A later one is not decidable.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 #: Late answers whose bytes are kept.
@@ -49,6 +50,15 @@ class Owed:
         if len(self._until_s) > MOST_OWED:  # dead units on a line that is being scanned
             self._until_s = {shape: until_s for shape, until_s in self._until_s.items() if until_s > now_s}
             self._doubtful &= self._until_s.keys()
+
+    def left(self, now_s: float) -> dict[tuple[int, int, int], float]:
+        """The shapes that are owed now, each with its time."""
+        return {shape: until_s for shape, until_s in self._until_s.items() if until_s > now_s}
+
+    def take_over(self, others: Mapping[tuple[int, int, int], float]) -> None:
+        """What another ledger of the same wire has ``left``."""
+        for shape, until_s in others.items():
+            self._until_s[shape] = max(until_s, self._until_s.get(shape, until_s))
 
     def wait_s(self, unit: int, function: int, size: int, now_s: float) -> float:
         """How long nothing of this shape may be asked of the unit; 0: ask."""

@@ -100,6 +100,11 @@ class RtuLine:
             for late in self._owed.quarantine
         ]
 
+    def take_over(self, other: object) -> None:
+        """See ``links.modbus.Line.take_over``."""
+        if isinstance(other, RtuLine) and other._wire.speech == self._wire.speech:
+            self._owed.take_over(other._owed.left(asyncio.get_running_loop().time()))
+
     # --- asking --------------------------------------------------------------------------------------------------
 
     async def exchange(self, unit: int, pdu: bytes, timeout_s: float = 0.0) -> bytes:

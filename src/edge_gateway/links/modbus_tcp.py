@@ -82,6 +82,9 @@ class TcpLine:
         if left_s > 0:
             await asyncio.sleep(left_s)
 
+    def take_over(self, other: object) -> None:
+        """Answers bear their questions' numbers, and a connection's end is theirs."""
+
     def close(self) -> None:
         """See ``links.modbus.Line.close``."""
         if self._connection is not None:

@@ -22,6 +22,8 @@ class Wire(Protocol):
     """One wire, opened and closed many times. ``received`` and ``lost`` are called in the loop."""
 
     name: str
+    #: how it is spoken to: what was asked otherwise, no unit has understood
+    speech: tuple[object, ...]
 
     async def open(self, received: Received, lost: Lost) -> None:
         """Take the port, or connect. Raises LinkDown."""
@@ -41,6 +43,7 @@ class SerialWire:
 
     def __init__(self, port: str, *, baud: int, parity: str, stopbits: int, bytesize: int = 8) -> None:
         self.name = port
+        self.speech: tuple[object, ...] = (baud, parity, bytesize)
         self._baud, self._parity, self._stopbits, self._bytesize = baud, parity, stopbits, bytesize
         self._serial: serial.Serial | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -99,6 +102,7 @@ class SocketWire:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.name = endpoint.name
+        self.speech: tuple[object, ...] = ()
         self._endpoint = endpoint
         self._stream: _Stream | None = None
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from edge_gateway.errors import BadFrame, GatewayError, LinkDown
 from edge_gateway.links.endpoint import Endpoint
-from edge_gateway.links.modbus import NoAnswer, RtuSettings, TcpSettings, open_line, request
+from edge_gateway.links.modbus import Line, NoAnswer, RtuSettings, StillOwed, TcpSettings, open_line, request
 from edge_gateway.links.modbus_frames import FRAMINGS
 from edge_gateway.links.wire import SerialWire, SocketWire, Wire
 from edge_gateway.provision.model import Parameter
@@ -22,24 +22,33 @@ SILENCE_S, STORE_S = 0.05, 0.25
 _MBAP = struct.Struct(">HHHB")
 
 
-async def read(settings: Settings, unit: int, parameter: Parameter) -> list[int]:
-    """The parameter's words (or its coil) as they are now. Raises what ``Line.exchange`` raises."""
+async def read(settings: Settings, unit: int, parameter: Parameter, beside: Line | None = None) -> list[int]:
+    """The parameter's words (or its coil) as they are now. Raises what ``Line.exchange`` raises.
+
+    ``beside``: the line, closed meanwhile, of who else asks there.
+    """
     line = open_line(settings)
+    if beside is not None:
+        line.take_over(beside)
     try:
         await line.open()
         pdu = request(parameter.function, parameter.address, parameter.width)
         answer = await line.exchange(unit, pdu, min(settings.timeout_s, MOST_TIMEOUT_S))
     finally:
         line.close()
+        if beside is not None:
+            beside.take_over(line)
     if parameter.function == 1:
         return [answer[2] & 1]
     return list(struct.unpack(f">{parameter.width}H", answer[2:]))
 
 
-async def speaks(settings: Settings, unit: int, parameter: Parameter) -> bool:
+async def speaks(settings: Settings, unit: int, parameter: Parameter, beside: Line | None = None) -> bool:
     """Whether anything at all answers as ``unit``: a value, a refusal, or rubbish that is somebody's."""
     try:
-        await read(settings, unit, parameter)
+        await read(settings, unit, parameter, beside)
+    except StillOwed:
+        raise  # not asked: nobody knows
     except NoAnswer:
         return False
     except LinkDown as error:

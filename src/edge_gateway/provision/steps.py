@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edge_gateway.errors import BadFrame, DeviceRefused, GatewayError, LinkDown, SourceError
-from edge_gateway.links.modbus import NoAnswer, RtuSettings
+from edge_gateway.links.modbus import Line, NoAnswer, RtuSettings
 from edge_gateway.provision import bench
 from edge_gateway.provision.agree import target
 from edge_gateway.provision.bench import Settings
@@ -26,6 +26,8 @@ class Place:
 
     settings: Settings
     unit: int
+    #: the line of who else asks there: neither takes an answer to the other's question for its own
+    beside: Line | None = None
 
     def moved(self, parameter: Parameter, value: str) -> Place:
         """Where it is spoken to once ``parameter`` has ``value``."""
@@ -83,7 +85,7 @@ async def look(sheet: Sheet, at: Place, configured: Place) -> list[Row]:
             rows.append(Row(parameter=parameter, value=None, wanted=ought, state="unread", said=silent))
             continue
         try:
-            value = decode(parameter, await bench.read(at.settings, at.unit, parameter))
+            value = decode(parameter, await bench.read(at.settings, at.unit, parameter, at.beside))
         except SourceError as error:
             silent = error.why if isinstance(error, LinkDown) else ""
             rows.append(Row(parameter=parameter, value=None, wanted=ought, state="unread", said=error.why))
@@ -107,13 +109,13 @@ async def apply(
     """
     words = encode(parameter, new)
     new = canonical(parameter, new)
-    old = decode(parameter, await bench.read(at.settings, at.unit, parameter))
+    old = decode(parameter, await bench.read(at.settings, at.unit, parameter, at.beside))
     if old != expected:
         hint = "somebody changed it meanwhile, or another device answers: look again with `provision diff`"
         raise NothingWritten(f"{parameter.id} is {old}, not {expected} as you confirmed", hint=hint)
     if old == new:
         return Outcome(result="already", old=old, new=new, read_back=old, answer="", place=at)
-    if parameter.follows == "unit" and await bench.speaks(at.settings, int(new), parameter):
+    if parameter.follows == "unit" and await bench.speaks(at.settings, int(new), parameter, at.beside):
         why = f"something answers as unit {new} already: two units of one address answer both at once"
         raise NothingWritten(why, hint="give this device another address, or take the other one off the line")
     await about_to()
@@ -135,7 +137,7 @@ async def _read_back(parameter: Parameter, at: Place, old: str, new: str, answer
     places = [at, moved] if later else [moved, at]
     for place in places if moved != at else [at]:
         try:
-            value = decode(parameter, await bench.read(place.settings, place.unit, parameter))
+            value = decode(parameter, await bench.read(place.settings, place.unit, parameter, place.beside))
         except SourceError:
             continue
         kept = "waits" if place == at and (later or moved != at) else "applied"

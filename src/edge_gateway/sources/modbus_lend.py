@@ -27,8 +27,8 @@ Settings = TcpSettings | RtuSettings
 class Share(Protocol):
     """A running source that lends its line."""
 
-    def lent(self) -> AbstractAsyncContextManager[None]:
-        """From the end of its turn on it asks nothing, and its line is closed; then it goes on."""
+    def lent(self) -> AbstractAsyncContextManager[Line | None]:
+        """From the end of its turn on it asks nothing, and its line, which this gives, is closed; then it goes on."""
         ...
 
     def due_in_s(self) -> float:
@@ -45,7 +45,8 @@ class Lender:
         self.took_s = 0.0
         self._settings = settings
         self._share = share
-        self._borrowed: AbstractAsyncContextManager[None] | None = None
+        self._borrowed: AbstractAsyncContextManager[Line | None] | None = None
+        self._theirs: Line | None = None
         self._line: Line | None = None
         self._ear: Ear | None = None
         self._late_told = 0
@@ -55,8 +56,12 @@ class Lender:
         """One question. Raises what ``Line.exchange`` raises."""
         await self._take()
         line = await self._opened(framing)
-        if owed_s := line.wait_s(unit, pdu):
+        while owed_s := line.wait_s(unit, pdu):
+            if self._share is not None:
+                await self.close()  # it is theirs meanwhile
             await asyncio.sleep(owed_s)
+            await self._take()
+            line = await self._opened(framing)
         loop = asyncio.get_running_loop()
         started_s = loop.time()
         try:
@@ -103,7 +108,7 @@ class Lender:
             while share.due_in_s() <= 0 and loop.time() < ends_s:
                 await asyncio.sleep(_LOOK_S)
             lent = share.lent()
-            await lent.__aenter__()
+            self._theirs = await lent.__aenter__()
             self._borrowed = lent
 
     async def _hearing(self, framing: Framing) -> Ear:
@@ -122,6 +127,8 @@ class Lender:
             self._drop_line()
             self._line, self._framing = modbus.open_line(self._settings(framing)), framing
             self._late_told = 0
+            if self._theirs is not None:
+                self._line.take_over(self._theirs)
         if not self._line.is_open:
             await self._line.open()
         return self._line
@@ -133,6 +140,8 @@ class Lender:
         line, self._line = self._line, None
         if line is not None:
             line.close()
+            if self._theirs is not None:
+                self._theirs.take_over(line)  # what we asked may still be answered
             for one in fields(Counters):
                 added = getattr(self.counters, one.name) + getattr(line.counters, one.name)
                 setattr(self.counters, one.name, added)

@@ -87,15 +87,16 @@ class ModbusSource:
             return await modbus_read.read(self.bus, self.turns, wanted)
 
     @asynccontextmanager
-    async def lent(self) -> AsyncIterator[None]:
+    async def lent(self) -> AsyncIterator[Line]:
         """The port (or the device's one socket) to somebody else, between two turns; slots that are due meanwhile are missed.
 
-        For a few seconds only: `watchdog` asks after slots that stand unaccounted for.
+        Gives our own line, closed: who leaves a question unanswered tells it (``Line.take_over``), lest the answer be taken for
+        one to ours. For a few seconds only: `watchdog` asks after slots that stand unaccounted for.
         """
         async with self._lock:
             self.turns.line.close()
             self.turns.rest_until_us = 0
-            yield
+            yield self.turns.line
 
     def due_in_s(self) -> float:
         """Until the next slot (s); 0 or less while one waits. For whom the line is lent to: see ``modbus_lend``."""
