@@ -163,6 +163,7 @@ async def identifying(found: Sequence[Watched], lender: Lender, for_s: float) ->
         yield {"event": "values", "rows": rows}
         if for_s and loop.time() - started_s >= for_s:
             return
+        await lender.rest()
         await asyncio.sleep(ROUND_S)
 
 

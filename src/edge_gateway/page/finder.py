@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import Any, Protocol
 
 import orjson
@@ -11,6 +13,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from edge_gateway.errors import GatewayError
+
+#: Events that wait for whoever asked for a scan. Beyond, the scan ends.
+MOST_WAITING = 1000
 
 
 class Finder(Protocol):
@@ -65,10 +70,30 @@ def routes(finder: Finder | None, body_of: Any) -> list[Route]:
 
 async def _lines(events: AsyncGenerator[dict[str, Any], None]) -> AsyncGenerator[bytes, None]:
     """One JSON object a line. An error is the last of them: the answer has begun when it comes."""
+    waiting: asyncio.Queue[bytes] = asyncio.Queue()
+    task = asyncio.create_task(_pump(events, waiting), name="scan")
     try:
-        async for event in events:
-            yield orjson.dumps(event) + b"\n"
-    except GatewayError as error:
-        yield orjson.dumps({"event": "error", "error": type(error).__name__, "why": error.why, "hint": error.hint}) + b"\n"
+        while line := await waiting.get():
+            yield line
+        await task  # raises what went wrong
     finally:
-        await events.aclose()
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _pump(events: AsyncGenerator[dict[str, Any], None], waiting: asyncio.Queue[bytes]) -> None:
+    """Events as lines into ``waiting``, b"" at the end. A scan holds a line that others wait for: it does not wait for its reader."""
+    try:
+        async with aclosing(events):
+            async for event in events:
+                if waiting.qsize() >= MOST_WAITING:
+                    raise GatewayError("nobody reads what the scan says: it has ended", hint="scan again, and do not stop the command")
+                waiting.put_nowait(_line(event))
+    except GatewayError as error:
+        waiting.put_nowait(_line({"event": "error", "error": type(error).__name__, "why": error.why, "hint": error.hint}))
+    finally:
+        waiting.put_nowait(b"")
+
+
+def _line(event: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(event) + b"\n"

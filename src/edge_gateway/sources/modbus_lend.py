@@ -96,6 +96,11 @@ class Lender:
         if borrowed is not None:
             await borrowed.__aexit__(None, None, None)
 
+    async def rest(self) -> None:
+        """Nothing is asked for a while: the line is theirs meanwhile. One that is nobody's stays open."""
+        if self._share is not None:
+            await self.close()
+
     async def _take(self) -> None:
         share = self._share
         if share is None:
