@@ -236,3 +236,12 @@ def test_a_factory_new_unit_is_brought_to_the_bus_over_a_serial_line(tmp_path: P
             gateway.wait(lambda: gateway.status()["points"]["normal"] == 1, "the unit is read where it now is")
             assert gateway.verb("provision", "verify", "cold1-th").returncode == 0
     assert [pdu.hex() for pdu in fresh.writes] == ["0607d00005", "0607d10002"]
+
+
+def test_refusals_are_chinese_for_who_reads_chinese(site: Site) -> None:
+    sure = (*WHO, "--yes", "--unverified", "--expect", "unit-address=1", "--lang", "zh")
+    orphan = site.gateway.verb("provision", "apply", "cold1-th", *sure, "--set", "unit-address=9")
+    assert "配置中“cold1-th”的 unit 为 1：改为 9 后网关将找不到它" in orphan.stderr
+    assert "请先在配置中写 [devices.cold1-th] unit = 9 并重新加载" in orphan.stderr
+    shown = site.gateway.verb("provision", "diff", "cold2-th", "--lang", "zh")
+    assert "一致  现为 0 °C  应为 0 °C" in shown.stdout
