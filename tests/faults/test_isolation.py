@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_gateway.sources import modbus_source
+from edge_gateway.sources import modbus_schedule, modbus_source
 from tests.faults.isolation import campaign
 
 pytestmark = pytest.mark.timing
@@ -33,9 +33,9 @@ async def test_a_dead_unit_that_is_asked_first_for_long_is_caught(
 async def test_turns_in_the_order_of_the_file_are_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Planted: whoever is due comes first, failing or not."""
 
-    def choose(now_us: int, waiting: list[modbus_source.Poll]) -> modbus_source.Poll | None:
-        return next((poll for poll in waiting if poll.due_us <= now_us), None)
+    def order(now_us: int, waiting: list[modbus_source.Poll]) -> list[modbus_source.Poll]:
+        return [poll for poll in waiting if poll.due_us <= now_us]
 
-    monkeypatch.setattr(modbus_source, "choose", choose)
+    monkeypatch.setattr(modbus_schedule, "order", order)
     result = await campaign(tmp_path / "line", rounds=4, units=16, interval_s=1.5, timeout_s=0.25, baud=19_200)
     assert not result.passed, "the campaign did not see the planted fault"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from edge_gateway.reading import Batch
 from edge_gateway.sources import modbus_source
-from edge_gateway.sources.modbus_schedule import PATIENCE, choose
+from edge_gateway.sources.modbus_schedule import PATIENCE, Rota, order
 from tests.profiles.devices import device, registers
 from tests.sources.modbus_plant import Plant, running, until, words
 
@@ -34,14 +34,13 @@ class One:
 
 
 def chosen(now_us: int, *waiting: One) -> str | None:
-    one = choose(now_us, waiting)
-    return one.name if one else None
+    return next((one.name for one in order(now_us, waiting)), None)
 
 
 def test_nothing_is_due() -> None:
     assert chosen(S - 1, One("a", S), One("b", 2 * S)) is None
     assert chosen(S, One("a", S)) == "a"
-    assert choose(0, []) is None
+    assert order(0, []) == []
 
 
 def test_the_earliest_deadline_first() -> None:
@@ -78,16 +77,36 @@ ones = st.builds(
 
 @given(st.integers(0, 100 * S), st.lists(ones, max_size=8))
 def test_who_answers_and_is_due_never_waits_for_one_with_a_later_deadline(now_us: int, waiting: list[One]) -> None:
-    one = choose(now_us, waiting)
+    chosen = order(now_us, waiting)
     due = [other for other in waiting if other.due_us <= now_us]
-    assert (one is None) == (not due)
-    if one is not None:
+    assert sorted(map(id, chosen)) == sorted(map(id, due)), "each once, and nobody else"
+    for one in chosen[:1]:
         assert one.due_us <= now_us
         for other in due:
             if not other.failing:
                 patient = one.failing and now_us - one.waits_since_us < PATIENCE * one.interval_us
                 assert not patient, "a failing unit before one that answers"
                 assert one.due_us + one.interval_us // 2 <= other.due_us + other.interval_us // 2
+
+
+def test_a_rota_is_made_anew_when_another_slot_comes_due() -> None:
+    fast, slow = One("fast", S, S), One("slow", S, 60 * S)
+    rota: Rota[One] = Rota()
+    rota.choose(S, [slow, fast])
+    assert rota.look_us == 2 * S, "when fast's slot is to be missed"
+    assert rota.next() is fast
+    fast.due_us = 2 * S
+    assert rota.next() is slow
+    slow.due_us = 61 * S
+    assert rota.next() is None
+    rota.choose(2 * S, [slow, fast])
+    assert rota.next() is fast
+    assert rota.look_us == 3 * S
+    rota.disturb()
+    assert rota.look_us <= 2 * S
+    rota.choose(5 * S, [])
+    assert rota.next() is None
+    assert rota.look_us > 5 * S
 
 
 @pytest.mark.timing

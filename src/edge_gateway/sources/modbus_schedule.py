@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 #: A failing unit waits behind those that answer for this many of its intervals; then its turn counts like theirs.
 PATIENCE = 8
 #: Turns shorter than this are all alike.
 QUICK_US = 20_000
+#: When nothing is polled: look again after this.
+NOTHING_US = 1_000_000
 
 
 class Waiting(Protocol):
@@ -41,22 +43,48 @@ class Waiting(Protocol):
 _W = TypeVar("_W", bound=Waiting)
 
 
-def choose(now_us: int, waiting: Iterable[_W]) -> _W | None:
-    """The turn to take now, None when nothing is due.
+def order(now_us: int, waiting: Iterable[_W]) -> list[_W]:
+    """What is due now, in the order of its turns.
 
     Earliest deadline first: a slot is to be read within half its interval. Units that fail come after those that answer,
-    but not for ever (``PATIENCE``). Of equal deadlines the quicker turn comes first, by powers of two above ``QUICK_US``, so that a slow unit
-    delays nobody and the order does not change from round to round; else the order is that of ``waiting``.
+    but not for ever (``PATIENCE``). Of equal deadlines the quicker turn comes first, by powers of two above ``QUICK_US``,
+    so that a slow unit delays nobody and the order does not change from round to round; else the order is that of ``waiting``.
     """
-    best: _W | None = None
-    rank = (True, 0, 0)
-    for one in waiting:
+    ranked = []
+    for number, one in enumerate(waiting):
         due_us = one.due_us
         if due_us > now_us:
             continue
         interval_us = one.interval_us
         last = one.failing and now_us - one.waits_since_us < PATIENCE * interval_us
-        its_rank = (last, due_us + interval_us // 2, (one.took_us // QUICK_US).bit_length())
-        if best is None or its_rank < rank:
-            best, rank = one, its_rank
-    return best
+        slow = (one.took_us // QUICK_US).bit_length()
+        ranked.append((last, due_us + interval_us // 2, slow, number, one))
+    ranked.sort(key=lambda item: item[:4])
+    return [item[4] for item in ranked]
+
+
+class Rota(Generic[_W]):
+    """The turns of a line: chosen anew when another slot has come due, or one is to be missed, or ranks have changed.
+
+    In between each turn costs nothing: with 250 units behind one endpoint looking at all for each would cost more than polling.
+    """
+
+    def __init__(self) -> None:
+        self._turns: list[_W] = []
+        #: when it has to be chosen anew
+        self.look_us = 0
+
+    def disturb(self) -> None:
+        """Ranks or slots have changed otherwise than by a turn that went well."""
+        self.look_us = 0
+
+    def choose(self, now_us: int, waiting: Iterable[_W]) -> None:
+        """See ``order``."""
+        waiting = tuple(waiting)
+        self._turns = order(now_us, waiting)[::-1]
+        slots = (one.due_us + one.interval_us if one.due_us <= now_us else one.due_us for one in waiting)
+        self.look_us = min(slots, default=now_us + NOTHING_US)
+
+    def next(self) -> _W | None:
+        """Whose turn it is; None when nobody waits."""
+        return self._turns.pop() if self._turns else None

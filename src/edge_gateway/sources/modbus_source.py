@@ -20,7 +20,7 @@ from edge_gateway.sources.base import Inbox
 from edge_gateway.sources.modbus_identity import Identities
 from edge_gateway.sources.modbus_memory import Memory
 from edge_gateway.sources.modbus_memory_file import Keeper, MemoryFile, fingerprints
-from edge_gateway.sources.modbus_schedule import choose
+from edge_gateway.sources.modbus_schedule import Rota
 from edge_gateway.sources.modbus_slots import Slots
 from edge_gateway.sources.modbus_time import LineTime
 from edge_gateway.sources.modbus_turn import Turn, Turns
@@ -48,6 +48,7 @@ class ModbusSource:
         self.turns = Turns(line, clock, Backoff(*backoff_s), time or LineTime())
         self._clock = clock
         self._backoff_s = backoff_s
+        self._rota: Rota[Poll] = Rota()
         self._outbox: list[Item] = []
         self._running: Poll | None = None
         self._lock = asyncio.Lock()
@@ -157,6 +158,7 @@ class ModbusSource:
                 if begins is not its:
                     self._retire(poll, its, begins.due_us if begins else 0)
         self.bus = planned
+        self._rota.disturb()
         self.identities.plan(devices, planned.units, self._clock.mono_us())
 
     def farewell(self) -> Sequence[Item]:
@@ -190,8 +192,7 @@ class ModbusSource:
                     continue
                 if idle and not self._outbox:
                     now_us = self._clock.mono_us()
-                    next_us = min((poll.due_us for poll in self.bus.polls), default=now_us + self._sleep_us)
-                    await self._clock.sleep_until(min(next_us, now_us + self._sleep_us))
+                    await self._clock.sleep_until(min(self._rota.look_us, now_us + self._sleep_us))
                 if self._keeper is not None:
                     self._keeper.tend(self.bus.memories, self.bus.described)
         finally:
@@ -204,8 +205,10 @@ class ModbusSource:
         mono_us = self._clock.mono_us()
         if inbox.full():
             self._hold(mono_us)
-        self._miss(mono_us)
-        poll = choose(mono_us, self.bus.polls)
+        if mono_us >= self._rota.look_us:
+            self._miss(mono_us)
+            self._rota.choose(mono_us, self.bus.polls)
+        poll = self._rota.next()
         if poll is not None:
             await self._turn(poll, mono_us)
         return poll is not None
@@ -217,6 +220,7 @@ class ModbusSource:
 
     def _hold(self, mono_us: int) -> None:
         """Intake cannot take more: what is due now is not read, and the record will say so."""
+        self._rota.disturb()
         for poll in self.bus.polls:
             for slots in poll.slots:
                 if slots.due_us <= mono_us:
@@ -265,6 +269,8 @@ class ModbusSource:
             self._running = None
             unit.hurried = False
         now_us = self._clock.mono_us()
+        if turn.failed or poll.failing:
+            self._rota.disturb()
         poll.ended_us, poll.deferred = now_us, deferred
         if deferred:
             return None
