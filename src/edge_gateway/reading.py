@@ -36,6 +36,9 @@ UNCERTAIN_OFF_SPAN = "uncertain:off-span"  # 4-20 mA: between the measuring rang
 UNCERTAIN_RESET = "uncertain:counter-reset"  # the counter began anew: pulses just before may be missing
 UNCERTAIN_INCOMPLETE = "uncertain:incomplete"  # derived: inputs were missing for a while, the sum is a lower bound
 
+#: What a source says of who answers (``Note.event``); each carries the whole ``identity`` as known from then on.
+INSTRUMENT_EVENTS = frozenset({"instrument-identified", "instrument-replaced", "instrument-fingerprint-changed"})
+
 #: How many of its intervals a reading speaks for its point; older is stale (docs/reference/rules.md).
 FRESH_INTERVALS = 3
 

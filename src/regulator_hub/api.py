@@ -132,6 +132,10 @@ def routes(held: Held) -> list[Route]:
     async def alarms(request: Request) -> Response:
         return _json({"alarms": await held.reader.run(read.alarms, request.path_params.get("gateway"))})
 
+    async def instruments(request: Request) -> Response:
+        noted = held.view(request).state["instruments"]
+        return _json({"instruments": [{"entry": place, **found} for place, found in reversed(noted.items())]})
+
     async def evidence(request: Request) -> Response:
         return _json({"evidence": await held.reader.run(read.evidence, held.view(request).gateway)})
 
@@ -148,6 +152,7 @@ def routes(held: Held) -> list[Route]:
         Route(base + "/{gateway}/entries", entries, methods=["GET"]),
         Route(base + "/{gateway}/checkpoint", checkpoint, methods=["GET"]),
         Route(base + "/{gateway}/alarms", alarms),
+        Route(base + "/{gateway}/instruments", instruments),
         Route(base + "/{gateway}/evidence", evidence),
         Route(base + "/{gateway}/quarantine", quarantine),
         Route("/api/v1/violations", violations),

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from edge_gateway.reading import BAD_MISSING
+from edge_gateway.reading import BAD_MISSING, INSTRUMENT_EVENTS
 from edge_gateway.record.entry import MAX_INTEGER
 from edge_gateway.violations import ENDED
 from regulator_hub.meaning import Meaning, compile_text
@@ -20,6 +20,10 @@ from regulator_hub.meaning import Meaning, compile_text
 MAX_QUARANTINE = 1000
 #: Violations that ended are listed this far back.
 MAX_ENDED = 200
+#: What became of instruments is listed this far back.
+MAX_INSTRUMENTS = 200
+#: Of what an instrument tells: so many texts, so many characters each.
+MAX_TEXTS, MAX_TEXT = 24, 200
 #: Boots whose corrections are remembered.
 MAX_CORRECTIONS = 1000
 #: Compiled configurations kept in memory.
@@ -44,6 +48,7 @@ class View:
             "latest": {},  # point -> reading
             "violations": {},
             "ended": [],
+            "instruments": {},  # "<epoch>/<seq>" -> who was found at a device, or found exchanged
             "corrections": {},  # boot -> offset_us
             "quarantine": {},  # "<epoch>/<seq>" -> why
             "quarantined": 0,
@@ -202,6 +207,18 @@ class View:
                 self.state["violations"].pop(old, None)
             del self.state["ended"][:-MAX_ENDED]
 
+    def _event(self, epoch: str, seq: int, content: Mapping[str, Any]) -> None:
+        """Who measures; other events change nothing here."""
+        event = str(content.get("event"))
+        if event not in INSTRUMENT_EVENTS:
+            return
+        noted = self.state["instruments"]
+        found = {"device": str(content["device"])[:MAX_TEXT], "event": event, "wall_us": whole(content["wall_us"])}
+        told = {key: _texts(content[key]) for key in ("old", "new", "identity") if key in content}
+        noted[f"{epoch}/{seq}"] = found | told
+        if len(noted) > MAX_INSTRUMENTS:
+            del noted[next(iter(noted))]
+
     def _at_least(self, epoch: str, seq: int, other: Any) -> bool:
         if other is None:
             return True
@@ -241,6 +258,11 @@ class View:
         return changed
 
 
+def _texts(told: Any) -> dict[str, str]:
+    """A table of texts, bounded. Raises AttributeError for what is no table."""
+    return {str(key)[:MAX_TEXT]: str(text)[:MAX_TEXT] for key, text in list(told.items())[:MAX_TEXTS]}
+
+
 def whole(value: object) -> int:
     """The number itself. Raises ValueError unless it is whole and within ±(2^53 - 1): what JSON can keep."""
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) > MAX_INTEGER:
@@ -254,5 +276,6 @@ _HANDLERS: dict[str, Callable[[View, str, int, dict[str, Any]], int | None]] = {
     "batch": View._batch,
     "correction": View._correction,
     "violation": View._violation,
-    **dict.fromkeys(("gap", "tick", "event", "skipped"), View._nothing),
+    "event": View._event,
+    **dict.fromkeys(("gap", "tick", "skipped"), View._nothing),
 }

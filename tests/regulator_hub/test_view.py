@@ -98,6 +98,20 @@ def test_unknown_kinds_are_counted_and_bounded() -> None:
     assert made.state["quarantined"] == 0
 
 
+def test_who_measures_is_listed_once_and_bounded() -> None:
+    made = view()
+    new = {"serial": "7" * 1000} | {f"k{n}": "" for n in range(100)}
+    one = record.entry(1, "event", event="instrument-replaced", device="d", old={"serial": "6"}, new=new)
+    feed(made, A, [record.snapshot(0), one], in_order=False)
+    feed(made, A, [record.snapshot(0), one, record.entry(2, "event", event="started")])
+    (noted,) = made.state["instruments"].values()
+    assert (noted["device"], noted["old"]) == ("d", {"serial": "6"})
+    assert (len(noted["new"]), len(noted["new"]["serial"])) == (24, 200)
+    feed(made, A, [record.entry(seq, "event", event="instrument-identified", device="d") for seq in range(3, 500)], 3)
+    assert len(made.state["instruments"]) == 200
+    assert made.state["quarantined"] == 0
+
+
 def test_a_text_that_is_no_configuration_costs_its_batches_only() -> None:
     made = view(texts={record.SHA: b"{}", "c" * 64: record.TEXT})
     feed(made, A, [*record.start(4), record.config(4, "c" * 64), record.batch(5, -20.0, config_seq=4)])
@@ -196,13 +210,14 @@ _ANY = st.recursive(
 )
 _ENTRY_KEYS = st.sampled_from(
     ["wall_us", "mono_us", "boot", "trusted", "config_seq", "group", "values", "quality", "message", "text", "texts", "config",
-     "configs", "state", "violation", "rule", "point", "step", "condition", "handling", "first", "limit", "offset_us", "level"]
+     "configs", "state", "violation", "rule", "point", "step", "condition", "handling", "first", "limit", "offset_us", "level",
+     "event", "device", "old", "new", "identity"]
 )  # fmt: skip
 
 
 @settings(max_examples=300)
 @given(
-    st.lists(st.tuples(st.sampled_from(["config", "snapshot", "batch", "violation", "correction"]),
+    st.lists(st.tuples(st.sampled_from(["config", "snapshot", "batch", "violation", "correction", "event"]),
                        st.dictionaries(_ENTRY_KEYS, _ANY, max_size=4)), max_size=5),
     st.dictionaries(st.sampled_from(["groups", "points", "zones", "site", "rules"]), _ANY, max_size=2),
 )  # fmt: skip
@@ -214,6 +229,7 @@ def test_no_content_breaks_page_api_or_keeping(changes: list[tuple[str, dict[str
     good = {
         "config": record.config(1, name), "snapshot": record.snapshot(2, 1), "batch": record.batch(3, -20.0),
         "violation": record.violation(4, "violated"), "correction": record.entry(5, "correction", boot="0" * 12, offset_us=7),
+        "event": record.entry(6, "event", event="instrument-replaced", device="d", old={}, new={}, identity={}),
     }  # fmt: skip
     feed(made, A, [record.snapshot(0), good["config"]])
     for seq, (kind, changed) in enumerate(changes, 2):
@@ -222,4 +238,4 @@ def test_no_content_breaks_page_api_or_keeping(changes: list[tuple[str, dict[str
     again = View("tlf-007", lambda _: strange, orjson.loads(orjson.dumps(made.state)))
     again.order = made.order
     for of in (made, again):
-        orjson.dumps([rows.points(of, record.now_us()), rows.violations(of, ended=True), rows.site(of)])
+        orjson.dumps([rows.points(of, record.now_us()), rows.violations(of, ended=True), rows.site(of), of.state])

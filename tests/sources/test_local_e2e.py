@@ -245,6 +245,12 @@ def _day(plant: Plant, influxd: Influxd, folder: Path) -> None:
             gateway.wait(lambda: "instrument-replaced" in gateway.verb("status").stdout, "another instrument is told")
             gateway.wait(lambda: gateway.status()["sinks"]["influx"]["backlog"] == 0, "InfluxDB has all")
             gateway.wait(lambda: gateway.status()["sinks"]["hub"]["backlog"] == 0, "the hub holds all")
+            told = json.loads(fetch(f"{hub.url}/api/v1/gateways/tlf-007/instruments"))["instruments"]
+            assert [(each["event"], each["device"]) for each in told] == [
+                ("instrument-replaced", "flow-meter"), ("instrument-identified", "flow-meter")
+            ]  # fmt: skip
+            assert (told[0]["old"]["serial"], told[0]["new"]["serial"]) == ("70001", "70002")
+            assert gateway.status()["buses"]["plc"]["devices"]["flow-meter"]["identity"] == {"serial": "70002"}
             held = json.loads(fetch(f"{hub.url}/api/v1/gateways/tlf-007/points"))["points"]
             assert {point["point"] for point in held} == POINTS | {"tank-ma2"}
             assert gateway.stop() == 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_gateway.derived.core import Derivation
-from edge_gateway.reading import Group
+from edge_gateway.reading import INSTRUMENT_EVENTS, Group
 from edge_gateway.record.entry import canonical, text_hash
 from edge_gateway.rules.base import BoundRule
 from edge_gateway.rules.engine import Engine
@@ -17,8 +17,6 @@ from edge_gateway.violations import Violations
 MAX_MESSAGES = 512
 #: Devices whose sources kept something: more than one gateway has at work.
 MAX_KEPT = 2_000
-#: What a source says of who answers; each carries the whole ``identity`` as known from then on.
-INSTRUMENT_EVENTS = frozenset({"instrument-identified", "instrument-replaced", "instrument-fingerprint-changed"})
 #: What a ``config`` entry tells of changes: so many, so large each (larger values by hash), so large together (bytes).
 MAX_CHANGES, MAX_VALUE_BYTES, MAX_CHANGES_BYTES = 200, 2_048, 64 * 1024
 

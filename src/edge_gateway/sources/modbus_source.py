@@ -70,7 +70,11 @@ class ModbusSource:
 
     def health(self) -> Mapping[str, Any]:
         """See ``modbus_health.report``."""
-        return modbus_health.report(self.bus, self.turns, self._clock)
+        found = modbus_health.report(self.bus, self.turns, self._clock)
+        for device, about in found["devices"].items():
+            if known := self.identities.known(device):
+                about["identity"] = dict(known)
+        return found
 
     def unaccounted_us(self, mono_us: int) -> int:
         """See ``sources.base.Source.unaccounted_us``."""
