@@ -183,6 +183,17 @@ def test_every_hour_and_whenever_it_appears() -> None:
     assert identities.next(3 * EVERY_US, {1: unit}) is not None
 
 
+def test_a_unit_that_is_silent_to_the_question_is_left_alone() -> None:
+    identities, unit = Identities(), Unit(1, Backoff(), alive=True)
+    identities.plan([telling()], {1: unit}, 0)
+    asked = []
+    for now_us in range(0, 4 * EVERY_US, EVERY_US // 60):
+        if (due := identities.next(now_us, {1: unit})) is not None:
+            asked.append(now_us * 60 // EVERY_US)
+            identities.failed(due[0], now_us, refused=False)
+    assert asked == [0, 10, 70, 130, 190], "minutes"
+
+
 def test_a_connection_opened_anew_is_a_reason_to_ask_and_not_at_every_poll() -> None:
     identities, unit = Identities(), Unit(1, Backoff(), alive=True)
     identities.plan([telling()], {1: unit}, 0)

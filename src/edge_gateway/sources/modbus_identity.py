@@ -20,11 +20,11 @@ from edge_gateway.profiles.spec import DeviceSpec
 from edge_gateway.reading import Note
 from edge_gateway.sources.modbus_unit import Unit
 
-#: How often a unit that goes on answering is asked again; and one whose answer did not come.
-EVERY_US, AGAIN_US = 3_600_000_000, 60_000_000
+#: How often a unit that goes on answering is asked again; also one that twice in a row said nothing to the question.
+EVERY_US = 3_600_000_000
 #: Waiting this long for a quiet moment, a question is asked between two polls: it delays one slot.
 PATIENCE_US = 600_000_000
-#: Between two looks because a connection was opened anew.
+#: Until the question that got no answer is asked once more; and between two looks because a connection was opened anew.
 CALM_US = 600_000_000
 #: A unit that does not answer is asked nothing.
 NEVER_US = 1 << 62
@@ -52,6 +52,7 @@ class _Subject:
     questions: Sequence[Question]
     due_us: int = NEVER_US
     looked_us: int = 0
+    silences: int = 0
     number: int = 0
     found: dict[str, str] = field(default_factory=dict)
     suspected: dict[str, str] | None = None
@@ -130,7 +131,9 @@ class Identities:
             return None
         if refused:
             return self._on(subject, {}, now_us)
-        subject.due_us, subject.number, subject.found = now_us + AGAIN_US, 0, {}
+        subject.silences += 1
+        wait_us = CALM_US if subject.silences == 1 else EVERY_US
+        subject.due_us, subject.number, subject.found = now_us + wait_us, 0, {}
         self._look_ahead()
         return None
 
@@ -147,7 +150,7 @@ class Identities:
         if subject.number < len(subject.questions):
             return None
         whole, subject.found, subject.number = subject.found, {}, 0
-        subject.due_us, subject.looked_us = now_us + EVERY_US, now_us
+        subject.due_us, subject.looked_us, subject.silences = now_us + EVERY_US, now_us, 0
         note = self._judged(subject, whole, now_us) if whole else None
         self._look_ahead()
         return note
