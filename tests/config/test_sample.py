@@ -137,3 +137,29 @@ def _other_type(value: str) -> str:
 def test_true_is_nothing_but_true(tmp_path: Path, key: str, line: int) -> None:
     (fault,) = [f for f in faults(tmp_path, changed(line, lambda name, _: f"{name} = true")) if f.line == line]
     assert fault.key == key
+
+
+#: Tables that the sample has as remarks, of sources that not every site has; and what its derived point needs.
+REMARKS = ("buses.probes", "buses.meters", "buses.adc", "buses.gateway", "devices.cold1-probe", "devices.water-meter",
+           "devices.tank-level", "devices.box", "devices.cold1-door", "derived.outlet1-flow")  # fmt: skip
+LEVEL = '\n[points.outlet1-level]\ndevice = "tank-level"\nchannel = "value"\nzone = "outlet1"\n'
+
+
+def test_remarks_are_tables_that_hold(tmp_path: Path) -> None:
+    lines_, taken = [], set()
+    inside = False
+    for line in TEXT.splitlines():
+        if line.startswith("# ["):
+            name = line[3:].partition("]")[0]
+            inside = name in REMARKS
+            taken.add(name)
+        elif not line.startswith("# ") or " = " not in line:
+            inside = False
+        lines_.append(line[2:] if inside else line)
+    assert set(REMARKS) <= taken
+    file = tmp_path / "gateway.toml"
+    file.write_text("\n".join(lines_) + LEVEL, encoding="utf-8")
+    loaded = load(file, running=False)
+    assert {"probes", "meters", "adc", "gateway"} <= set(loaded.config.buses)
+    assert loaded.config.derived["outlet1-flow"].of == ("outlet1-level",)
+    assert loaded.config.devices["water-meter"].pulse is not None

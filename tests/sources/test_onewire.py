@@ -98,7 +98,7 @@ async def test_a_missing_probe_and_a_missing_bus_say_so(tmp_path: Path) -> None:
         await until(lambda: inbox.batches("cold.0") and inbox.batches("warm.0") and other.batches("cold.0"))
         assert inbox.batches("cold.0")[0].quality == [BAD_NO_ANSWER]
         assert inbox.batches("warm.0")[0].quality is None
-        assert "not on the bus" in source.health()["devices"]["cold"]["said"]
+        assert source.health()["devices"]["cold"]["said"] == f"probe {COLD} is not on the bus; there are {WARM}"
         assert other.batches("cold.0")[0].quality == [BAD_LINK_DOWN]
         assert "dtoverlay=w1-gpio" in lost.health()["said"]
 

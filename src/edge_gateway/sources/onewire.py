@@ -17,6 +17,9 @@ from edge_gateway.sources.local import Kept, LocalBus
 from edge_gateway.sources.local_look import Found, Unread
 from edge_gateway.sources.onewire_text import temperature
 
+#: Probes that a message names.
+MOST_NAMED = 20
+
 _PROBE = re.compile(r"^(10|22|28|3b|42)-[0-9a-f]{12}$")
 
 
@@ -103,6 +106,8 @@ class OneWireReader:
             if not self._folder.is_dir():
                 why = f"{self._folder} is missing: the kernel has no 1-Wire bus (dtoverlay=w1-gpio in config.txt)"
                 raise Unread(BAD_LINK_DOWN, why) from None
-            raise Unread(BAD_NO_ANSWER, f"probe {probe} is not on the bus: wiring, or another probe?") from None
+            there = sorted(each.name for each in self._folder.iterdir() if _PROBE.match(each.name))
+            found = f"there are {', '.join(there[:MOST_NAMED])}" if there else "there is none at all: wiring, pull-up, pin?"
+            raise Unread(BAD_NO_ANSWER, f"probe {probe} is not on the bus; {found}") from None
         except OSError as error:
             raise Unread(BAD_NO_ANSWER, f"probe {probe} cannot be read: {error.strerror}") from error
