@@ -166,6 +166,29 @@ async def test_after_long_waiting_it_is_asked_between_two_polls(plant: Plant, mo
     assert not inbox.gaps()
 
 
+class Hasty(Identities):
+    """Planted: what was read once is believed."""
+
+    def _judged(self, subject: Any, found: dict[str, str], now_us: int) -> Note | None:
+        subject.suspected = found
+        return super()._judged(subject, found, now_us)
+
+
+@pytest.mark.parametrize(("kind", "told"), [(Identities, 0), (Hasty, 1)])
+def test_believing_one_answer_would_be_caught(kind: type[Identities], told: int) -> None:
+    serials = iter([70009, 70001, 70001])
+    identities, unit = kind(), Unit(1, Backoff(), alive=True)
+    identities.pin({"d1": {"identity": {"serial": "70001"}}})
+    identities.plan([telling(serial=WHO["serial"])], {1: unit}, 0)
+    noted = []
+    for now_us in range(0, 2 * EVERY_US, EVERY_US):
+        while (due := identities.next(now_us, {1: unit})) is not None:
+            noted.append(identities.answered(due[0], b"\x03\x04" + next(serials).to_bytes(4), now_us))
+    events = [note.event for note in noted if note is not None]
+    assert events.count("instrument-replaced") >= told
+    assert bool(events) == bool(told)
+
+
 def test_every_hour_and_whenever_it_appears() -> None:
     identities, unit = Identities(), Unit(1, Backoff(), alive=True)
     identities.plan([telling()], {1: unit}, 0)
