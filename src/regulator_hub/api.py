@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,6 +96,16 @@ class Held:
         return found
 
 
+def _instruments(held: Held) -> Callable[[Request], Awaitable[Response]]:
+    """Who measures at a gateway, newest first."""
+
+    async def instruments(request: Request) -> Response:
+        noted = held.view(request).state["instruments"]
+        return _json({"instruments": [{"entry": place, **found} for place, found in reversed(noted.items())]})
+
+    return instruments
+
+
 def routes(held: Held) -> list[Route]:
     """All routes of the API."""
 
@@ -132,10 +142,6 @@ def routes(held: Held) -> list[Route]:
     async def alarms(request: Request) -> Response:
         return _json({"alarms": await held.reader.run(read.alarms, request.path_params.get("gateway"))})
 
-    async def instruments(request: Request) -> Response:
-        noted = held.view(request).state["instruments"]
-        return _json({"instruments": [{"entry": place, **found} for place, found in reversed(noted.items())]})
-
     async def evidence(request: Request) -> Response:
         return _json({"evidence": await held.reader.run(read.evidence, held.view(request).gateway)})
 
@@ -152,7 +158,7 @@ def routes(held: Held) -> list[Route]:
         Route(base + "/{gateway}/entries", entries, methods=["GET"]),
         Route(base + "/{gateway}/checkpoint", checkpoint, methods=["GET"]),
         Route(base + "/{gateway}/alarms", alarms),
-        Route(base + "/{gateway}/instruments", instruments),
+        Route(base + "/{gateway}/instruments", _instruments(held)),
         Route(base + "/{gateway}/evidence", evidence),
         Route(base + "/{gateway}/quarantine", quarantine),
         Route("/api/v1/violations", violations),
