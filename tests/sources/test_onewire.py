@@ -56,6 +56,8 @@ async def test_a_broken_checksum_is_tried_once_more_in_the_slot(tmp_path: Path) 
     def feed() -> None:
         for answer in answers:
             with pipe.open("w") as end:
+                while _held(pipe) < 2:  # the reader's opening has returned too
+                    time.sleep(0.001)
                 end.write(answer)
             while _held(pipe):  # the reader has closed it before the next is written
                 time.sleep(0.001)
