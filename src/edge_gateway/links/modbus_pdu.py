@@ -41,7 +41,12 @@ class NoAnswer(LinkDown):
 
 
 class StillOwed(NoAnswer):
-    """Not asked: an earlier answer of the same shape is outstanding, and could not be told from the one to this question."""
+    """Not asked: an earlier answer of the same shape is outstanding for ``left_s`` more seconds at most, and could not be
+    told from the one to this question."""
+
+    def __init__(self, why: str, left_s: float) -> None:
+        super().__init__(why, hint="see late_max_s of the bus")
+        self.left_s = left_s
 
 
 @dataclass(slots=True)

@@ -122,7 +122,9 @@ class RtuLine:
             self._settle_strays()
         if left_s := self._owed.wait_s(unit, pdu[0], size, loop.time()):
             await asyncio.sleep(min(left_s, _OWED_PAUSE_S))
-            raise StillOwed(f"an answer of the same length is still owed by unit {unit}; asked again in {left_s:.1f} s")
+            raise StillOwed(
+                f"unit {unit} still owes an answer of the same length; it may be asked again in {left_s:.1f} s", left_s
+            )
         self._question = question
         waiting: asyncio.Future[bytes] = loop.create_future()
         self._waiting = waiting

@@ -8,7 +8,7 @@ from typing import Any
 
 from edge_gateway.backoff import Backoff
 from edge_gateway.errors import GatewayError
-from edge_gateway.links.modbus import NoAnswer, request
+from edge_gateway.links.modbus import NoAnswer, StillOwed, request
 from edge_gateway.profiles.decode import decoder
 from edge_gateway.profiles.plan import PlannedBlock, plan
 from edge_gateway.profiles.spec import DeviceSpec, PointSpec
@@ -99,6 +99,8 @@ async def _ask(
     started_s = loop.time()
     try:
         answer = await turns.ask(unit, address, pdu, timeout_us, rest_us)
+    except StillOwed:
+        raise  # it was not asked, and says until when
     except NoAnswer as error:
         hint = "check its address, A and B, its power; `edge-gateway scan` asks every address"
         raise NoAnswer(f"unit {address} did not answer in {(loop.time() - started_s) * 1000:.0f} ms", hint=hint) from error

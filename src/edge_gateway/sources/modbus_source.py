@@ -278,7 +278,9 @@ class ModbusSource:
         poll.ended_us, poll.deferred = now_us, deferred
         if deferred:
             return None
-        if turn.failed == "backed-off":
+        if turn.failed == "backed-off" and turn.owed_us >= 0:
+            unit.owes(now_us + turn.owed_us, turn.said)
+        elif turn.failed == "backed-off":
             unit.failed(now_us, turn.said)
         elif turn.asked and not turn.failed:
             if turn.held_us:

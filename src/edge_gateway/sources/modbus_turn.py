@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from edge_gateway.backoff import Backoff
 from edge_gateway.clock import Clock
-from edge_gateway.errors import BadFrame, DeviceRefused, LinkDown
+from edge_gateway.errors import BadFrame, DeviceRefused, LinkDown, SourceError
 from edge_gateway.links.health_watch import Watch
 from edge_gateway.links.modbus import Line, NoAnswer, StillOwed, data_bytes, request
 from edge_gateway.profiles.decode import Columns
@@ -54,6 +54,7 @@ class Turn:
     said: str = ""
     asked: bool = False
     held_us: int = 0  # how long the line was ours (real time); 0 when it was left alone after a failure first
+    owed_us: int = -1  # 0 or more: it was not even asked, since a late answer may still come for so long
 
 
 @dataclass(slots=True)
@@ -71,6 +72,7 @@ class _State:
     said: str = ""
     failed: str = ""
     divisions: int = 0
+    owed_us: int = -1
     retried: bool = False
 
 
@@ -114,6 +116,7 @@ class Turns:
         if state.asked:
             self.use.held(started_s, ended_s, self.time.silence_s)
         turn = self._result(poll, state)
+        turn.owed_us = state.owed_us
         turn.held_us = 0 if quiet else int((ended_s - started_s) * 1e6)
         return turn
 
@@ -148,23 +151,28 @@ class Turns:
     async def _in_any_shape(self, poll: Poll, ask: Ask, state: _State) -> None:
         """By its own request, or by others that bring the same when an answer of that shape is still owed by the unit.
 
-        Raises what ``ask`` raises; StillOwed when there is no other request.
+        Raises what ``ask`` raises; StillOwed when nothing could be asked.
         """
         unit, planned, well = poll.unit, poll.planned, poll.unit.alive
+        failure: SourceError | None = None
         if not self._owed_s(ask.block):
             try:
                 answer = await self.ask(unit, ask.block.unit, ask.pdu, planned.timeout_us, planned.rest_us)
-            except (NoAnswer, BadFrame):
+            except (NoAnswer, BadFrame) as error:
                 if unit.hurried or not (well and self._owed_s(ask.block)):
                     raise
-                self._retried(ask.block.unit)
+                failure = error
             else:
                 self._answered(poll, ask, answer[2:], state)
                 return
         blocks = equivalents(ask.block, planned.readable, self._free)
+        if failure is not None:
+            if not blocks:
+                raise failure
+            self._retried(ask.block.unit)
         if not blocks:
             left_s = self._owed_s(ask.block)
-            raise StillOwed(f"a late answer could be taken for the next one: asked again in {left_s:.0f} s")
+            raise StillOwed(f"a late answer could be taken for the next one: asked again in {left_s:.0f} s", left_s)
         sizes = [len(group.points) for group in planned.groups]
         found = [await self._other(poll, Ask.of(block, sizes, ask.backoff)) for block in blocks]
         state.answers += found[:-1]
@@ -196,7 +204,7 @@ class Turns:
         if len(self._unfit) >= MOST_UNFIT:
             self._unfit.clear()
         self._unfit.add((block.unit, block.function, block.start, block.count))
-        return StillOwed(f"asked otherwise while a late answer may come, and refused ({refusal.why})")
+        return StillOwed(f"asked otherwise while a late answer may come, and refused ({refusal.why})", 0.0)
 
     def _took_place(self, state: _State, ask: Ask, data: bytes, mono_us: int) -> None:
         state.mono_us, state.wall_us = mono_us, self._clock.wall_us()
@@ -239,9 +247,11 @@ class Turns:
         if state.answered:
             state.reasons[id(ask)] = reason
             state.said = str(error)
-            ask.rest_until_us = self._clock.mono_us() + int(ask.backoff.next_s() * 1e6)
+            rest_s = error.left_s if isinstance(error, StillOwed) else ask.backoff.next_s()
+            ask.rest_until_us = self._clock.mono_us() + int(rest_s * 1e6)
         else:
             self._stop(state, ask, reason, "backed-off", error)
+            state.owed_us = int(error.left_s * 1e6) if isinstance(error, StillOwed) else -1
 
     @staticmethod
     def _stop(state: _State, ask: Ask, reason: str, failed: str, error: Exception) -> None:

@@ -39,6 +39,11 @@ class Unit:
         self.alive = False
         self.said = said
 
+    def owes(self, until_us: int, said: str) -> None:
+        """It cannot be asked before: a late answer could not be told from the next. That is no failure more."""
+        self.rest_until_us = until_us
+        self.said = said
+
     def answered(self, mono_us: int, said: str = "") -> None:
         """It answered, be it with a refusal."""
         self.backoff.reset()
