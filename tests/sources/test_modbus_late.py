@@ -117,6 +117,7 @@ async def test_a_single_register_waits_and_says_so() -> None:
     waited_s = slave.asked[3][0] - slave.asked[2][0]
     assert LATE_MAX_S <= waited_s < LATE_MAX_S + 0.4
     bad = [batch for batch in inbox.batches("d.0") if batch.quality is not None]
-    assert [batch.quality for batch in bad] == [[BAD_NO_ANSWER]]
+    assert 1 <= len(bad) <= 2, "the question without an answer, and perhaps a slot before the gap"
+    assert all(batch.quality == [BAD_NO_ANSWER] and batch.values == [None] for batch in bad)
     assert len(inbox.gaps("d.0")) == 1
     inbox.account("d.0", TICK)
