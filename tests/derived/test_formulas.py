@@ -104,13 +104,14 @@ def test_degree_minutes_against_another_integration() -> None:
 def test_a_gap_makes_it_a_lower_bound_until_the_excursion_is_over() -> None:
     samples: list[tuple[int, float | None]] = [
         (0, -18.0), (MINUTE, -16.0), (2 * MINUTE, None), (3 * MINUTE, -16.0),  # one reading missing is bridged
-        (20 * MINUTE, -16.0), (21 * MINUTE, -18.0), (32 * MINUTE, -18.0), (33 * MINUTE, -17.0),
+        (20 * MINUTE, -16.0), *((minute * MINUTE, -18.0) for minute in range(21, 32)), (33 * MINUTE, -17.0),
     ]  # fmt: skip
     found = run(samples, ABOVE, 3 * MINUTE)
     assert found[2] == (None, BAD_NO_ANSWER)
     assert found[3] == (5.0, GOOD)
     assert found[4] == (5.0, UNCERTAIN_INCOMPLETE), "17 minutes were not seen: not counted, and said"
-    assert found[6] == (0.0, GOOD)
+    assert found[-3][1] == UNCERTAIN_INCOMPLETE
+    assert found[-2] == (0.0, GOOD)
 
 
 def test_a_beginning_that_nobody_saw_is_said() -> None:
@@ -147,3 +148,14 @@ def test_a_counter_set_anew_is_said_and_what_is_no_count_refused() -> None:
     assert counter(state, 65_536, GOOD, about) == (None, BAD_RANGE)
     assert counter(state, 1.5, GOOD, about) == (None, BAD_RANGE)
     assert counter(state, None, BAD_NO_ANSWER, about) == (None, BAD_NO_ANSWER)
+
+
+def test_what_nobody_saw_was_not_within_the_limit() -> None:
+    """Calm, five hours without a reading, calm: the sum stands, and begins anew after ten minutes that were seen."""
+    seen: list[tuple[int, float | None]] = [(0, -18.0), (MINUTE, -16.0), (2 * MINUTE, -16.0), (3 * MINUTE, -18.0)]
+    seen += [(303 * MINUTE + minute * MINUTE, -18.0) for minute in range(11)]
+    found = run(seen, ABOVE, 3 * MINUTE)
+    assert found[3] == (4.0, GOOD)
+    assert found[4] == (4.0, UNCERTAIN_INCOMPLETE)
+    assert found[-2] == (4.0, UNCERTAIN_INCOMPLETE)
+    assert found[-1] == (0.0, GOOD)

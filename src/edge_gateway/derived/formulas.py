@@ -76,8 +76,10 @@ def degree_minutes(
     before, last_us = state.get("excess"), state.get("at_us")
     if last_us is not None and before is not None and now_us - last_us <= fresh_us:
         state["sum"] = state.get("sum", 0.0) + (before + excess) / 2 * ((now_us - last_us) / 60e6)
-    elif excess > 0 or state.get("sum", 0.0) > 0:
-        state["incomplete"] = True
+    else:
+        state["calm_us"] = None  # what nobody saw was not within the limit
+        if excess > 0 or state.get("sum", 0.0) > 0:
+            state["incomplete"] = True
     state["excess"], state["at_us"] = excess, now_us
     if excess > 0:
         state["calm_us"] = None
