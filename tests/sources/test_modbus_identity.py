@@ -246,3 +246,22 @@ async def test_two_devices_behind_one_unit_are_one_instrument(plant: Plant) -> N
     assert found is not None
     assert found[0] == "d1"
     await asyncio.sleep(0)
+
+
+async def test_a_reload_during_a_question_takes_its_answer_for_no_other(plant: Plant) -> None:
+    """Before the answer comes, the profile says that the serial number is longer and elsewhere."""
+    plant.registers = instrument(1, 4711) | words(1, [0, 8, 0, 15], 200)
+    about, slow = telling(serial=WHO["serial"]), asyncio.Event()
+
+    async def wait(_unit: int, start: int) -> None:
+        if start == 100:
+            slow.set()
+            await asyncio.sleep(0.03)
+
+    plant.before = wait
+    async with running(plant, [about]) as (source, inbox):
+        await until(slow.is_set)
+        await source.update([telling(serial={"function": 3, "register": 200, "type": "uint64"})])
+        await until(lambda: notes(inbox))
+    assert [note.detail["identity"] for note in notes(inbox)] == [{"serial": str(8 << 32 | 15)}]
+    inbox.account("d1.0", TICK)

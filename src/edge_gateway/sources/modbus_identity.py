@@ -124,6 +124,11 @@ class Identities:
         self._look_ahead()
         return None
 
+    def asks(self, device: str, question: Question) -> bool:
+        """Whether this is still the question whose answer is waited for: devices may be planned anew meanwhile."""
+        subject = self._subjects.get(device)
+        return subject is not None and subject.questions[subject.number] is question
+
     def failed(self, device: str, now_us: int, *, refused: bool) -> Note | None:
         """No answer to the question: a refusal only leaves its part unknown; silence ends this round."""
         subject = self._subjects.get(device)

@@ -306,10 +306,15 @@ class ModbusSource:
             next_us = min((poll.due_us for poll in self.bus.polls), default=now_us + self._sleep_us)
             if not waited and next_us - now_us < self.turns.longest_us(question.timeout_us):
                 return False
+            unit, answer, refused = self.bus.units[question.unit], None, False
             try:
-                answer = await self.turns.once(self.bus.units[question.unit], question.pdu, question.timeout_us, question.rest_us)
+                answer = await self.turns.once(unit, question.pdu, question.timeout_us, question.rest_us)
             except SourceError as error:
-                note = self.identities.failed(device, self._clock.mono_us(), refused=isinstance(error, DeviceRefused))
+                refused = isinstance(error, DeviceRefused)
+            if not self.identities.asks(device, question):
+                return True  # another configuration came meanwhile: this is the answer to nothing it asks
+            if answer is None:
+                note = self.identities.failed(device, self._clock.mono_us(), refused=refused)
             else:
                 note = self.identities.answered(device, answer, self._clock.mono_us())
         if note is not None:
