@@ -91,12 +91,13 @@ def test_a_silent_line_is_told_everywhere(plant: Plant, dead_line: str, tmp_path
         assert "[FAIL] bus line1: unit 5 (hall-th)  nothing answers" in doctor.stdout
         assert "[ OK ] bus plc: healthy" in doctor.stdout
         assert f"[ OK ] page reachable: http://127.0.0.1:{port}/" in doctor.stdout
-        assert "fix: edge-gateway doctor bus line1" in doctor.stdout
+        assert "look closer: edge-gateway doctor bus line1" in doctor.stdout
+        assert "fix: measure the supply" in doctor.stdout
         checks = json.loads(gateway.verb("doctor", "--json").stdout)["checks"]
         assert {check["id"]: check["level"] for check in checks}["service"] == "ok"
         assert "[ 故障 ] 总线 line1" in gateway.verb("doctor", "--lang", "zh").stdout
 
-        looked = gateway.verb("doctor", "bus", "line1", "--duration", "2s", "--json")
+        looked = gateway.verb("doctor", "bus", "line1", "--duration", "5s", "--json")
         told = json.loads(looked.stdout)
         assert (looked.returncode, told["findings"][0]["code"]) == (1, "silent-line")
         assert told["units"]["5"]["timeouts"] > 0, "asked while looking"
@@ -116,6 +117,8 @@ def test_without_a_gateway_the_line_is_asked_directly(plant: Plant, dead_line: s
     silent = gateway.verb("doctor", "bus", "line1", "--duration", "5s")
     assert silent.returncode == 1
     assert "[FAIL] line1  unit 5 (hall-th)  nothing answers" in silent.stdout
+    assert "1. no power, or the cable is open" in silent.stdout
+    assert "2. A and B swapped at the unit\n          do: swap A and B at this unit" in silent.stdout
     doctor = gateway.verb("doctor")
     assert doctor.returncode == 1
     assert "[FAIL] no running gateway" in doctor.stdout

@@ -6,6 +6,8 @@ sound line accused. The table stands in docs/explanation/link-health.md; REGENER
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import re
 from collections import Counter
@@ -16,11 +18,13 @@ from pathlib import Path
 
 import pytest
 
+from edge_gateway.errors import SourceError
 from edge_gateway.links import health, health_damage, health_words
 from edge_gateway.links.health import Finding, judge
 from edge_gateway.links.health_rates import is_rate
+from edge_gateway.links.modbus import RtuSettings, open_line
 from edge_gateway.links.modbus_pdu import crc16
-from edge_gateway.links.modbus_trace import LineRecord, Trace, outcome_of
+from edge_gateway.links.modbus_trace import DAMAGED, Exchange, LineRecord, Trace, outcome_of
 from tests.links.line_faults import SEED, Labelled, traces
 
 DOCUMENT = Path(__file__).parents[2] / "docs/explanation/link-health.md"
@@ -263,3 +267,51 @@ def test_the_document_has_this_table() -> None:
     if os.environ.get("REGENERATE"):
         DOCUMENT.write_text(wanted, "utf-8")
     assert DOCUMENT.read_text("utf-8") == wanted, "REGENERATE=1 writes it anew"
+
+
+# --- the same bytes through a real line -----------------------------------------------------------------------------------
+
+
+def samples() -> list[tuple[str, Exchange]]:
+    """A few kept exchanges of every way a serial line was spoilt: (variant, exchange)."""
+    found: dict[tuple[str, str], list[Exchange]] = {}
+    for trace in labelled():
+        if trace.record.kind != "rtu":
+            continue
+        for unit in trace.record.units:
+            for exchange in unit.kept:
+                if exchange.outcome != "silence" and exchange.received:
+                    found.setdefault((trace.variant, exchange.outcome), []).append(exchange)
+    return [(variant, exchange) for (variant, _), kept in found.items() for exchange in kept[:2]]
+
+
+def kind(outcome: str) -> str:
+    """What the judge tells apart first."""
+    return "damaged" if outcome in DAMAGED - {"echo"} else outcome
+
+
+async def test_a_real_line_reports_the_same_bytes_alike() -> None:
+    """The simulated line's own bookkeeping must be what ``RtuLine`` does, or the table above would be about something else."""
+    master, slave = os.openpty()
+    settings = RtuSettings(port=os.ttyname(slave), baud=115_200, timeout_s=0.05, quiet_s=0.005, late_max_s=0.005)
+    line = open_line(settings)
+    await line.open()
+    different = []
+    tried = samples()
+    for variant, exchange in tried:
+        pdu = exchange.sent[1:-2]
+        asking = asyncio.ensure_future(line.exchange(exchange.unit, pdu))
+        await asyncio.to_thread(os.read, master, 64)
+        os.write(master, exchange.received)
+        with contextlib.suppress(SourceError):
+            await asking
+        kept = {unit.unit: unit.kept for unit in line.trace.record().units}.get(exchange.unit, ())
+        told = kept[-1].outcome if kept and kept[-1].sent == exchange.sent else "answer"
+        if kind(told) != kind(exchange.outcome):
+            different.append((variant, exchange.outcome, told, exchange.sent.hex(), exchange.received.hex()))
+        await asyncio.sleep(0.01)
+    line.close()
+    os.close(master)
+    os.close(slave)
+    assert len(tried) >= 40
+    assert len(different) <= 0.05 * len(tried), different

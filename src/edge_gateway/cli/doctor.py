@@ -145,7 +145,7 @@ def bus_lines(
     for finding in health["link"]["findings"]:
         en, zh = _LEVELS[finding["level"]]
         yield f"{ctx.say(en, zh)} {bus_name}  {health_lines.seen(ctx, health, finding, zone)}"
-        yield from (f"       {line}" for line in health_lines.behind(ctx, finding))
+        yield from (f"       {line}" for line in health_lines.steps(ctx, finding))
     if health["state"] == "down":
         yield f"{ctx.say('[FAIL]', '[ 故障 ]')} {bus_name}  {health['said']}"
 

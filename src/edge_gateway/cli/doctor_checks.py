@@ -166,8 +166,9 @@ def _bus(ctx: Context, name: str, health: Mapping[str, Any], zone: str) -> Itera
         yield Check(f"bus-{name}", "ok", f"{title}: {seen}  {counts}")
     for finding in bad:
         what = f"{title}: {health_lines.seen(ctx, health, finding, zone)}"
-        fix = f"edge-gateway doctor bus {name} --duration 60s"
-        yield Check(f"bus-{name}", finding["level"], what, fix, list(health_lines.behind(ctx, finding)))
+        closer = f"{ctx.say('look closer', '进一步查看')}: edge-gateway doctor bus {name} --duration 60s"
+        likely, fix = [*health_lines.behind(ctx, finding), "", ""][:2]
+        yield Check(f"bus-{name}", finding["level"], what, fix.partition(": ")[2], [likely, closer] if likely else [closer])
 
 
 def _port(ctx: Context, name: str, port: Path) -> Check:

@@ -62,6 +62,16 @@ def behind(ctx: Context, finding: Mapping[str, Any]) -> Iterator[str]:
         yield f"{ctx.say('next', '下一步')}: {health_words.next_step(finding['causes'], ctx.language)}"
 
 
+def steps(ctx: Context, finding: Mapping[str, Any]) -> Iterator[str]:
+    """Every likely cause with what to do about it, likeliest first: for a person who stands at the line."""
+    if finding["causes"]:
+        yield ctx.say("likely, in this order:", "可能原因，依次为：")
+    causes = health_words.causes(finding["causes"], ctx.language)
+    for number, (cause, step) in enumerate(zip(causes, health_words.steps(finding["causes"], ctx.language), strict=True), 1):
+        yield f"{number}. {cause}"
+        yield f"   {ctx.say('do', '处理')}: {step}"
+
+
 def counters(ctx: Context, counts: Mapping[str, int]) -> str:
     """``answers 1204 · time-outs 3``, zeros left out but for the answers."""
     shown = [f"{ctx.say(en, zh)} {counts[key]}" for key, en, zh in COUNTERS if counts[key] or key == "frames"]

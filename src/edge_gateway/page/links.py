@@ -98,12 +98,17 @@ def _health(item: dict[str, Any], health: Mapping[str, Any], words: Words) -> No
     units = link["units"].values()
     total = {key: sum(unit[key] for unit in units) for key in ("frames", *_SHOWN)}
     more = [words.say(f"link.count.{key}", n=total[key]) for key in _SHOWN if total[key]]
-    item["lines"].append(" · ".join([words.say("link.count.frames", n=f"{_rounded(total['frames']):,}"), *more]))
+    answers = words.say("link.count.frames", n=f"{_rounded(total['frames']):,}") if total["frames"] else ""
+    item["lines"].append(" · ".join([answers or words.t["link.count.none"], *more]))
+    told = False
     for finding in link["findings"]:
         if finding["level"] == "ok":
             continue
-        item["bad"] |= finding["level"] == "fail"
         short = health_words.short(finding["code"], words.language)
+        if finding["level"] == "fail" and not told:
+            told = item["bad"] = True
+            if health.get("state") == "up":
+                item["word"] = short
         where = words.say("link.unit", n=", ".join(map(str, finding["units"]))) if finding["units"] else ""
         hours = sorted({f"{words.local(at_s * 1_000_000):%H}" for at_s in finding["hours"]})
         when = words.say("link.hours", hours=", ".join(hours)) if hours else ""
