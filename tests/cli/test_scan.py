@@ -106,12 +106,33 @@ def test_another_master_is_not_disturbed_without_a_word(bus: UnknownBus, gateway
     assert not bus.functions, "something was asked"
 
 
-def test_ctrl_c_keeps_what_was_found(bus: UnknownBus, gateway: Gateway) -> None:
+def begun(gateway: Gateway, bus: UnknownBus) -> subprocess.Popen[str]:
+    """A scan that has found its first unit."""
     command = [PROGRAM, "scan", bus.path, "--listen", "0", "--state", gateway.state, "--config", gateway.config]
     scanning = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert scanning.stdout is not None
     while "xy-md02" not in scanning.stdout.readline():
-        pass
+        assert scanning.poll() is None
+    return scanning
+
+
+def test_whoever_hangs_up_ends_the_scan_and_so_does_the_gateways_end(bus: UnknownBus, gateway: Gateway) -> None:
+    with gateway:
+        first = begun(gateway, bus)
+        busy = gateway.verb("scan", bus.path, *LINE)
+        assert (busy.returncode, "a scan is under way" in busy.stderr) == (7, True)
+        first.kill()
+        first.communicate(timeout=10)
+        assert gateway.verb("scan", bus.path, *LINE).returncode == 0, "the line was not given back"
+        second = begun(gateway, bus)
+        assert gateway.stop() == 0
+        _, said = second.communicate(timeout=20)
+        assert (second.returncode, "the gateway ended" in said) == (1, True), said
+    assert "Traceback" not in gateway.log()
+
+
+def test_ctrl_c_keeps_what_was_found(bus: UnknownBus, gateway: Gateway) -> None:
+    scanning = begun(gateway, bus)
     scanning.send_signal(signal.SIGINT)
     _, said = scanning.communicate(timeout=20)
     assert scanning.returncode == 130, said

@@ -1,13 +1,11 @@
-"""What simulated slaves were asked: the field bus is read-only, and a slave that sees a writing function says so."""
+"""The functions that a simulated slave was asked for, for campaigns that run outside pytest; in the suite `write_ledger` watches all."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
 
-#: Functions that change something in a device (V1.1b3, section 6): coils, registers, files, queues, masks, diagnostics.
-WRITING = frozenset({5, 6, 8, 15, 16, 21, 22, 23})
-READING = frozenset({1, 2, 3, 4, 7, 11, 12, 17, 20, 24, 43})
+from tests.servers.write_ledger import READING
 
 
 def assert_read_only(functions: Iterable[int]) -> Counter[int]:

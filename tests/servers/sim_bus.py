@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from edge_gateway.errors import BadFrame, LinkDown
 from edge_gateway.links.modbus import Counters, NoAnswer, RtuSettings, TcpSettings
 from edge_gateway.links.modbus_pdu import crc16, data_bytes, fault
+from tests.servers.write_ledger import saw
 
 _T = TypeVar("_T")
 
@@ -166,6 +167,7 @@ class SimBus:
             if (one.baud, one.parity, one.address) != (settings.baud, settings.parity, unit):
                 continue
             self.functions[pdu[0]] += 1
+            saw("sim-bus", unit, pdu)
             reply = one.answer(pdu)
             if reply is not None:
                 frame = bytes((unit,)) + reply

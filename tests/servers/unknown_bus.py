@@ -1,7 +1,7 @@
 """Units that nobody documented, on a pseudo terminal in real time: each hears only its own baud rate, and answers at that pace.
 
 The rate is what the program at the other end set (a pseudo terminal tells it). It refuses parity: units here have none, and
-what needs parity is tested on ``sim_bus``. Every function code that a unit sees is counted: see ``read_only``.
+what needs parity is tested on ``sim_bus``. Every function code that a unit sees is counted, and writing ones are told: see ``write_ledger``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Self
 
 from edge_gateway.links.modbus_pdu import crc16
 from tests.servers.sim_bus import SimUnit
+from tests.servers.write_ledger import saw
 
 _RATES = {getattr(termios, f"B{baud}"): baud for baud in (2400, 4800, 9600, 19200, 38400, 57600, 115200)}
 #: Bytes that come closer than this belong together: what one write sends comes at once.
@@ -56,6 +57,7 @@ class UnknownBus:
         for unit in self.units:
             if (unit.baud, unit.address) == (baud, frame[0]):
                 self.functions[frame[1]] += 1
+                saw("unknown-bus", unit.address, frame[1:-2])
                 reply = unit.answer(frame[1:-2])
                 if reply is not None:
                     answer = frame[:1] + reply

@@ -30,6 +30,7 @@ class Finding(Scans):
         super().__init__(
             main=main, state_dir=state_dir, config=lambda: field.config, share=self._lent, wall_us=field.wall_us
         )
+        self.ending = asyncio.Event()
         self._field = field
         self._intake = intake
         self._reloader = reloader
@@ -39,12 +40,18 @@ class Finding(Scans):
         return cast("Share", source) if hasattr(source, "lent") else None
 
     async def look_about(self) -> None:
-        """Hear the unknown topics of those brokers whose table says ``discover``, once an hour, until cancelled."""
-        while True:
-            for id_, bus in list(self._field.config.buses.items()):
-                if isinstance(bus, MqttConfig) and bus.discover:
-                    await self._look(id_)
-            await asyncio.sleep(LOOK_EVERY_S)
+        """Hear the unknown topics of those brokers whose table says ``discover``, once an hour, until cancelled.
+
+        Then every scan ends too.
+        """
+        try:
+            while True:
+                for id_, bus in list(self._field.config.buses.items()):
+                    if isinstance(bus, MqttConfig) and bus.discover:
+                        await self._look(id_)
+                await asyncio.sleep(LOOK_EVERY_S)
+        finally:
+            self.ending.set()
 
     async def _look(self, bus: str) -> None:
         try:

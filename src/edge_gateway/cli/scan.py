@@ -16,6 +16,7 @@ from edge_gateway.cli.main import BUSY, INTERRUPTED, NO_ANSWER, OK
 from edge_gateway.cli.port import LineType
 from edge_gateway.cli.scan_words import following, lines, quiet_lines, talk
 from edge_gateway.cli.verbs import Context, option, verb
+from edge_gateway.errors import GatewayError
 
 #: Events come at least this often (s), or the gateway is gone.
 _SILENCE_S = 120.0
@@ -74,9 +75,10 @@ def command(ctx: Context, /, yes: bool, as_json: bool, lines_: Any, passive: boo
     except KeyboardInterrupt:
         report.close(ctx.say("stopped; what was found is kept", "已停止；已找到的保留"))
         return INTERRUPTED
-    report.close()
     if report.error:
+        report.close(quiet=True)
         raise Refused(report.error["why"], hint=report.error.get("hint", ""), kind=report.error["error"])
+    report.close()
     return OK if report.units else NO_ANSWER
 
 
@@ -112,14 +114,14 @@ class Report:
         if event["event"] == "progress" and sys.stderr.isatty():
             click.echo(f"\r  {event['framing']}  {event['done']}/{event['of']}  ", err=True, nl=False)
 
-    def close(self, said: str = "") -> None:
-        """The last words."""
+    def close(self, said: str = "", *, quiet: bool = False) -> None:
+        """The last words; after an error only the object that was asked for."""
         if said:
             click.echo(f"\n{said}", err=True)
         if self._as_json:
             shown = {"schema": "edge-gateway/scan/1", "units": self.units, "events": self._events}
             click.echo(json.dumps(shown, ensure_ascii=False))
-        elif not self.foreign or self.units:
+        elif not quiet and (not self.foreign or self.units):
             items = len({unit["item"] for unit in self.units if unit.get("item")})
             click.echo(following(self._ctx, items), err=True)
 
@@ -165,9 +167,13 @@ def run_events(ctx: Context, wanted: dict[str, Any], take: Callable[[Event], Non
     """Through the running gateway; else alone, with the state folder's lock so that none starts meanwhile."""
     client = Client(ctx.socket, timeout_s=_SILENCE_S)
     try:
-        events = client.stream("/v1/scan", wanted)
-        for event in events:
-            take(event)
+        done = False
+        for event in client.stream("/v1/scan", wanted):
+            done = event["event"] == "done"
+            if not done:
+                take(event)
+        if not done:
+            raise GatewayError("the gateway ended", hint="what was found so far is in the inbox: `edge-gateway inbox list`")
     except NotRunning:
         with ExitStack() as stack:
             from edge_gateway.cli.read import lock_folder

@@ -19,7 +19,9 @@ MOST_WAITING = 1000
 
 
 class Finder(Protocol):
-    """Whoever scans, and keeps what is found."""
+    """Whoever scans, and keeps what is found. ``ending``: the gateway ends, and so does every scan."""
+
+    ending: asyncio.Event
 
     def run(self, wanted: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """A scan's events; closing the generator ends it. Raises GatewayError."""
@@ -48,7 +50,8 @@ def routes(finder: Finder | None, body_of: Any) -> list[Route]:
         return []
 
     async def scan(request: Request) -> Response:
-        return StreamingResponse(_lines(finder.run(await body_of(request))), media_type="application/x-ndjson")
+        events = _lines(finder.run(await body_of(request)), finder.ending)
+        return StreamingResponse(events, media_type="application/x-ndjson")
 
     async def inbox(_request: Request) -> Response:
         return JSONResponse({"items": finder.inbox()})
@@ -97,3 +100,29 @@ async def _pump(events: AsyncGenerator[dict[str, Any], None], waiting: asyncio.Q
 
 def _line(event: Mapping[str, Any]) -> bytes:
     return orjson.dumps(event) + b"\n"
+async def _lines(events: AsyncGenerator[dict[str, Any], None], ending: asyncio.Event) -> AsyncGenerator[bytes, None]:
+    """One JSON object a line, ``done`` the last of all; an error is one of them, as the answer has begun when it comes.
+
+    When the gateway ends, the lines end without ``done``.
+    """
+    ended = asyncio.create_task(ending.wait(), name="scan-ending")
+    following: asyncio.Future[dict[str, Any] | None] | None = None
+    try:
+        while True:
+            following = asyncio.ensure_future(anext(events, None))
+            await asyncio.wait([following, ended], return_when=asyncio.FIRST_COMPLETED)
+            if not following.done():
+                return
+            event = following.result()
+            yield orjson.dumps(event or {"event": "done"}) + b"\n"
+            if event is None:
+                return
+    except GatewayError as error:
+        yield orjson.dumps({"event": "error", "error": type(error).__name__, "why": error.why, "hint": error.hint}) + b"\n"
+        yield orjson.dumps({"event": "done"}) + b"\n"
+    finally:
+        ended.cancel()
+        if following is not None and not following.done():  # whoever hung up: what is under way ends first
+            following.cancel()
+            await asyncio.wait([following])
+        await events.aclose()

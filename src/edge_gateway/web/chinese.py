@@ -345,6 +345,8 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ("use a-z, 0-9 and '-', 1 to 32 characters", "请用 a-z、0-9 和“-”，1 至 32 个字符"),
     ("the gateway refuses it: {}", "网关拒绝：{}"),
     ("a scan is under way", "正在扫描"),
+    ("the gateway ended", "网关已结束"),
+    ("what was found so far is in the inbox: `edge-gateway inbox list`", "已找到的在收件箱中：`edge-gateway inbox list`"),
     ("only a serial line can be listened to", "只能监听串行线路"),
     ("the broker at {} was not reached", "无法到达 MQTT 代理 {}"),
     ("'{}' is no topic filter", "“{}”不是主题过滤器"),
