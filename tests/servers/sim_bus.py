@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from edge_gateway.errors import BadFrame, LinkDown
 from edge_gateway.links.modbus import Counters, NoAnswer, RtuSettings, TcpSettings
 from edge_gateway.links.modbus_pdu import crc16, data_bytes, fault
+from edge_gateway.links.modbus_trace import Trace
 from tests.servers.write_ledger import saw
 
 _T = TypeVar("_T")
@@ -188,6 +189,7 @@ class SimLine:
 
     def __init__(self, bus: SimBus, settings: RtuSettings) -> None:
         self.counters = Counters()
+        self.trace = Trace("rtu", timeout_s=settings.timeout_s, baud=settings.baud)
         self._bus = bus
         self._settings = settings
         self._silence_s = 3.5 * byte_s(settings) if settings.baud <= 19_200 else 0.00175
