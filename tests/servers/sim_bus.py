@@ -218,6 +218,9 @@ class SimLine:
         """This line owes nothing: what is late is seen by its unit."""
         return 0.0
 
+    def take_over(self, _other: object) -> None:
+        """Nothing is owed, so nothing is known of it."""
+
     def late(self) -> list[dict[str, object]]:
         """Answers of units that were no longer asked."""
         return list(self._late)
