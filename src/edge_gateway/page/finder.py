@@ -71,15 +71,23 @@ def routes(finder: Finder | None, body_of: Any) -> list[Route]:
     ]
 
 
-async def _lines(events: AsyncGenerator[dict[str, Any], None]) -> AsyncGenerator[bytes, None]:
-    """One JSON object a line. An error is the last of them: the answer has begun when it comes."""
+async def _lines(events: AsyncGenerator[dict[str, Any], None], ending: asyncio.Event) -> AsyncGenerator[bytes, None]:
+    """One JSON object a line, ``done`` the last of all; an error is one of them: the answer has begun when it comes.
+
+    When the gateway ends, the lines end without ``done``.
+    """
     waiting: asyncio.Queue[bytes] = asyncio.Queue()
     task = asyncio.create_task(_pump(events, waiting), name="scan")
+    ended = asyncio.create_task(ending.wait(), name="scan-ending")
+    ended.add_done_callback(lambda _: task.cancel())
     try:
         while line := await waiting.get():
             yield line
-        await task  # raises what went wrong
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.result()  # raises what went wrong
     finally:
+        ended.cancel()
         task.cancel()
         await asyncio.wait([task])
 
@@ -92,37 +100,13 @@ async def _pump(events: AsyncGenerator[dict[str, Any], None], waiting: asyncio.Q
                 if waiting.qsize() >= MOST_WAITING:
                     raise GatewayError("nobody reads what the scan says: it has ended", hint="scan again, and do not stop the command")
                 waiting.put_nowait(_line(event))
+        waiting.put_nowait(_line({"event": "done"}))
     except GatewayError as error:
         waiting.put_nowait(_line({"event": "error", "error": type(error).__name__, "why": error.why, "hint": error.hint}))
+        waiting.put_nowait(_line({"event": "done"}))
     finally:
         waiting.put_nowait(b"")
 
 
 def _line(event: Mapping[str, Any]) -> bytes:
     return orjson.dumps(event) + b"\n"
-async def _lines(events: AsyncGenerator[dict[str, Any], None], ending: asyncio.Event) -> AsyncGenerator[bytes, None]:
-    """One JSON object a line, ``done`` the last of all; an error is one of them, as the answer has begun when it comes.
-
-    When the gateway ends, the lines end without ``done``.
-    """
-    ended = asyncio.create_task(ending.wait(), name="scan-ending")
-    following: asyncio.Future[dict[str, Any] | None] | None = None
-    try:
-        while True:
-            following = asyncio.ensure_future(anext(events, None))
-            await asyncio.wait([following, ended], return_when=asyncio.FIRST_COMPLETED)
-            if not following.done():
-                return
-            event = following.result()
-            yield orjson.dumps(event or {"event": "done"}) + b"\n"
-            if event is None:
-                return
-    except GatewayError as error:
-        yield orjson.dumps({"event": "error", "error": type(error).__name__, "why": error.why, "hint": error.hint}) + b"\n"
-        yield orjson.dumps({"event": "done"}) + b"\n"
-    finally:
-        ended.cancel()
-        if following is not None and not following.done():  # whoever hung up: what is under way ends first
-            following.cancel()
-            await asyncio.wait([following])
-        await events.aclose()
