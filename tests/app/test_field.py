@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 from edge_gateway.app.field import Field
@@ -54,3 +55,17 @@ async def test_an_exchange_never_waits_for_room_that_only_intake_could_make(tmp_
     seen = await exchanged(tmp_path, Inbox(max_items=64), fill=63)
     opened = {item.id for item in seen if isinstance(item, GapOpened)}
     assert opened == {item.id for item in seen if isinstance(item, GapClosed)}
+
+
+async def test_what_units_refuse_is_kept_in_the_state_folder(tmp_path: Path) -> None:
+    with Plant() as plant:
+        found, state = loaded(tmp_path, plant.port), tmp_path / "state"
+        inbox = Inbox()
+        field = Field(found, clock=SystemClock(declared=True), inbox=inbox, messages={}, state_dir=state)
+        task = asyncio.create_task(field.run())
+        async with asyncio.timeout(10):
+            await inbox.take(5.0)
+        task.cancel()
+        await asyncio.wait([task])
+    kept = json.loads((state / "learned" / "plc.json").read_text())
+    assert kept["units"]["1"]["worked"] == {"4": [[1, 1]]}

@@ -135,25 +135,28 @@ def violation_text(ctx: Context, violation: dict[str, Any], zone: str) -> str:
 
 def _bus(ctx: Context, bus: str, health: dict[str, Any], zone: str) -> Iterator[str]:
     said = f"  {health.get('said')}" if health.get("said") else ""
-    yield f"{ctx.say('bus', '总线')}      {bus}  {word(ctx, str(health.get('state', '')))}{said}"
+    yield f"{ctx.say('bus', '总线')}      {bus}  {word(ctx, str(health.get('state', '')))}{slack(ctx, health)}{said}"
     devices = health.get("devices")
     for id_, device in devices.items() if isinstance(devices, dict) else ():
         if isinstance(device, dict) and device.get("state") == "silent":
             yield f"           {id_}  {word(ctx, 'silent')}  {device.get('said', '')}"
     yield from status_lines(ctx, health, zone)
-    yield from polling_lines(ctx, health)
+    yield from refused_lines(ctx, health)
 
 
-def polling_lines(ctx: Context, health: dict[str, Any]) -> Iterator[str]:
-    """A Modbus bus' slack, and what its units were found to refuse."""
+def slack(ctx: Context, health: dict[str, Any]) -> str:
+    """How much of a Modbus bus' time is left, as predicted and as measured; "" for other buses."""
     load = health.get("load")
-    if isinstance(load, dict):
-        measured = load["slack_measured"]
-        shown = ctx.say("not yet", "尚无") if measured is None else f"{measured:.0%}"
-        yield (
-            f"           {ctx.say('slack of its time', '时间余量')}: {ctx.say('predicted', '预计')} {load['slack_predicted']:.0%}  "
-            f"{ctx.say('measured', '实测')} {shown}"
-        )
+    if not isinstance(load, dict):
+        return ""
+    measured = load["slack_measured"]
+    shown = ctx.say("not yet", "尚无") if measured is None else f"{measured:.0%}"
+    words = ctx.say("time left", "时间余量"), ctx.say("predicted", "预计"), ctx.say("measured", "实测")
+    return f"  {words[0]}: {words[1]} {load['slack_predicted']:.0%}, {words[2]} {shown}"
+
+
+def refused_lines(ctx: Context, health: dict[str, Any]) -> Iterator[str]:
+    """What a Modbus bus' units were found to refuse."""
     seen: set[int] = set()
     for device in health.get("devices", {}).values():
         unit, learned = device.get("unit"), device.get("learned")
