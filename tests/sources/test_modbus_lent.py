@@ -11,6 +11,7 @@ from typing import Self
 import pytest
 
 from edge_gateway.clock import SystemClock
+from edge_gateway.errors import GatewayError
 from edge_gateway.links.modbus import NoAnswer, RtuSettings, request
 from edge_gateway.links.modbus_pdu import crc16
 from edge_gateway.links.modbus_rtu import RtuLine
@@ -135,3 +136,13 @@ async def test_a_late_answer_to_a_parameter_is_no_reading() -> None:
             read = await _again(source)
         source.close()
     assert read["registers"] == [107]
+
+
+@pytest.mark.parametrize("address", [0, 248])
+async def test_nobody_is_read_at_an_address_for_everybody(address: int) -> None:
+    with SlowUnit() as unit:
+        source = source_on(unit.port)
+        with pytest.raises(GatewayError, match="serial line"):
+            await source.read_now({"unit": address, "function": 3, "register": 7, "count": 1})
+        source.close()
+    assert not unit.asked

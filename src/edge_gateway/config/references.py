@@ -15,7 +15,7 @@ from edge_gateway.profiles.model import ModbusProfile, PayloadChannel, PayloadPr
 from edge_gateway.profiles.paths import needs_select
 from edge_gateway.sinks.hub import HubConfig
 from edge_gateway.sources.local import LocalBus
-from edge_gateway.sources.modbus import ModbusRtuConfig
+from edge_gateway.sources.modbus import ModbusRtuConfig, ModbusTcpConfig
 from edge_gateway.sources.mqtt import MqttConfig
 from edge_gateway.toml_errors import did_you_mean
 
@@ -82,7 +82,8 @@ def _devices(config: GatewayConfig, profiles: Profiles, locate: Locate) -> Itera
         if isinstance(bus, LocalBus):
             continue
         mqtt = isinstance(bus, MqttConfig)
-        if isinstance(bus, ModbusRtuConfig) and device.unit is not None and not 1 <= device.unit <= 247:
+        serial = isinstance(bus, ModbusRtuConfig) or (isinstance(bus, ModbusTcpConfig) and bus.framing != "mbap")
+        if serial and device.unit is not None and not 1 <= device.unit <= 247:
             why = f"unit {device.unit} is no address on a serial line"
             hint = "addresses are 1 to 247; 0 is for everybody and nobody answers to it"
             yield locate((*at, "unit"), why, code="out-of-range", hint=hint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -142,8 +142,15 @@ def _of_bus(
         if device.bus == id_ and device.unit is not None:
             known.setdefault((str(own) if own else "", device.unit), []).append(name)
     if own is not None:
+        if bus.kind != "rtu":
+            raise GatewayError(f"bus '{id_}' speaks {bus.kind.upper()}, and a scan only RTU", hint="ask one unit at a time with `read --unit`")
         return _serial(id_, id_, bus.port, own, wanted, profiles, known)
-    return _endpoint(id_, id_, bus.host, bus.port, wanted, profiles, known)
+    job = _endpoint(id_, id_, bus.host, bus.port, wanted, profiles, known)
+    if bus.framing != "mbap" and any(not 1 <= address <= 247 for address in job.plan.addresses):
+        units = tuple(address for address in job.plan.addresses if 1 <= address <= 247)
+        job = replace(job, plan=replace(job.plan, addresses=units))
+    settings = bus.settings()  # its own framing, TLS and pauses: another would be asked something else, or in the clear
+    return replace(job, settings=lambda _framing: settings)
 
 
 def _serial(
@@ -157,6 +164,9 @@ def _serial(
 ) -> Job:
     lines = tuple(framing(str(line)) for line in wanted.get("lines") or ())
     listed = _addresses(wanted)
+    if any(not 1 <= address <= 247 for address in listed):
+        hint = "addresses are 1 to 247; 0 is for everybody and nobody answers to it"
+        raise GatewayError(f"'{wanted['addresses']}': not all are addresses on a serial line", hint=hint)
     named = _named(wanted, profiles)
     plan = Plan(
         lines or tuple(candidates(profiles, own)),

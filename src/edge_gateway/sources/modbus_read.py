@@ -33,6 +33,8 @@ async def read(bus: Bus, turns: Turns, wanted: Mapping[str, Any]) -> dict[str, A
         start, count = int(wanted["register"]), int(wanted.get("count", 1))
         if not 0 <= address <= 255:
             raise ValueError(f"unit {address} is not within 0 to 255")
+        if not turns.line.numbered and not 1 <= address <= 247:  # frames of a serial line, where 0 is everybody
+            raise ValueError(f"unit {address} is no address on a serial line")
         pdu = request(function, start, count)
         timeout_s = float(wanted.get("timeout_s", 0))
         if not 0 <= timeout_s <= MOST_TIMEOUT_S:
