@@ -1,4 +1,8 @@
-"""The short form of `make pulses`, and its planted faults: totals that are not kept, or not in snapshots, must be found."""
+"""The short form of `make pulses`, and its planted fault: totals that are not kept must be found.
+
+Totals that are kept, but not in snapshots, are found by the long form (EDGE_FAULTS_PLANTED=snapshot, some kills in ten) and, at
+each run, by tests/intake/test_derived.py.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +21,7 @@ def test_totals_survive_kills(tmp_path: Path) -> None:
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize(("planted", "kills"), [("forget", 1), ("snapshot", 2)])
-def test_a_gateway_that_forgets_totals_is_caught(tmp_path: Path, planted: str, kills: int) -> None:
-    result = campaign(tmp_path, n=kills, seed=1, planted=planted)
+def test_a_gateway_that_forgets_totals_is_caught(tmp_path: Path) -> None:
+    result = campaign(tmp_path, n=1, seed=1, planted="forget")
     assert result["wrong"] > 0, result
     assert not result["passed"]

@@ -44,9 +44,10 @@ def test_the_data_sheets_table(raw: int, expected: float) -> None:
     assert temperature(text(pad(raw)), DS18B20, None) == (expected, GOOD, "")
 
 
-def test_every_register_value_is_right_or_refused() -> None:
+def test_register_values_are_right_or_refused() -> None:
+    """N = 13,108: every fifth of all there are."""
     refused = 0
-    for raw in range(0x10000):
+    for raw in range(0, 0x10000, 5):
         value, quality, _ = temperature(text(pad(raw)), DS18B20, None)
         signed = raw - 0x10000 if raw & 0x8000 else raw
         if -55 <= signed / 16 <= 125:
@@ -54,7 +55,7 @@ def test_every_register_value_is_right_or_refused() -> None:
         else:
             assert (value, quality) == (None, BAD_RANGE)
             refused += 1
-    assert refused == 0x10000 - (180 * 16 + 1)
+    assert refused == 13_108 - 401 - 176  # 0 to 125 °C, and -55 °C to below 0
 
 
 def test_the_power_on_value_is_no_temperature() -> None:
