@@ -97,7 +97,7 @@ TCP: dict[str, Callable[[int], Script]] = (
         "flood of noise": lambda t: [NOISE.randbytes(200_000)],
         "flood of other answers": lambda t: [mbap(t + 9, UNIT, WRONG) * 15_000],
         "zeros": lambda t: [bytes(64)],
-        "late": lambda t: [0.12, mbap(t, UNIT, WRONG)],
+        "late": lambda t: [0.08, mbap(t, UNIT, WRONG)],
         "silent": lambda t: [],
         "closes": lambda t: ["close"],
         "closes within": lambda t: [mbap(t, UNIT, WRONG)[:9], "close"],
@@ -134,8 +134,8 @@ def wrong_frames(encode: Encode) -> dict[str, Script]:
         "echo, then a broken answer": [asked, 0.01, _replaced(frame, 4, 0)],
         "another master's question": [encode(UNIT, request(3, 0x0400, 1))],
         "zeros": [bytes(64)],
-        "late": [0.12, frame],
-        "late in two": [0.11, frame[:4], 0.03, frame[4:]],
+        "late": [0.08, frame],
+        "late in two": [0.07, frame[:4], 0.02, frame[4:]],
         "silent": [],
     } | {f"stops after {n}": [frame[:n]] for n in range(1, len(encode(UNIT, WRONG)) - 1)}  # fmt: skip
 

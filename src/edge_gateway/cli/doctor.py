@@ -200,7 +200,7 @@ def _alone(ctx: Context, bus_name: str, duration_s: float) -> tuple[Any, Any, st
     loaded = load(ctx.config, ctx.state_dir)
     config = loaded.config.buses.get(bus_name)
     if config is None or not hasattr(config, "settings") or config.kind == "mqtt":
-        named = ", ".join(name for name, one in loaded.config.buses.items() if one.kind in ("tcp", "rtu"))
+        named = ", ".join(name for name, one in loaded.config.buses.items() if one.kind in ("tcp", "rtu", "ascii"))
         raise ConfigError(
             f"no Modbus line '{bus_name}' in the configuration", file=str(ctx.config), hint=f"lines: {named}"
         )

@@ -122,7 +122,7 @@ def _bus_of_port(ctx: Context, wanted: Mapping[str, Any]) -> str:
     except ConfigError:
         return ""
     for id_, bus in buses.items():
-        if bus.kind == "rtu" and os.path.realpath(bus.port) == os.path.realpath(str(wanted["port"])):
+        if bus.kind in ("rtu", "ascii") and os.path.realpath(bus.port) == os.path.realpath(str(wanted["port"])):
             return id_
         if bus.kind == "tcp" and [bus.host, bus.port] == wanted["port"]:
             return id_
