@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import re
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -225,6 +226,28 @@ def test_every_code_and_cause_has_words_in_both_languages() -> None:
         for english, chinese in table.values():
             assert english.isascii() or "Ω" in english
             assert re.search(r"[\u4e00-\u9fff]", chinese)
+
+
+def test_a_judgement_does_not_hold_up_the_polling() -> None:
+    """The worst line there can be: 32 units, everything kept, all of it damaged. Written when it took 5 ms, 30 ms the first time."""
+    trace = Trace("rtu", timeout_s=0.5, baud=9600)
+    for unit in range(1, 33):
+        request = bytes((unit, 3, 0, 0, 0, 60))
+        for n in range(60):
+            answer = bytearray(bytes((unit, 3, 120)) + bytes(range(n, n + 120)))
+            answer[20 + n] ^= 1
+            trace.failed("crc", request + crc16(request), bytes(answer) + b"\0\0", 0.2)
+            trace.strange(bytes(range(n, n + 150)))
+    record = trace.record()
+    judge(record)
+    best_s = min(_timed(record) for _ in range(5))
+    assert best_s < 0.05
+
+
+def _timed(record: LineRecord) -> float:
+    started_s = time.perf_counter()
+    judge(record)
+    return time.perf_counter() - started_s
 
 
 def test_judging_changes_nothing_and_needs_no_order() -> None:

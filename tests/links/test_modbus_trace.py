@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from edge_gateway.errors import BadFrame, DeviceRefused, LinkDown
+from edge_gateway.links.health import judge
+from edge_gateway.links.health_watch import Watch
 from edge_gateway.links.modbus import NoAnswer, RtuSettings, TcpSettings, open_line, request
 from edge_gateway.links.modbus_pdu import crc16
 from edge_gateway.links.modbus_trace import CODES, HOURS, KEPT, MOST_BYTES, RECENT, Exchange, Trace, outcome_of
@@ -202,3 +204,37 @@ async def test_a_serial_line_reports_with_the_bytes(tmp_path: Path) -> None:
     line.close()
     os.close(master)
     os.close(slave)
+
+
+async def test_hosts_that_refuse_or_hang_up_are_told_apart() -> None:
+    async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    line = open_line(TcpSettings(host="127.0.0.1", port=port, timeout_s=0.2))
+    for _ in range(4):
+        await line.open()
+        with pytest.raises(LinkDown):
+            await line.exchange(1, request(3, 0, 1))
+    assert judge(line.trace.record())[0].code == "one-socket"
+    server.close()
+    other = open_line(TcpSettings(host="127.0.0.1", port=port, timeout_s=0.2))
+    for _ in range(2):
+        with pytest.raises(LinkDown):
+            await other.open()
+    assert judge(other.trace.record())[0].code == "refused"
+
+
+def test_only_the_units_of_the_configuration_are_judged() -> None:
+    """A person may ask any address by hand; nobody there is no fault of the line."""
+    trace = Trace("rtu", timeout_s=0.5, baud=9600)
+    for _ in range(30):
+        trace.answered(5, 0.02, 1.0)
+        trace.failed("silence", bytes((77, 3, 0, 0, 0, 1)), b"", 0.5)
+    watch = Watch(trace)
+    told = watch.report(100.0, {5})
+    assert [finding["code"] for finding in told["findings"]] == ["healthy"]
+    assert list(told["units"]) == ["5"]
+    assert watch.report(100.1, {5, 77}) is told, "judged again only every few seconds"
+    assert watch.report(110.0, {5, 77})["findings"][0]["code"] == "silent"

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edge_gateway.clock import SystemClock
-from edge_gateway.links.health_watch import FRESH_S
 from edge_gateway.profiles.spec import DeviceSpec
 
 #: Between two rounds (s): this is no race.
@@ -25,7 +24,7 @@ async def look(config: Any, bus_id: str, specs: Sequence[DeviceSpec], duration_s
                 if loop.time() < ends_s:
                     await source.turns.take(poll)
             await asyncio.sleep(_PAUSE_S)
-        source.turns.watch.report(loop.time() - FRESH_S)
+        source.turns.watch.forget()
         health: Mapping[str, Any] = source.health()
         return health
     finally:

@@ -6,6 +6,8 @@ judge is right: docs/explanation/link-health.md. Words: ``links.health_words``.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from edge_gateway.links import health_bytes as look
 from edge_gateway.links import health_damage as damage
 from edge_gateway.links.health_rates import (
@@ -25,6 +27,8 @@ from edge_gateway.links.modbus_trace import CODES, DAMAGED, Exchange, LineRecord
 __all__ = ["Finding", "judge"]
 
 _SILENT = CODES["silence"]
+#: Failures of a line whose bytes are looked at, shared by its units: a judgement must not hold up the polling.
+_LOOKED_AT = 96
 #: Findings that leave nothing to say of single units.
 _WHOLE = frozenset(
     (
@@ -45,7 +49,10 @@ _NO_ANSWER = ("no-power", "swapped-unit", "address", "baud", "parity")
 
 def judge(line: LineRecord) -> list[Finding]:
     """The findings about a line, gravest first; a single one with the code ``healthy`` or ``unknown`` if there is none."""
-    rates = [Rates.of(unit) for unit in line.units if unit.recent]
+    most = max(4, _LOOKED_AT // max(1, len(line.units)))
+    units = tuple(replace(unit, kept=unit.kept[-most:]) for unit in line.units if unit.recent)
+    line = replace(line, units=units)
+    rates = [Rates.of(unit) for unit in units]
     found = _line(line, rates) if line.kind == "rtu" else _endpoint(line)
     if not any(finding.level == "fail" and finding.code in _WHOLE for finding in found):
         found += [finding for unit in rates if (finding := _unit(line, unit)) is not None]

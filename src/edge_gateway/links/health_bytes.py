@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 
 from edge_gateway.links.modbus_pdu import crc16
 from edge_gateway.links.modbus_trace import Exchange
@@ -63,8 +63,13 @@ def _data_size(asked: bytes) -> int:
     return (count + 7) // 8 if asked[1] <= 2 else 2 * count
 
 
-def frames(run: bytes) -> Iterator[tuple[bool, bytes]]:
+@lru_cache(maxsize=512)  # the same failures are looked at again with every judgement
+def frames(run: bytes) -> tuple[tuple[bool, bytes], ...]:
     """Whole frames with a right checksum within ``run``: (it is a question, the frame)."""
+    return tuple(_frames(run))
+
+
+def _frames(run: bytes) -> Iterator[tuple[bool, bytes]]:
     run = run[:_SEARCHED]
     at = 0
     while at + 5 <= len(run):

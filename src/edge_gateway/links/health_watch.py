@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 from edge_gateway.links.health import Finding, judge
@@ -19,12 +21,21 @@ class Watch:
         self._judged_s = -FRESH_S
         self._report: dict[str, Any] = {}
 
-    def report(self, now_s: float) -> dict[str, Any]:
-        """``findings`` (gravest first) and ``units`` (address as text -> counters since the line was made); see ``shown``."""
+    def report(self, now_s: float, units: Collection[int]) -> dict[str, Any]:
+        """``findings`` (gravest first) and ``units`` (address as text -> counters since the line was made).
+
+        Only of ``units``: what a person asks of any other address by hand is no fault of the line.
+        """
         if now_s - self._judged_s >= FRESH_S:
             self._judged_s = now_s
-            self._report = shown(self._trace.record())
+            record = self._trace.record()
+            known = tuple(unit for unit in record.units if unit.unit in units)
+            self._report = shown(replace(record, units=known))
         return self._report
+
+    def forget(self) -> None:
+        """Judge anew when asked next."""
+        self._judged_s = -FRESH_S
 
 
 def shown(record: LineRecord) -> dict[str, Any]:

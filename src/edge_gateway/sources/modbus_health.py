@@ -23,7 +23,7 @@ def report(bus: Bus, turns: Turns, clock: Clock) -> dict[str, Any]:
         "late": turns.line.late(),
         "gaps": sum(slots.gap is not None for poll in bus.polls for slots in poll.slots),
         "load": load(bus, turns, clock.speed),
-        "link": turns.watch.report(asyncio.get_running_loop().time()),
+        "link": turns.watch.report(asyncio.get_running_loop().time(), bus.units),
         "devices": {device.id: _device(bus, device.id, device.unit, mono_us) for device in bus.devices},
     }
 
