@@ -93,15 +93,24 @@ class Scans:
         seconds = min(max(float(wanted.get("for_s") or ASKED_S), 0.1), MOST_S)
         profiles = await asyncio.to_thread(message_profiles, self._main.parent)
         settings = await asyncio.to_thread(broker.settings, id_)
+        unkept: Event = {}
         async with aclosing(topics(settings, filters, seconds, known, profiles)) as events:
             async for event in events:
                 if event["event"] == "topic":
                     found = {"kind": "mqtt", "bus": id_, **{k: v for k, v in event.items() if k != "event"}}
-                    key = f"{id_}|{event['topic']}"
-                    number = await asyncio.to_thread(self.finds.put, key, found, self._wall_us())
-                    yield event | {"item": number}
+                    number, unkept = await self._put(f"{id_}|{event['topic']}", found, unkept)
+                    yield event | number
                 else:
                     yield event
+        if unkept:
+            yield unkept
+
+    async def _put(self, key: str, found: Mapping[str, Any], before: Event) -> tuple[Event, Event]:
+        """Its number in the inbox, if it can be kept; why not, to be said at the end: what was found is shown all the same."""
+        try:
+            return {"item": await asyncio.to_thread(self.finds.put, key, found, self._wall_us())}, before
+        except GatewayError as error:
+            return {}, before or _error(error)
 
     def _of(self, job: Job, wanted: Mapping[str, Any]) -> AsyncGenerator[Event, None]:
         mode = wanted.get("mode") or "scan"
@@ -140,22 +149,26 @@ class Scans:
                 if heard and not active:
                     yield {"event": "foreign", "bytes": size, "frames": len(overheard(heard))}
                     return
+            unkept: Event = {}
             async with aclosing(Scanner(lender, job.plan, job.profiles, job.known).run()) as events:
                 async for event in events:
-                    yield await self._kept(job, event)
+                    shown, unkept = await self._kept(job, event, unkept)
+                    yield shown
+            if unkept:
+                yield unkept
         except LinkDown as error:
             yield _error(error)
         finally:
             await lender.close()
 
-    async def _kept(self, job: Job, event: Event) -> Event:
+    async def _kept(self, job: Job, event: Event, unkept: Event) -> tuple[Event, Event]:
         """A unit that is not configured goes into the inbox."""
         if event["event"] != "unit" or event.get("known"):
-            return event | {"target": job.target}
+            return event | {"target": job.target}, unkept
         found = {"kind": "modbus", "bus": job.bus, **job.place, **{k: v for k, v in event.items() if k != "event"}}
         key = f"{':'.join(str(part) for part in job.place.values())}|{event['framing']}|{event['unit']}"
-        number = await asyncio.to_thread(self.finds.put, key, found, self._wall_us())
-        return event | {"target": job.target, "item": number}
+        number, unkept = await self._put(key, found, unkept)
+        return event | {"target": job.target} | number, unkept
 
     # --- the inbox -----------------------------------------------------------------------------------------------
 

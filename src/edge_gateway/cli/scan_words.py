@@ -17,7 +17,7 @@ def lines(ctx: Context, event: Event) -> Iterator[str]:
     if event["event"] == "unit":
         yield from _unit(ctx, event)
     elif event["event"] == "topic":
-        new = ctx.say(f"NEW #{event['item']}", f"新 #{event['item']}")
+        new = ctx.say(f"NEW #{event['item']}", f"新 #{event['item']}") if event.get("item") else ctx.say("NEW", "新")
         yield f"  {event['topic']}   {new}   {event['payload'][:60]}"
         for match in event["matches"]:
             yield f"      {match['score']:>4.0%}  {match['profile']}  {_title(ctx, match)}   {values(ctx, match)}"

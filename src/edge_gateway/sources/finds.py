@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ class Finds:
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / FILE
+        self._one = threading.Lock()  # scans and brokers' topics come from threads of their own
 
     def items(self, wall_us: int) -> list[Item]:
         """What is kept, by number."""
@@ -45,6 +47,10 @@ class Finds:
         text = json.dumps(found, ensure_ascii=False)
         if len(text.encode()) > MOST_BYTES:
             raise GatewayError(f"'{key}' is too large for the inbox")
+        with self._one:
+            return self._put(key, found, wall_us)
+
+    def _put(self, key: str, found: Mapping[str, Any], wall_us: int) -> int:
         document = self._read()
         items = [item for item in document["items"] if _kept(item, wall_us)]
         old = next((item for item in items if item["key"] == key), None)
@@ -70,22 +76,23 @@ class Finds:
         self._change(number, None, wall_us)
 
     def _change(self, number: int, change: Mapping[str, Any] | None, wall_us: int) -> None:
-        document = self._read()
-        items = [item for item in document["items"] if _kept(item, wall_us) and (change is not None or item["id"] != number)]
-        for item in items:
-            if item["id"] == number and change is not None:
-                item |= change
-        self._write({"next": document["next"], "items": items})
+        with self._one:
+            document = self._read()
+            items = [item for item in document["items"] if _kept(item, wall_us) and (change is not None or item["id"] != number)]
+            for item in items:
+                if item["id"] == number and change is not None:
+                    item |= change
+            self._write({"next": document["next"], "items": items})
 
     def _read(self) -> dict[str, Any]:
         try:
             document = json.loads(self._file.read_bytes())
         except FileNotFoundError:
             return {"next": 1, "items": []}
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             hint = f"delete {self._file}: it holds suggestions only"
             raise GatewayError(f"{self._file} cannot be read: {error}", hint=hint) from error
-        if not (isinstance(document, dict) and isinstance(document.get("next"), int) and isinstance(document.get("items"), list)):
+        if not (isinstance(document, dict) and isinstance(document.get("next"), int) and _all_sound(document.get("items"))):
             raise GatewayError(f"{self._file} is no inbox", hint=f"delete {self._file}: it holds suggestions only")
         return document
 
@@ -102,6 +109,16 @@ class Finds:
         except OSError as error:
             hint = "ask the running gateway's group for membership, or name another folder with --state"
             raise GatewayError(f"{self._file} cannot be written: {error.strerror}", hint=hint) from error
+
+
+def _all_sound(items: object) -> bool:
+    """Each has what every item has, of the right type; ``found`` is its finder's own."""
+    return isinstance(items, list) and all(
+        isinstance(item, dict) and all(isinstance(item.get(name), kind) for name, kind in _SHAPE.items()) for item in items
+    )
+
+
+_SHAPE = {"id": int, "key": str, "first_us": int, "seen_us": int, "ignored": bool, "found": dict}
 
 
 def _own_like(folder: Path, file: Path) -> None:
