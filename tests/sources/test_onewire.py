@@ -226,6 +226,8 @@ def test_a_probe_is_judged_journaled_shown_and_read(tmp_path: Path) -> None:
         assert (one.returncode, one.stdout.startswith("cold-air  ")) == (0, True), one.stderr
         assert "-19.0 °C" in one.stdout
         assert f"{COLD}/w1_slave" in one.stdout
+        lay(tmp_path / "w1" / WARM, w1_slave=text(pad(16)))  # an electrician adds a probe: status tells its number
+        gateway.wait(lambda: f"there, without a device: {WARM}" in gateway.verb("status").stdout, "the new probe's number")
         lay(tmp_path / "w1" / COLD, w1_slave=text(pad(-5 * 16)))
         gateway.wait(lambda: gateway.status()["points"]["violation"] == 1, "a violation: a probe has rules like any point")
         (tmp_path / "w1" / COLD / "w1_slave").unlink()

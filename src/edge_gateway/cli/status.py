@@ -140,6 +140,8 @@ def _bus(ctx: Context, bus: str, health: dict[str, Any], zone: str) -> Iterator[
     for id_, device in devices.items() if isinstance(devices, dict) else ():
         if isinstance(device, dict) and device.get("state") == "silent":
             yield f"           {id_}  {word(ctx, 'silent')}  {device.get('said', '')}"
+    if health.get("strangers"):
+        yield f"           {ctx.say('there, without a device', '在线但未配置')}: {', '.join(health['strangers'])}"
     yield from status_lines(ctx, health, zone)
     yield from refused_lines(ctx, health)
 

@@ -101,6 +101,11 @@ class Looks:
         """What to say of a reading that never came back."""
         return f"reading {self._device} has not come back for more than {self._most_s:g} s: its driver hangs"
 
+    @property
+    def strangers(self) -> list[str]:
+        """What the reader saw on its bus that no device names."""
+        return list(getattr(self._reader, "strangers", ()))
+
     async def look(self, device: DeviceSpec, devices: tuple[DeviceSpec, ...]) -> Found | Unread:
         """One reading. The caller sees to it that there is one at a time."""
         if self.hangs:

@@ -67,7 +67,10 @@ class LocalSource:
         return [poll.group for poll in self._polls]
 
     def health(self) -> Mapping[str, Any]:
-        """``state``: ``up``, ``down`` (with ``said``) or ``idle``; a device is ``answers``, ``silent`` or ``unknown``."""
+        """``state``: ``up``, ``down`` (with ``said``) or ``idle``; a device is ``answers``, ``silent`` or ``unknown``.
+
+        ``strangers``: what is there and has no device.
+        """
         states = {device.id: self._states.get(device.id, _State()) for device in self._devices}
         down = self._stuck() or all(state.state == "silent" for state in states.values())
         known = any(state.state != "unknown" for state in states.values())
@@ -78,6 +81,7 @@ class LocalSource:
             "said": self._looks.hanging if self._stuck() else said if down else "",
             "counters": {"reads": self._looks.reads, "failures": self._looks.failures, "stuck": self._looks.stuck},
             "gaps": sum(poll.slots.gap is not None for poll in self._polls),
+            "strangers": self._looks.strangers,
             "devices": {id_: self._device(id_, state) for id_, state in states.items()},
         }
 

@@ -72,15 +72,20 @@ class OneWireReader:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._good: dict[str, tuple[float, float]] = {}  # probe -> °C, when (s, real monotonic)
+        self._ours: set[str] = set()
+        #: probes on the bus that no device names, as of the last reading
+        self.strangers: tuple[str, ...] = ()
 
     def open(self, devices: Sequence[DeviceSpec]) -> None:
         """Nothing is held open: each opening of the file starts a conversion."""
+        self._ours = {str(device.setting) for device in devices}
 
     def close(self) -> None:
         """Nothing is held open."""
 
     def read(self, device: DeviceSpec) -> Found:
         """One conversion; one more when the checksum did not match. Raises Unread."""
+        self.strangers = tuple(each for each in self._there() if each not in self._ours)[:MOST_NAMED]
         probe = str(device.setting)
         family = int(probe[:2], 16)
         text = self._text(probe)
@@ -95,6 +100,13 @@ class OneWireReader:
         columns = {"temperature": (value, quality)}
         return Found(columns=columns, topic=f"{probe}/w1_slave", text=text.encode(), said=why)
 
+    def _there(self) -> list[str]:
+        """The probes that the kernel shows now (it has a bound of its own: ``max_slave_count``, 64)."""
+        try:
+            return sorted(each.name for each in self._folder.iterdir() if _PROBE.match(each.name))
+        except OSError:  # no bus: the reading says so
+            return []
+
     def _fresh(self, probe: str, device: DeviceSpec) -> float | None:
         value, when_s = self._good.get(probe, (None, 0.0))
         return value if time.monotonic() - when_s <= FRESH_INTERVALS * device.interval_us / 1e6 else None
@@ -106,7 +118,7 @@ class OneWireReader:
             if not self._folder.is_dir():
                 why = f"{self._folder} is missing: the kernel has no 1-Wire bus (dtoverlay=w1-gpio in config.txt)"
                 raise Unread(BAD_LINK_DOWN, why) from None
-            there = sorted(each.name for each in self._folder.iterdir() if _PROBE.match(each.name))
+            there = self._there()
             found = f"there are {', '.join(there[:MOST_NAMED])}" if there else "there is none at all: wiring, pull-up, pin?"
             raise Unread(BAD_NO_ANSWER, f"probe {probe} is not on the bus; {found}") from None
         except OSError as error:
