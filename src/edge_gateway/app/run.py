@@ -182,7 +182,7 @@ async def _run(
     site.provision = drift.handle
     site.drift = drift.status
     site.finder = Finding(options.config, options.state_dir, field=field, intake=intake, reloader=reloader)
-    signing = _signing(loaded, journal, telemetry)
+    signing = _signing(loaded, journal, telemetry, shipping)
     if signing is not None:
         site.signing = signing.status
     reloader.applied(loaded, clock.wall_us())
@@ -190,13 +190,13 @@ async def _run(
     await _live(options, config.page, site, field, (reloader, drift, signing), signals.stop)
 
 
-def _signing(loaded: Loaded, journal: Store, telemetry: Telemetry) -> Checkpoints | None:
-    """Who makes checkpoints, if a signer is configured."""
+def _signing(loaded: Loaded, journal: Store, telemetry: Telemetry, shipping: Shipping) -> Checkpoints | None:
+    """Who makes checkpoints, if a signer is configured; the hub is shown them."""
     config = loaded.config
     if not config.signer.socket:
         return None
     client = SignerClient(Path(config.signer.socket))
-    return Checkpoints(f"{config.site.origin}/{config.site.id}", journal, client, telemetry.tell)
+    return Checkpoints(f"{config.site.origin}/{config.site.id}", journal, client, telemetry.tell, shipping.signed)
 
 
 def _shipping(loaded: Loaded, journal: Store, intake: Intake, clock: SystemClock, telemetry: Telemetry) -> Shipping:

@@ -61,7 +61,7 @@ def verify(ctx: Context, /, folder: Path | None, against: Path | None, as_json: 
         raise click.UsageError("a checkpoint counts by a key from elsewhere: name it with --key")
     signed = None
     if keys["vkey"] is not None:
-        where, data = _checkpoint(against, folder or ctx.state_dir)
+        where, data = _checkpoint(against, folder or ctx.state_dir, keys["witness"])
         signed = _signed(where, data, keys["vkey"], keys["witness"]) if data else None
     findings = check(folder or ctx.state_dir, signed.head if signed else None)
     answer = _judged(ctx, findings, signed)
@@ -73,8 +73,12 @@ def verify(ctx: Context, /, folder: Path | None, against: Path | None, as_json: 
     return _EXIT[answer["outcome"]]
 
 
-def _checkpoint(file: Path | None, folder: Path) -> tuple[str, bytes]:
-    """Where the checkpoint is from, and its bytes: the file's, else the record's own newest; b"" if it has none. Raises GatewayError."""
+def _checkpoint(file: Path | None, folder: Path, witness: str | None) -> tuple[str, bytes]:
+    """Where the checkpoint is from, and its bytes: the file's, else the record's own newest; b"" if it has none.
+
+    With a ``witness`` its newest that carries a line of that witness, if there is one: what was signed since is not witnessed
+    yet. Raises GatewayError.
+    """
     if file is None:
         from edge_gateway.journal.reading import Reading
 
@@ -84,11 +88,20 @@ def _checkpoint(file: Path | None, folder: Path) -> tuple[str, bytes]:
             kept = sorted(reading.checkpoints(), key=lambda each: (epochs.index(each[0]), each[1]))
         finally:
             reading.close()
-        return f"{folder}", kept[-1][2] if kept else b""
+        seen = [note for _, _, note in kept if witness and _names(note, witness)]
+        return f"{folder}", seen[-1] if seen else kept[-1][2] if kept else b""
     try:
         return f"{file}", file.read_bytes()
     except OSError as error:
         raise GatewayError(f"{file} cannot be read: {error.strerror}") from None
+
+
+def _names(note: bytes, witness: str) -> bool:
+    """Whether a line of the note says that it is the witness's; whether it is, ``_signed`` tells."""
+    try:
+        return bool(Note.parse(note).by(Key.parse(_text(witness))))
+    except NoteError:
+        return False
 
 
 def _signed(file: str, data: bytes, vkey: str, witness: str | None) -> Signed:

@@ -77,7 +77,7 @@ def lines(ctx: Context, status: dict[str, Any], rows: list[dict[str, Any]], ever
         yield f"{ctx.say('sink', '去向')}     {sink}  {word(ctx, health['state'])}  {backlog} {health['backlog']}{why}"
     yield _journal(ctx, status["journal"])
     if status.get("signing"):
-        yield _signing(ctx, status["signing"])
+        yield from _proven(ctx, status)
     for key in ("damaged", "troubled"):
         if status["journal"].get(key):
             yield f"{ctx.say('ALARM', '报警')}    {word(ctx, key)}: {status['journal'][key]}"
@@ -89,6 +89,14 @@ def lines(ctx: Context, status: dict[str, Any], rows: list[dict[str, Any]], ever
         yield f"{ctx.say('not monitored', '未监测')}  {', '.join(status['not_monitored'])}"
 
 
+def _proven(ctx: Context, status: dict[str, Any]) -> Iterator[str]:
+    """How far the record is signed, and how far witnessed."""
+    yield _signing(ctx, status["signing"])
+    for sink, health in status["sinks"].items():
+        if "witness" in health:
+            yield _witnessed(ctx, sink, health["witness"], status["wall_us"])
+
+
 def _signing(ctx: Context, signing: dict[str, Any]) -> str:
     """What of the record is signed, and how old the newest checkpoint is."""
     newest, more = signing["newest"], signing["unsigned"]
@@ -98,6 +106,21 @@ def _signing(ctx: Context, signing: dict[str, Any]) -> str:
         f"签名      {newest['epoch']} 前 {newest['size']} 条，{age}前；尚未签名 {more} 条",
     )
     return f"{text}  {signing['trouble']}" if signing["trouble"] else text
+
+
+def _witnessed(ctx: Context, sink: str, witness: dict[str, Any], wall_us: int) -> str:
+    """How far the hub cosigned the record: another word than what it holds (the receipts)."""
+    newest, why = witness["newest"], f"  {witness['why']}" if witness["why"] else ""
+    if newest is None:
+        return ctx.say("witnessed nothing yet", "见证      尚无") + why
+    last, age = f"{newest['epoch']}/{newest['size'] - 1}", span(max(0.0, wall_us / 1e6 - newest["time_s"]))
+    if newest["known"]:
+        return ctx.say(f"witnessed through entry {last}, {age} ago", f"见证      至 {last}，{age}前") + why
+    text = ctx.say(
+        f"witnessed cannot tell: {last} was cosigned {age} ago by an unknown key; set vkey of [sinks.{sink}]",
+        f"见证      无法判定：{last} 于{age}前由未知公钥联署；请设置 [sinks.{sink}] 的 vkey",
+    )
+    return text + why
 
 
 def _head(ctx: Context, status: dict[str, Any], zone: str) -> str:

@@ -36,6 +36,8 @@ PAGE_BYTES = 4096
 AUTOCHECKPOINT_PAGES = 512
 #: Checkpoints kept of an epoch: each one vouches for all before it.
 CHECKPOINTS_KEPT = 8
+#: A signature line of a note begins so; the second one is a witness's.
+_SIGNATURE = "\n\N{EM DASH} ".encode()
 _CHECKPOINTS = """
 CREATE TABLE checkpoints(epoch TEXT NOT NULL, size INTEGER NOT NULL, note BLOB NOT NULL, crc INTEGER NOT NULL,
     PRIMARY KEY(epoch, size)) STRICT, WITHOUT ROWID"""
@@ -306,13 +308,13 @@ class Tail:
         self._run(f"REPLACE INTO receipts VALUES({_marks(5)})", (*values, row_crc(*values)))
 
     def put_checkpoint(self, epoch: str, size: int, note: bytes) -> None:
-        """Keep a signed note; the epoch's oldest beyond ``CHECKPOINTS_KEPT`` go."""
+        """Keep a signed note; the epoch's oldest beyond ``CHECKPOINTS_KEPT`` go, but never the newest that is cosigned."""
         self._run(f"REPLACE INTO checkpoints VALUES({_marks(4)})", (epoch, size, note, row_crc(epoch, size, note.hex())))
-        self._run(
-            "DELETE FROM checkpoints WHERE epoch = ?1 AND size NOT IN"
-            " (SELECT size FROM checkpoints WHERE epoch = ?1 ORDER BY size DESC LIMIT ?2)",
-            (epoch, CHECKPOINTS_KEPT),
-        )
+        kept = list(self.connection.execute("SELECT size, note FROM checkpoints WHERE epoch = ? ORDER BY size DESC", (epoch,)))
+        cosigned = [each for each, held in kept if held.count(_SIGNATURE) > 1][:1]
+        for each, _ in kept[CHECKPOINTS_KEPT:]:
+            if each not in cosigned:
+                self._run("DELETE FROM checkpoints WHERE epoch = ? AND size = ?", (epoch, each))
 
     def delete_receipt(self, sink: str, epoch: str) -> None:
         self._run("DELETE FROM receipts WHERE sink = ? AND epoch = ?", (sink, epoch))

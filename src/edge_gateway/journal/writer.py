@@ -59,8 +59,8 @@ class Lazy:
 
     @property
     def rides_for(self) -> str:
-        """Whose newest one counts: a sink's, or an epoch's."""
-        return self.work.sink if isinstance(self.work, Move) else f"checkpoint {self.work.epoch}"
+        """Whose newest one counts: a sink's, or a checkpoint's (it comes again with a cosignature)."""
+        return self.work.sink if isinstance(self.work, Move) else f"checkpoint {self.work.epoch} {self.work.size}"
 
 
 @dataclass(slots=True)

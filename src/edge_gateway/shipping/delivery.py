@@ -98,13 +98,15 @@ class Delivery:
                 if following is not None:
                     position = following
                     continue
-                if self._stopping:
+                went = await self._idle(position)
+                if went is None:
                     return
-                await self._news.wait()
+                position = went
                 continue
             try:
                 outcome = await self._offer(Run(epoch=position.epoch, first=position.seq, entries=entries))
                 position = await self._account(position, outcome)
+                await self.beside()
             except (
                 SinkError,
                 JournalFull,
@@ -115,6 +117,22 @@ class Delivery:
                 continue
             if outcome.held and not outcome.accepted and not await self._hold(outcome.held):
                 return
+
+    async def beside(self) -> bool:
+        """What is due besides entries, after a run and when none waits; True if something was done. Raises SinkError."""
+        return False
+
+    async def _idle(self, position: Position) -> Position | None:
+        """Nothing waits: until something does. Where to go on; None when we are to end."""
+        try:
+            if await self.beside():
+                return position
+        except SinkError as error:
+            return await self.resume(position) if await self._rest(error) else None
+        if self._stopping:
+            return None
+        await self._news.wait()
+        return position
 
     async def _read(self, position: Position) -> list[bytes]:
         return await self._journal.read(position, max_entries=self.sink.max_entries, max_bytes=self.sink.max_bytes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from edge_gateway import events
@@ -9,6 +10,7 @@ from edge_gateway.errors import JournalFull, SegmentDamaged, SinkError
 from edge_gateway.journal.base import EpochInfo, Journal, Position
 from edge_gateway.record.merkle import EMPTY_ROOT
 from edge_gateway.shipping.delivery import Asks, Delivery
+from edge_gateway.shipping.witnessing import Witnessing
 from edge_gateway.sinks.base import Held, HubLink, Outcome
 
 #: Declared in place of roots that were lost with a damaged database: the root of a tree without leaves.
@@ -23,6 +25,7 @@ class HubDelivery(Delivery):
     ) -> None:
         super().__init__(sink=sink, journal=journal, tell=tell, wall_us=wall_us, asks=asks)
         self.hub = sink
+        self._witnessing = Witnessing(sink, journal, tell, self._wake_in)
 
     async def run(self) -> None:
         """Meet first, then serve."""
@@ -30,7 +33,20 @@ class HubDelivery(Delivery):
             if self._stopping:
                 return
         self._met = position
+        await self._witnessing.load()
         await super().run()
+
+    def signed(self, epoch: str, size: int, note: bytes) -> None:
+        """A checkpoint was made: the hub is shown it once it holds what it covers."""
+        self._witnessing.offer(epoch, size, note)
+        self.wake()
+
+    async def beside(self) -> bool:
+        """Show a checkpoint. Raises SinkError."""
+        return await self._witnessing.show(stopping=self._stopping)
+
+    def _wake_in(self, wait_s: float) -> None:
+        asyncio.get_running_loop().call_later(wait_s, self.wake)
 
     def start(self) -> Position:
         """Where the meeting found us to stand: the hub's size, not our cursor."""
@@ -47,13 +63,16 @@ class HubDelivery(Delivery):
         """Only a receipt moves this cursor; it is durable before retention may rely on it."""
         if outcome.receipt is None:
             return Position(to.epoch, to.seq - outcome.accepted)
+        self._witnessing.receipted(to.epoch, int(outcome.receipt["size"]))
         await self._journal.move_cursor(self.sink.name, to, outcome.receipt)
         return to
 
     async def _meet(self) -> Position | None:
         """Compare sizes; None after trouble (already rested)."""
         try:
-            held = {item.epoch: item for item in await self.hub.meet(self._journal.known_epochs())}
+            met = await self.hub.meet(self._journal.known_epochs())
+            self._witnessing.met(met)
+            held = {item.epoch: item for item in met}
             for info in list(self._journal.known_epochs()):
                 if info.epoch in held:  # it asks for the newest few hundred
                     await self._compare(info, held[info.epoch])
@@ -68,8 +87,8 @@ class HubDelivery(Delivery):
             self._tell(events.Alarmed(code="conflict", why=why))
             if not info.closed:
                 await self._asks.reopen("roll-back")
-        elif held.size > info.size:
-            why = f"the hub holds {held.size} entries of epoch {info.epoch}, we hold {info.size}: an older state was restored"
+        elif (most := max(held.size, held.witnessed)) > info.size:
+            why = f"the hub holds {most} entries of epoch {info.epoch}, we hold {info.size}: an older state was restored"
             self._tell(events.Alarmed(code="roll-back", why=why))
             if not info.closed:
                 await self._asks.reopen("roll-back")

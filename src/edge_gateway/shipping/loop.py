@@ -59,6 +59,12 @@ class Shipping:
         for delivery in self.deliveries:
             delivery.stop()
 
+    def signed(self, epoch: str, size: int, note: bytes) -> None:
+        """A checkpoint was made: it is for the hub."""
+        for delivery in self.deliveries:
+            if isinstance(delivery, HubDelivery):
+                delivery.signed(epoch, size, note)
+
     async def retry(self, items: Sequence[Quarantined]) -> dict[str, Any]:
         """Offer refused lines to their sinks once more. What is taken leaves the quarantine; what is refused again is told.
 

@@ -34,8 +34,12 @@ _HEAD_BYTES = 96
 class Checkpoints:
     """``name`` is ``<site.origin>/<gateway>``; each epoch is a log of its own below it."""
 
-    def __init__(self, name: str, journal: Journal, signer: Signer, tell: Callable[[Event], None]) -> None:
+    def __init__(
+        self, name: str, journal: Journal, signer: Signer, tell: Callable[[Event], None], signed: Callable[[str, int, bytes], None]
+    ) -> None:
+        """``signed(epoch, size, note)`` hears of each checkpoint."""
         self._name = name
+        self._told = signed
         self._journal = journal
         self._signer = signer
         self._tell = tell
@@ -178,7 +182,9 @@ class Checkpoints:
         if not key.verifies(head.body().encode(), signature):
             self._key = None
             raise SignerAway("the signature is not of the key that it named", hint="was the signer's key exchanged meanwhile?")
-        self._journal.keep_checkpoint(epoch, size, note_bytes(head.body(), [Signature(key.name, key.id, signature)]))
+        note = note_bytes(head.body(), [Signature(key.name, key.id, signature)])
+        self._journal.keep_checkpoint(epoch, size, note)
+        self._told(epoch, size, note)
         self._made += 1
         self._signed_s = time.monotonic()
 

@@ -101,12 +101,28 @@ class Conflict(SinkError):
 class Held:
     """What the hub says it durably holds of one epoch: entries 0 … size-1 but for declared ``skipped`` ranges.
 
-    ``closed``: it found other bytes in it (a conflict) and takes no more of this epoch.
+    ``closed``: it found other bytes in it (a conflict) and takes no more of this epoch. ``witnessed``: how far it cosigned.
     """
 
     epoch: str
     size: int
     closed: bool = False
+    witnessed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What the hub said to a checkpoint: ``note`` with its cosignature, or b"" and ``why`` not.
+
+    ``alarm``: a code, where a person must look; "" otherwise. ``again_s``: when asking again makes sense (0: at once).
+    ``supported``: False for a hub that cosigns nothing.
+    """
+
+    note: bytes = b""
+    alarm: str = ""
+    why: str = ""
+    again_s: float = 0.0
+    supported: bool = True
 
 
 class HubLink(Sink, Protocol):
@@ -121,6 +137,14 @@ class HubLink(Sink, Protocol):
 
     async def declare_skipped(self, epoch: str, first: int, count: int, roots: Sequence[str], reason: str) -> None:
         """Tell the hub that entries first … first+count-1 are gone for good (whole segments, their kept roots)."""
+        ...
+
+    async def show(self, epoch: str, note: bytes) -> Verdict:
+        """Show a signed checkpoint of entries that the hub holds. Raises Unreachable or NotAuthorised."""
+        ...
+
+    def witnessed(self, epoch: str, note: bytes) -> bool:
+        """Whether a note that was kept carries the hub's right cosignature."""
         ...
 
     def offer(self, epoch: str, first: int, entries: Sequence[bytes]) -> None:

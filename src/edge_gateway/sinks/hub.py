@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from edge_gateway.errors import ConfigError
 from edge_gateway.links.loopback import is_loopback
-from edge_gateway.links.secret import read_secret
+from edge_gateway.links.secret import contents, read_secret
+from edge_gateway.record.note import COSIGNATURE, Key
 
 if TYPE_CHECKING:
     from edge_gateway.links.mqtt import MqttSettings
@@ -28,6 +30,7 @@ class HubConfig(BaseModel):
     token_file: str = Field(min_length=1)
     ca_file: str = ""
     bus: str | None = None
+    vkey: str = Field(default="", max_length=512, description="the hub's key, from a person: what it cosigns counts by it")
     timeout_s: float = Field(default=10.0, ge=1.0, le=60.0, description="for one message and its answer")
 
     @model_validator(mode="after")
@@ -49,6 +52,13 @@ class HubConfig(BaseModel):
             )
         return self
 
+    @field_validator("vkey")
+    @classmethod
+    def _key(cls, vkey: str) -> str:
+        if "+" in vkey:
+            witness_key(vkey)
+        return vkey
+
     def build(self, name: str, gateway_id: str, *, broker: MqttSettings | None = None) -> HubSink:
         """The sink. ``broker``: how the broker that ``bus`` names is reached. Raises ConfigError for a missing secret or broker."""
         from edge_gateway.sinks.hub_http import HttpCarrier
@@ -66,4 +76,24 @@ class HubConfig(BaseModel):
             raise ConfigError(f"bus '{self.bus}' is no MQTT broker", key=f"{key}.bus", hint='name a bus of kind "mqtt"')
         else:
             carrier = MqttCarrier(broker, gateway=gateway_id, token=token, timeout_s=self.timeout_s)
-        return HubSink(name, gateway_id, carrier)
+        return HubSink(name, gateway_id, carrier, self._vkey(f"{key}.vkey"))
+
+    def _vkey(self, key: str) -> Key | None:
+        """The hub's key: as it stands, or out of the file that is named. Raises ConfigError."""
+        if not self.vkey:
+            return None
+        try:
+            return witness_key(self.vkey if "+" in self.vkey else contents(Path(self.vkey), 4096).decode())
+        except OSError as error:
+            why = f"the hub's key '{self.vkey}' cannot be read ({error.strerror})"
+            raise ConfigError(why, key=key, hint="write the line that `regulator-hub key` prints, or a file with it") from None
+        except ValueError as error:
+            raise ConfigError(str(error), key=key, hint="copy the whole line that `regulator-hub key` prints") from None
+
+
+def witness_key(text: str) -> Key:
+    """A hub's cosigning key. Raises ValueError."""
+    key = Key.parse(text)
+    if key.kind != COSIGNATURE:
+        raise ValueError("this is no cosigning key (type 4): the gateway's own key stands there?")
+    return key

@@ -11,10 +11,12 @@ from typing import Any
 
 from edge_gateway.errors import SinkError, Unreachable
 from edge_gateway.journal.base import EpochInfo, Reader
-from edge_gateway.sinks.base import Conflict, Held, Outcome, Run
+from edge_gateway.record.note import Key
+from edge_gateway.sinks.base import Conflict, Held, Outcome, Run, Verdict
 from edge_gateway.sinks.hub_live import LiveLane
 from edge_gateway.sinks.hub_session import Carrier, Lane
 from edge_gateway.sinks.hub_texts import send_texts
+from edge_gateway.sinks.hub_witness import HubWitness
 from edge_gateway.wire import hub as wire
 from edge_gateway.wire.hub import WireError
 
@@ -28,13 +30,14 @@ MAX_ROOTS = 2_000
 class HubSink:
     """Implements ``HubLink``. The two lanes share the carrier and nothing else but the sizes that receipts gave."""
 
-    def __init__(self, name: str, gateway: str, carrier: Carrier) -> None:
+    def __init__(self, name: str, gateway: str, carrier: Carrier, key: Key | None = None) -> None:
         self._name = name
         self._gateway = gateway
         self._carrier = carrier
         self._lane = Lane(carrier)
         self._sizes: dict[str, int] = {}
         self._live = LiveLane(carrier, self._sizes)
+        self._witness = HubWitness(key)
         self._receipts = 0
         self._hub = ""
 
@@ -57,11 +60,17 @@ class HubSink:
         """Begin a session; what the hub holds of these epochs (the newest 256). Raises Unreachable, NotAuthorised."""
         asked = epochs[-wire.MAX_HELLO_EPOCHS :]
         hello = await self._lane.hello([(info.epoch, info.size) for info in asked])
-        sizes, closed = hello["sizes"], hello.get("closed") or []
-        if not isinstance(closed, list):
-            raise Unreachable("the hub's answer to hello names no list of closed epochs")
+        sizes, closed, seen = hello["sizes"], hello.get("closed") or [], hello.get("witnessed") or {}
+        if not isinstance(closed, list) or not isinstance(seen, dict):
+            raise Unreachable("the hub's answer to hello names no list of closed epochs, or none of witnessed ones")
         held = [
-            Held(epoch=info.epoch, size=_size(sizes.get(info.epoch, 0)), closed=info.epoch in closed) for info in asked
+            Held(
+                epoch=info.epoch,
+                size=_size(sizes.get(info.epoch, 0)),
+                closed=info.epoch in closed,
+                witnessed=_size(seen.get(info.epoch, 0)),
+            )
+            for info in asked
         ]
         self._sizes.clear()
         self._sizes.update({item.epoch: item.size for item in held})
@@ -92,6 +101,14 @@ class HubSink:
             header = {"kind": "skipped", "epoch": epoch, "first": at, "count": size, "roots": part, "reason": reason}
             self._receipt(await self._lane.ask(header), epoch, least=at + size)
 
+    async def show(self, epoch: str, note: bytes) -> Verdict:
+        """See ``HubLink``."""
+        return self._witness.judge(await self._lane.ask({"kind": "checkpoint"}, note), epoch, note)
+
+    def witnessed(self, epoch: str, note: bytes) -> bool:
+        """See ``HubLink``."""
+        return self._witness.learn(epoch, note)
+
     def offer(self, epoch: str, first: int, entries: Sequence[bytes]) -> None:
         """See ``HubLink``."""
         self._live.offer(epoch, first, entries)
@@ -108,6 +125,7 @@ class HubSink:
             "hub": self._hub,
             "session": self._lane.open,
             "receipts": self._receipts,
+            "witness": self._witness.status(),
             "link": self._carrier.status(),
             "live": self._live.status(),
         }

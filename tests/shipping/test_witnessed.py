@@ -1,0 +1,300 @@
+"""Witnessed, end to end: real gateway, real signer, real hub over sockets; each planted fault is alarmed and never cosigned."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import apsw
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge_gateway.record.checkpoint import witnessed_s
+from edge_gateway.record.note import ED25519, Key, Note
+from regulator_hub.cosigner import Cosigner
+from regulator_hub.gateways import Gateways
+from tests.cli.site import THAWED, Gateway, Plant, config_text
+from tests.regulator_hub.harness import HubProcess
+from tests.servers.mosquitto import Mosquitto
+from tests.servers.process import wait_until
+from tests.signer.process import SignerProcess
+
+pytestmark = pytest.mark.timing
+ID = "tlf-007"
+
+
+@pytest.fixture
+def plant() -> Iterator[Plant]:
+    with Plant() as running:
+        yield running
+
+
+@dataclass
+class Parts:
+    """All of it in one folder. ``key``: the gateway's, ``vkey``: the hub's."""
+
+    folder: Path
+    plant: Plant
+    signer: SignerProcess
+    hub: HubProcess
+    gateway: Gateway = field(init=False)
+    key: str = ""
+    vkey: str = ""
+
+    def api(self, path: str) -> Any:
+        with urlopen(f"{self.hub.url}/api/v1{path}", timeout=10) as answer:
+            return json.loads(answer.read())
+
+    def alarms(self) -> set[str]:
+        return {alarm["kind"] for alarm in self.api("/alarms")["alarms"]}
+
+    def evidence(self) -> list[dict[str, Any]]:
+        return list(self.api(f"/gateways/{ID}/evidence")["evidence"])
+
+    def witness(self) -> dict[str, Any]:
+        return dict(self.gateway.status()["sinks"]["hub"]["witness"])
+
+    def size(self) -> int:
+        """How far the record is witnessed, by the key that the gateway knows."""
+        newest = self.witness()["newest"]
+        return int(newest["size"]) if newest and newest["known"] else 0
+
+    def told(self) -> set[str]:
+        """The gateway's alarms."""
+        return {alarm["code"] for alarm in self.gateway.status()["alarms"]}
+
+    def verified(self, *options: str) -> dict[str, Any]:
+        done = self.gateway.verb("journal", "verify", "--key", self.key, "--json", *options)
+        assert done.stdout, done.stderr
+        return dict(json.loads(done.stdout)) | {"exit": done.returncode}
+
+
+def built(folder: Path, plant: Plant, *, via: str = "", patch: str = "", toml: str = "", vkey: bool = True) -> Parts:
+    """A signer that runs, a hub that does not yet, a gateway that is registered with its key at it."""
+    signer = SignerProcess(folder)
+    hub = HubProcess(folder / "hub", patch=patch, toml=toml)
+    parts = Parts(folder, plant, signer, hub)
+    registry = Gateways(hub.state_dir / "gateways")
+    (folder / "token").write_text(registry.add(ID, mqtt=bool(via), wall_us=0))
+    (folder / "token").chmod(0o600)
+    parts.vkey = str(Cosigner(hub.state_dir / "witness", "regulator-hub", born=True).key)
+    (folder / "hub.vkey").write_text(parts.vkey + "\n")
+    sink = via or f'url = "{hub.url}"'
+    more = f'\n[signer]\nsocket = "{signer.socket}"\n\n[sinks.hub]\nkind = "hub"\n{sink}\ntoken_file = "{folder}/token"\ntimeout_s = 3.0\n'
+    more += f'vkey = "{folder}/hub.vkey"\n' if vkey else ""
+    parts.gateway = Gateway(folder, config_text(plant.port, more=more))
+    return parts
+
+
+def register(parts: Parts) -> None:
+    """The key that ``signer key`` would print, to the hub."""
+    seed = bytes.fromhex((parts.signer.folder / "signer.key").read_text())
+    public = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+    parts.key = str(Key(f"example.org/xj/{ID}", ED25519, public))
+    Gateways(parts.hub.state_dir / "gateways").give_key(ID, parts.key, replace=False, wall_us=0)
+
+
+@pytest.fixture
+def make(tmp_path: Path, plant: Plant) -> Iterator[Callable[..., Parts]]:
+    made: list[Parts] = []
+
+    def one(**options: Any) -> Parts:
+        made.append(built(tmp_path, plant, **options))
+        return made[-1]
+
+    yield one
+    for parts in made:
+        if parts.hub.running:
+            parts.hub.kill()
+        parts.signer.kill()
+
+
+def test_the_record_is_witnessed_within_seconds(make: Callable[..., Parts]) -> None:
+    parts = make()
+    with parts.hub, parts.gateway:
+        parts.gateway.wait(lambda: "no key is registered" in parts.witness()["why"], "the hub knows no key yet")
+        assert parts.size() == 0
+        assert "witnessed nothing yet" in parts.gateway.verb("status").stdout
+        register(parts)
+        assert parts.gateway.verb("signer", "key").stdout.strip() == parts.key
+        parts.gateway.wait(lambda: parts.size() > 0, "the first cosignature")
+        before = parts.size()
+        parts.plant.set(1, THAWED)  # a violation is signed at once, and witnessed after that
+        began = time.monotonic()
+        parts.gateway.wait(lambda: parts.gateway.status()["violations"] != [], "the violation")
+        parts.gateway.wait(lambda: parts.size() > before, "its cosignature")
+        assert time.monotonic() - began < 10
+        said = parts.gateway.verb("status").stdout
+        assert "witnessed through entry" in said
+        assert "signed    " in said
+    stopped = parts.verified("--witness", parts.vkey)
+    assert (stopped["outcome"], stopped["exit"]) == ("verified", 0), stopped
+    assert abs(stopped["checkpoint"]["witnessed_s"] - time.time()) < 60
+    assert stopped["checkpoint"]["size"] == stopped["epochs"][-1]["size"]  # the last one, at the stop, is witnessed too
+    assert "witnessed at" in parts.gateway.verb("journal", "verify", "--key", parts.key, "--witness", parts.vkey).stdout
+    with parts.hub:
+        assert parts.alarms() == set()
+        with urlopen(f"{parts.hub.url}/api/v1/gateways/{ID}/checkpoint", timeout=10) as answer:
+            note = answer.read()
+        assert witnessed_s(Note.parse(note), Key.parse(parts.vkey))
+        (parts.folder / "newest").write_bytes(note)
+    against = parts.verified("--witness", parts.vkey, "--against", str(parts.folder / "newest"))
+    assert against["outcome"] == "verified"
+
+
+def test_over_a_broker_too(make: Callable[..., Parts], tmp_path: Path) -> None:
+    with Mosquitto(tmp_path / "broker") as broker:
+        toml = f'[mqtt]\nhost = "127.0.0.1"\nport = {broker.port}\n'
+        via = 'via = "mqtt"\nbus = "broker"\n'
+        parts = make(via=via, toml=toml)
+        text = parts.gateway.config.read_text()
+        parts.gateway.write(text + f'\n[buses.broker]\nkind = "mqtt"\nhost = "127.0.0.1"\nport = {broker.port}\n')
+        register(parts)
+        with parts.hub, parts.gateway:
+            parts.gateway.wait(lambda: parts.size() > 0, "the first cosignature", 60)
+            assert parts.alarms() == set()
+
+
+def witnessed(parts: Parts) -> int:
+    """Until the hub cosigned something; its size."""
+    parts.gateway.wait(lambda: parts.size() > 0, "the first cosignature", 60)
+    return parts.size()
+
+
+def test_without_the_hubs_key_a_cosignature_is_kept_and_does_not_count(make: Callable[..., Parts]) -> None:
+    parts = make(vkey=False)
+    register(parts)
+    with parts.hub, parts.gateway:
+        parts.gateway.wait(lambda: bool(parts.witness()["newest"]), "a cosignature", 60)
+        assert (parts.witness()["newest"]["known"], parts.witness()["key"]) == (False, None)
+        assert "set vkey of [sinks.hub]" in parts.gateway.verb("status").stdout
+    assert parts.verified("--witness", parts.vkey)["outcome"] == "verified"
+
+
+def test_a_forged_cosignature_is_alarmed_and_not_kept(make: Callable[..., Parts]) -> None:
+    """Planted: a hub (or what stands before it) that signs with another key under the right name and id."""
+    parts = make(
+        patch=(
+            "from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey as K\n"
+            "from regulator_hub import cosigner\nfrom edge_gateway.record.checkpoint import cosignature, cosigned_message\n"
+            "cosigner.Cosigner.cosign = lambda s, body, t: cosignature(s.key, t, K.generate().sign(cosigned_message(body, t)))"
+        )
+    )
+    register(parts)
+    with parts.hub, parts.gateway:
+        parts.gateway.wait(lambda: "forged-cosignature" in parts.told(), "the alarm", 60)
+        assert parts.witness()["newest"] is None
+    refused = parts.gateway.verb("journal", "verify", "--key", parts.key, "--witness", parts.vkey)
+    assert "no valid cosignature" in refused.stderr
+
+
+def test_another_signers_key_is_alarmed_on_both_sides(make: Callable[..., Parts]) -> None:
+    """Planted: a clone with a signer of its own; the hub knows the first one's key."""
+    parts = make()
+    register(parts)
+    parts.signer.kill()
+    shutil.rmtree(parts.signer.folder)
+    parts.signer.start()
+    with parts.hub:
+        with parts.gateway:
+            parts.gateway.wait(lambda: "foreign-key" in parts.told(), "the alarm", 60)
+        assert "foreign-key" in parts.alarms()
+        kept = [each for each in parts.evidence() if each["kind"] == "foreign-key"]
+        assert kept
+        assert Note.parse(kept[0]["offered"].encode())
+
+
+def test_a_fork_is_alarmed_on_both_sides(make: Callable[..., Parts]) -> None:
+    """Planted: an entry deep in the hub's store is another one, before anything was cosigned."""
+    parts = make()
+    with parts.hub, parts.gateway:
+        parts.gateway.wait(lambda: parts.gateway.status()["sinks"]["hub"]["delivered"] > 5, "entries at the hub")
+        parts.hub.stop()
+        register(parts)
+        db = apsw.Connection(str(parts.hub.state_dir / "hub.sqlite"))
+        first = "(SELECT min(key) FROM entries WHERE CAST(entry AS TEXT) LIKE '%\"batch\"%')"
+        db.execute(f"UPDATE entries SET entry=CAST(replace(CAST(entry AS TEXT), '-19', '-29') AS BLOB) WHERE key={first}")
+        assert db.changes() == 1
+        db.close()
+        parts.hub.start()
+        parts.gateway.wait(lambda: "fork" in parts.told(), "the alarm", 60)
+        assert parts.size() == 0
+        assert parts.alarms() == {"fork"}
+        (kept, *_) = [each for each in parts.evidence() if each["kind"] == "fork"]
+        assert Note.parse(kept["offered"].encode())
+
+
+def test_a_hub_from_an_old_copy_alarms_is_served_again_and_goes_on(make: Callable[..., Parts]) -> None:
+    parts = make()
+    register(parts)
+    with parts.gateway:
+        with parts.hub:
+            witnessed(parts)
+        shutil.copy(parts.hub.state_dir / "hub.sqlite", parts.folder / "old")
+        with parts.hub:
+            before = parts.size()
+            parts.plant.set(1, THAWED)
+            parts.gateway.wait(lambda: parts.size() > before, "more is witnessed", 60)
+        shutil.copy(parts.folder / "old", parts.hub.state_dir / "hub.sqlite")
+        with parts.hub:
+            before = parts.size()
+            assert parts.alarms() == {"store-behind"}
+            parts.plant.set(2, THAWED)
+            parts.gateway.wait(lambda: parts.size() > before, "witnessed again", 60)
+            assert parts.alarms() == {"store-behind"}
+            assert parts.told() == set()
+
+
+def test_a_gateway_set_back_is_alarmed_on_both_sides(make: Callable[..., Parts]) -> None:
+    parts = make()
+    register(parts)
+    with parts.hub:
+        with parts.gateway:
+            old = witnessed(parts)
+        shutil.copytree(parts.gateway.state, parts.folder / "older")
+        with parts.gateway:
+            parts.plant.set(1, THAWED)
+            parts.gateway.wait(lambda: parts.size() > old + 5, "more is witnessed", 60)
+        shutil.rmtree(parts.gateway.state)
+        shutil.copytree(parts.folder / "older", parts.gateway.state)
+        with parts.gateway:
+            parts.gateway.wait(lambda: "roll-back" in parts.told(), "the alarm", 60)
+        assert "roll-back" in parts.alarms()
+
+
+def test_an_older_hub_is_met_and_the_gateway_goes_on(make: Callable[..., Parts]) -> None:
+    parts = make(patch="from regulator_hub.desk import Desk\ndel Desk._handlers['checkpoint']")
+    with parts.hub, parts.gateway:
+        parts.gateway.wait(lambda: "older release" in parts.witness()["why"], "the answer", 60)
+        before = parts.gateway.status()["sinks"]["hub"]["delivered"]
+        parts.gateway.wait(lambda: parts.gateway.status()["sinks"]["hub"]["delivered"] > before + 5, "entries go on")
+        assert parts.told() == set()
+
+
+def test_a_hub_killed_between_its_memory_and_the_answer(make: Callable[..., Parts], tmp_path: Path) -> None:
+    """Planted: kill -9 once what it is about to cosign is synced. Started again, it cosigns, and nothing is alarmed."""
+    patch = (
+        "import os, signal, pathlib\nfrom regulator_hub.cosigner import Cosigner\n"
+        "right, once = Cosigner.cosign, pathlib.Path('killed')\n"
+        "def cosign(self, body, time_s):\n"
+        "    if not once.exists():\n        once.touch()\n        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return right(self, body, time_s)\n"
+        "Cosigner.cosign = cosign"
+    )
+    killed = tmp_path / "killed"
+    parts = make(patch=patch.replace("'killed'", repr(str(killed))))
+    register(parts)
+    with parts.gateway:
+        parts.hub.start()
+        wait_until(lambda: not parts.hub.running, "the hub is killed", 60)
+        assert killed.exists()
+        parts.hub.start()
+        parts.gateway.wait(lambda: parts.size() > 0, "a cosignature", 60)
+        assert parts.alarms() == set()
+        assert parts.told() == set()
