@@ -28,10 +28,6 @@ if TYPE_CHECKING:
     from playwright.async_api import Browser
 
 
-#: Who may send a simulated slave what could change it.
-MAY_WRITE = ("tests/provision/",)
-
-
 def pytest_configure(config: pytest.Config) -> None:
     """One ledger of writing requests a worker; slaves in processes of their own find it in their environment."""
     os.environ[write_ledger.VARIABLE] = str(Path(tempfile.mkdtemp(prefix="edge-gateway-writes-")) / "ledger")
@@ -47,9 +43,8 @@ def _the_bus_is_read_only(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fails a test outside of provision's in which any simulated slave was sent a writing function code."""
     before = len(write_ledger.entries())
     yield
-    if not request.node.nodeid.startswith(MAY_WRITE):
-        written = write_ledger.entries()[before:]
-        assert not written, f"slaves saw writing requests: {written}"
+    written = write_ledger.forbidden(before, request.node.nodeid)
+    assert not written, f"slaves saw writing requests: {written}"
 
 
 @pytest.fixture(scope="session")

@@ -14,23 +14,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-from pymodbus.pdu import ModbusPDU
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from edge_gateway.cli.client import Client, NotRunning
 from tests.servers.process import REPOSITORY, wait_until
-from tests.servers.write_ledger import saw
+from tests.servers.write_ledger import heard
 
 PROGRAM = Path(sys.executable).with_name("edge-gateway")
 FROZEN, THAWED = -190, -50  # tenths of a degree
-
-
-def _noted(sending: bool, pdu: ModbusPDU) -> ModbusPDU:
-    """Hears every request and answer of pymodbus' server."""
-    if not sending:
-        saw("pymodbus", pdu.dev_id, bytes((pdu.function_code,)) + pdu.encode())
-    return pdu
 
 
 class Plant:
@@ -56,7 +48,7 @@ class Plant:
 
     async def _start(self) -> ModbusTcpServer:
         devices = [self._device(unit) for unit in self._tenths]
-        server = ModbusTcpServer(devices, address=("127.0.0.1", 0), trace_pdu=_noted)
+        server = ModbusTcpServer(devices, address=("127.0.0.1", 0), trace_pdu=heard)
         await server.listen()
         assert server.transport is not None
         self.port = server.transport.sockets[0].getsockname()[1]  # type: ignore[attr-defined]

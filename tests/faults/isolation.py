@@ -30,6 +30,7 @@ from edge_gateway.reading import Batch, Item
 from edge_gateway.sources.modbus import ModbusRtuConfig
 from tests.profiles.devices import device, registers
 from tests.servers.serial_line import PacedLine
+from tests.servers.write_ledger import saw
 
 TURNAROUND_S = 0.005
 #: The babbler's longest rubbish.
@@ -91,6 +92,7 @@ class Slaves:
         while len(self._buffer) >= 8:
             frame, self._buffer = self._buffer[:8], self._buffer[8:]
             assert crc16(frame[:6]) == frame[6:], "the request was garbled"
+            saw("isolation", frame[0], frame[1:6])
             unit, function, start, count = struct.unpack(">BBHH", frame[:6])
             values = (unit * 100 + start + i for i in range(count))
             pdu = struct.pack(f">BBB{count}H", unit, function, 2 * count, *values)

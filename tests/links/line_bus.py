@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from edge_gateway.links.modbus_pdu import crc16
 from edge_gateway.links.modbus_trace import LineRecord, Trace, outcome_of
 from tests.links.line_physics import BIASED, Driver, Format, Heard, Wire, listen, split_frames
+from tests.servers.write_ledger import saw
 
 
 def framed(body: bytes) -> bytes:
@@ -172,6 +173,7 @@ class Bus:
             good = bool(runs) and not any(byte.framing or byte.parity for byte in runs[-1])
         if len(frame) < 8 or frame[0] != unit.address or crc16(frame[:-2]) != frame[-2:] or (unit.strict and not good):
             return b""
+        saw("line-bus", frame[0], frame[1:-2])
         return self._answer(unit, frame)
 
     # --- as a line reports --------------------------------------------------------------------------------------------

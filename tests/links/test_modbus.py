@@ -21,6 +21,7 @@ from tests.servers import libmodbus
 from tests.servers.libmodbus import LibmodbusRtu, LibmodbusTcp
 from tests.servers.modbus_tk_slave import ModbusTkSlave
 from tests.servers.serial_line import PacedLine, SocatPair
+from tests.servers.write_ledger import heard
 
 VALUES = [1000 + n for n in range(125)]
 
@@ -38,7 +39,7 @@ async def opened(settings: TcpSettings | RtuSettings) -> Line:
 @pytest.fixture
 async def pymodbus_tcp() -> AsyncIterator[int]:
     devices = [SimDevice(unit, [SimData(0, values=VALUES, datatype=DataType.REGISTERS)]) for unit in (1, 2)]
-    server = ModbusTcpServer(devices, address=("127.0.0.1", 0))
+    server = ModbusTcpServer(devices, address=("127.0.0.1", 0), trace_pdu=heard)
     await server.listen()
     assert server.transport is not None
     yield server.transport.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
@@ -65,7 +66,7 @@ async def test_pymodbus_tcp(pymodbus_tcp: int) -> None:
 
 async def test_pymodbus_rtu(serial_pair: SocatPair) -> None:
     device = SimDevice(9, [SimData(0, values=VALUES, datatype=DataType.REGISTERS)])
-    server = ModbusSerialServer(device, port=str(serial_pair.b), baudrate=19_200)
+    server = ModbusSerialServer(device, port=str(serial_pair.b), baudrate=19_200, trace_pdu=heard)
     serving = asyncio.create_task(server.serve_forever())
     line = await opened(RtuSettings(port=str(serial_pair.a), baud=19_200, timeout_s=1.0, quiet_s=0.2))
     async with asyncio.timeout(20):

@@ -22,6 +22,7 @@ from edge_gateway.links.modbus import (
 )
 from edge_gateway.links.modbus_pdu import MOST_PDU, VARIABLE, data_bytes, fault, least
 from tests.servers.serial_line import SocatPair
+from tests.servers.write_ledger import heard
 
 DEVICE = SimDevice(9, [SimData(0, values=[1, 2], datatype=DataType.REGISTERS)])
 IDENTITY = ModbusDeviceIdentification(
@@ -44,7 +45,7 @@ async def identified(line: Line) -> None:
 
 
 async def test_over_tcp() -> None:
-    server = ModbusTcpServer([DEVICE], address=("127.0.0.1", 0), identity=IDENTITY)
+    server = ModbusTcpServer([DEVICE], address=("127.0.0.1", 0), identity=IDENTITY, trace_pdu=heard)
     await server.listen()
     assert server.transport is not None
     port = server.transport.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
@@ -55,7 +56,7 @@ async def test_over_tcp() -> None:
 
 
 async def test_on_a_terminal(serial_pair: SocatPair) -> None:
-    server = ModbusSerialServer(DEVICE, port=str(serial_pair.b), baudrate=19_200, identity=IDENTITY)
+    server = ModbusSerialServer(DEVICE, port=str(serial_pair.b), baudrate=19_200, identity=IDENTITY, trace_pdu=heard)
     serving = asyncio.create_task(server.serve_forever())
     line = open_line(RtuSettings(port=str(serial_pair.a), baud=19_200, timeout_s=1.0, quiet_s=0.2))
     await line.open()

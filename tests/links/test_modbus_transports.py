@@ -44,6 +44,7 @@ from tests.faults.liars import (
 from tests.profiles.devices import device, registers
 from tests.servers.certificates import CertificateAuthority
 from tests.servers.serial_line import SocatPair
+from tests.servers.write_ledger import heard
 
 VALUES = [1000 + n for n in range(125)]
 DEVICE = SimDevice(9, [SimData(0, values=VALUES, datatype=DataType.REGISTERS)])
@@ -67,7 +68,7 @@ async def reads_all(line: Line) -> None:
 
 @pytest.mark.parametrize("framing", ["rtu", "ascii"])
 async def test_serial_frames_through_a_socket_with_pymodbus(framing: Any) -> None:
-    server = ModbusTcpServer(DEVICE, framer=FramerType(framing), address=("127.0.0.1", 0))
+    server = ModbusTcpServer(DEVICE, framer=FramerType(framing), address=("127.0.0.1", 0), trace_pdu=heard)
     await server.listen()
     assert server.transport is not None
     port = server.transport.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
@@ -76,7 +77,7 @@ async def test_serial_frames_through_a_socket_with_pymodbus(framing: Any) -> Non
 
 
 async def test_ascii_on_a_terminal_with_pymodbus(serial_pair: SocatPair) -> None:
-    server = ModbusSerialServer(DEVICE, framer=FramerType.ASCII, port=str(serial_pair.b), baudrate=19_200)
+    server = ModbusSerialServer(DEVICE, framer=FramerType.ASCII, port=str(serial_pair.b), baudrate=19_200, trace_pdu=heard)
     serving = asyncio.create_task(server.serve_forever())
     settings = RtuSettings(
         port=str(serial_pair.a), baud=19_200, framing="ascii", timeout_s=1.0, quiet_s=0.1, late_max_s=0.1

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 from edge_gateway.links.modbus_pdu import crc16
+from tests.servers.write_ledger import saw
 
 #: Bits of a character in 8N2; what the unit takes before it answers; its address.
 BITS, TURNAROUND_S, UNIT = 11, 0.005, 1
@@ -52,6 +53,7 @@ class Pump:
             self.early += 1
             self._busy_until_s = max(arrived_s, self._busy_until_s) + len(asked) * BITS / self.baud
             return
+        saw("paced-unit", asked[0], asked[1:-2])
         unit, function, _, count, _ = struct.unpack(">BBHHH", asked)
         answer = struct.pack(f">BBB{count}H", unit, function, 2 * count, *range(count))
         answer += crc16(answer)

@@ -56,6 +56,7 @@ class UnknownBus:
             return
         for unit in self.units:
             if (unit.baud, unit.address) == (baud, frame[0]):
+                saw("unknown-bus", frame[0], frame[1:-2])
                 self.functions[frame[1]] += 1
                 saw("unknown-bus", unit.address, frame[1:-2])
                 reply = unit.answer(frame[1:-2])

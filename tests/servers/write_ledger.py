@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
+#: Whose tests may send a simulated slave what could change it.
+MAY_WRITE = ("tests/provision/",)
 VARIABLE = "EDGE_GATEWAY_TEST_WRITES"
 #: Function codes that only read or identify (17: report server id; 43/14: read device identification; 7: exception status).
 READING = frozenset({1, 2, 3, 4, 7, 11, 12, 17, 20, 24, 43})
@@ -23,6 +26,18 @@ def saw(slave: str, unit: int, pdu: bytes) -> bool:
         with Path(place).open("a", encoding="ascii") as ledger:
             ledger.write(f"{slave} unit {unit} {pdu.hex()}\n")
     return True
+
+
+def heard(sending: bool, pdu: Any) -> Any:
+    """``trace_pdu`` of pymodbus' servers: hears every request and answer."""
+    if not sending:
+        saw("pymodbus", pdu.dev_id, bytes((pdu.function_code,)) + pdu.encode())
+    return pdu
+
+
+def forbidden(before: int, nodeid: str) -> list[str]:
+    """What was noted since there were ``before`` entries, if the test ``nodeid`` may not write."""
+    return [] if nodeid.startswith(MAY_WRITE) else entries()[before:]
 
 
 def entries() -> list[str]:

@@ -41,7 +41,10 @@ class Drift:
         """``Provisioning.handle``; what was set or looked at on purpose is compared anew, so that status tells today's."""
         answer = await self._provisioning.handle(verb, asked, user)
         if verb in ("apply", "verify"):
-            await self._compared(str(answer["device"]))
+            try:
+                await self._compared(str(answer["device"]))
+            except GatewayError as error:  # what was set is set, and on record
+                answer["not_compared"] = error.why
         return answer
 
     async def run(self) -> None:
@@ -50,11 +53,25 @@ class Drift:
         while True:
             await self._clock.sleep_until(due_us)
             due_us += EVERY_US
-            waiting = list(self._field.config.devices)
+            waiting = self._ones()
             while waiting and self._clock.mono_us() + AGAIN_US < due_us:
-                waiting = [device for device in waiting if not await self._compared(device)]
+                waiting = [device for device in waiting if not await self._tried(device)]
                 if waiting:
                     await self._clock.sleep_until(self._clock.mono_us() + AGAIN_US)
+
+    def _ones(self) -> list[str]:
+        """One device a unit: several logical devices behind it have the same parameters."""
+        units: dict[tuple[str, int | None], str] = {}
+        for device, about in self._field.config.devices.items():
+            units.setdefault((about.bus, about.unit), device)
+        return list(units.values())
+
+    async def _tried(self, device: str) -> bool:
+        """Compare; a record that takes nothing now is no reason to end: it is tried again."""
+        try:
+            return await self._compared(device)
+        except GatewayError:
+            return False
 
     async def _compared(self, device: str) -> bool:
         """Compare one device; False when it does not answer now and is to be tried again."""
