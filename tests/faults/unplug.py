@@ -58,7 +58,7 @@ async def campaign(folder: Path, n: int, seed: int, interval_s: float) -> Result
     link = folder / "adaptor"
     interval_us = int(interval_s * 1e6)
     config = ModbusRtuConfig(
-        kind="rtu", port=str(link), baud=115_200, timeout_s=0.05, quiet_s=0.02, late_max_s=0.1,
+        kind="rtu", port=str(link), baud=115_200, timeout_s=0.05, quiet_s=0.02,
         backoff_first_s=0.05, backoff_most_s=BACKOFF_MOST_S,
     )  # fmt: skip
     source = config.build("bus", [device(registers(0, 3), interval_us=interval_us)], SystemClock(declared=True))

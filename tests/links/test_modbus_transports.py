@@ -349,6 +349,27 @@ async def test_through_a_socket_a_late_answer_may_come_on_the_next_connection() 
     await peer.stop()
 
 
+async def test_a_peer_that_hangs_up_during_the_delay_is_met_again() -> None:
+    """Planted by the peer: it closes at once. The next question must not be asked of nobody for ever."""
+    peer = StreamPeer(rtu)
+    await peer.start()
+    line = open_line(TcpSettings(host="127.0.0.1", port=peer.port, framing="rtu", timeout_s=0.05, connect_delay_s=0.1))
+    opening = asyncio.create_task(line.open())
+    async with asyncio.timeout(5):
+        while not peer.writers:
+            await asyncio.sleep(0.005)
+    peer.writers[0].close()
+    with suppress(LinkDown):
+        await opening
+    with pytest.raises(LinkDown, match="closed"):
+        await line.exchange(UNIT, ASK)
+    assert not line.is_open
+    await line.open()
+    assert await line.exchange(UNIT, request(3, 100, 3), 1.0) == right(3)
+    line.close()
+    await peer.stop()
+
+
 def test_liars_frames_are_whole() -> None:
     """The oracle of these tests against the line's own bytes."""
     assert rtu(UNIT, ASK)[:-2] == bytes((UNIT,)) + ASK

@@ -90,6 +90,8 @@ class RtuLine:
     def wait_s(self, unit: int, pdu: bytes) -> float:
         """See ``links.modbus.Line.wait_s``."""
         now_s = asyncio.get_running_loop().time()
+        if self._buffer and self._waiting is None and now_s >= self._not_before:
+            self._settle_strays()  # it may be what is waited for
         return self._owed.wait_s(unit, pdu[0], data_bytes(pdu), now_s)
 
     def late(self) -> list[dict[str, object]]:

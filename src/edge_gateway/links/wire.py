@@ -114,6 +114,8 @@ class SocketWire:
         stream = self._stream
         if stream is not None and stream.transport is not None:
             stream.transport.write(data)
+        elif stream is not None:  # it went while the delay after connecting was waited for
+            stream.tell_lost()
 
     def close(self) -> None:
         stream, self._stream = self._stream, None
@@ -136,7 +138,11 @@ class _Stream(Connection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._lost(f"the other side closed the connection{f' ({exc})' if exc else ''}")
+        self.tell_lost(f" ({exc})" if exc else "")
+
+    def tell_lost(self, why: str = "") -> None:
+        """There is nobody at the other end any more."""
+        self._lost(f"the other side closed the connection{why}")
 
 
 def _ignore(_: object) -> None:
