@@ -30,7 +30,7 @@ class Map:
         self.max_gap = random_.randint(0, 12)
         self.gap_readable = random_.random() < 0.6
         self.ranges = self._ranges(random_) if random_.random() < 0.3 else []
-        self.items = self._items(random_, random_.randint(20, 300) if large else random_.randint(1, 9), bits)
+        self.items = self._items(random_, random_.randint(20, 160) if large else random_.randint(1, 9), bits)
         self.wanted = {name for name in self.items if random_.random() < 0.8} or set(self.items)
         taken = {a for first, end, _ in self.items.values() for a in range(first, end)}
         holes = [random_.randrange(self.size) for _ in range(random_.choice((0, 0, 1, 3)))]
