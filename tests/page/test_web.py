@@ -223,6 +223,7 @@ def test_metrics_are_named_and_bounded(gateway: Gateway) -> None:
     assert value("sink_state", sink="influx", state="unreachable") == 1
     assert value("bus_up", bus="plc") == 1
     assert value("bus_events_total", bus="plc", what="answers") > 0
+    assert 0 < value("bus_busy_ratio", bus="plc", what="predicted") < 1
     assert value("device_answers", bus="plc", device="lost-th") == 0
     assert value("device_answers", bus="plc", device="cold2-th") == 1
     assert value("clock_trusted") == 1

@@ -88,6 +88,13 @@ def _buses(buses: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
         for device, about in health.get("devices", {}).items()
     ]
     yield from _links(buses)
+    busy = [
+        ((bus, kind), float(health["load"][kind]))
+        for bus, health in buses.items()
+        for kind in ("predicted", "measured")
+        if health.get("load", {}).get(kind) is not None
+    ]
+    yield _gauge("bus_busy_ratio", "Share of a Modbus bus' time that its polls take, 0 to 1", ("bus", "what"), busy)
     yield _gauge("device_answers", "1 while a device answers, or is heard", ("bus", "device"), devices)
 
 
