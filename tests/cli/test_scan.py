@@ -13,7 +13,7 @@ import pytest
 
 from edge_gateway.journal.reading import Reading
 from edge_gateway.links.modbus_pdu import crc16
-from tests.cli.site import PROGRAM, Gateway, Plant
+from tests.cli.site import PROGRAM, Gateway, Plant, config_text
 from tests.servers.process import free_port
 from tests.servers.read_only import assert_read_only
 from tests.servers.sim_bus import SimUnit
@@ -150,3 +150,25 @@ def test_hosts_that_a_person_names_and_no_others(gateway: Gateway) -> None:
     assert "at most 256" in gateway.verb("scan", "10.0.0.0/8").stderr
     nobody = gateway.verb("scan", f"127.0.0.0/30:{free_port()}", "--addresses", "1")
     assert nobody.returncode == 4
+
+
+def test_the_one_socket_of_a_polled_device_is_lent(tmp_path: Path) -> None:
+    """Units 1 to 3 are polled every 2 s over the same endpoint that is scanned; 4 is new, and joins that bus."""
+    with Plant(units=4) as plant:
+        gateway = Gateway(tmp_path, config_text(plant.port, interval_s=2.0, page=f"127.0.0.1:{free_port()}"))
+        with gateway:
+            gateway.wait(lambda: gateway.status().get("points", {}).get("normal") == 3, "readings")
+            scanned = gateway.verb("scan", "plc", "--addresses", "1-4")
+            assert scanned.returncode == 0, scanned.stderr
+            assert [f"known: cold{n}-th" in scanned.stdout for n in (1, 2, 3)] == [True] * 3
+            assert "addr   4" in scanned.stdout
+            added = gateway.verb("inbox", "add", "1", "--as", "cold4", "--zone", "cold3", "--channels", "temperature")
+            assert added.returncode == 0, added.stderr
+            gateway.wait(lambda: len(gateway.status()["rows"]) == 4, "the new point")
+            gateway.wait(lambda: gateway.status()["points"]["no-data"] == 0, "its reading", 30)
+        reading = Reading(gateway.state)
+        entries = [entry for _, entry in reading.entries()]
+        reading.close()
+    for group in ("cold1-th.0", "cold2-th.0", "cold3-th.0"):
+        slots = [entry["slot_us"] for entry in entries if entry["kind"] == "batch" and entry["group"] == group]
+        assert {b - a for a, b in itertools.pairwise(slots)} <= {2_000_000}, group

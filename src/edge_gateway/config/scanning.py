@@ -144,7 +144,8 @@ def _of_bus(
     if own is not None:
         if bus.kind != "rtu":
             raise GatewayError(f"bus '{id_}' speaks {bus.kind.upper()}, and a scan only RTU", hint="ask one unit at a time with `read --unit`")
-        return _serial(id_, id_, bus.port, own, wanted, profiles, known)
+        job = _serial(id_, id_, bus.port, own, wanted, profiles, known)
+        return replace(job, settings=settings_of(bus.port, bus.settings()))
     job = _endpoint(id_, id_, bus.host, bus.port, wanted, profiles, known)
     if bus.framing != "mbap" and any(not 1 <= address <= 247 for address in job.plan.addresses):
         units = tuple(address for address in job.plan.addresses if 1 <= address <= 247)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Protocol
 
 from edge_gateway.links import modbus, modbus_ear
 from edge_gateway.links.modbus import Counters, Line, RtuSettings, TcpSettings
 from edge_gateway.links.modbus_ear import Ear, Heard
-from edge_gateway.sources.modbus_scan import Framing
+from edge_gateway.sources.modbus_scan import MOST_S, TCP_S, Framing
 
 #: How long a source that is due may keep a scan waiting (s).
 MOST_WAIT_S = 1.0
@@ -157,18 +157,23 @@ class Lender:
         return {name: number + now.get(name, 0) for name, number in self.counters.as_dict().items()}
 
 
-def settings_of(port: str) -> Callable[[Framing | None], Settings]:
-    """Settings of a serial port under each framing. An answer that comes late has its unit's address in it, so the silence
-    after a time-out is the line's own, and no more."""
+#: An answer later than this is taken for lost while scanning a line of ours.
+LATE_MAX_S = 0.4
+
+
+def settings_of(port: str, like: RtuSettings | None = None) -> Callable[[Framing | None], Settings]:
+    """Settings of a serial port under each framing; all else as ``like``. An answer that comes late has its unit's address in
+    it, so the silence after a time-out is the line's own, and no more."""
+    base = like or RtuSettings(port=port)
 
     def of(framing: Framing | None) -> Settings:
         assert framing is not None
-        return RtuSettings(
-            port=port,
+        return replace(
+            base,
             baud=framing.baud,
             parity=framing.parity,
             stopbits=framing.stopbits,
-            timeout_s=0.5,
+            timeout_s=MOST_S,
             quiet_s=framing.silence_s,
             late_max_s=LATE_MAX_S,
         )
@@ -176,10 +181,6 @@ def settings_of(port: str) -> Callable[[Framing | None], Settings]:
     return of
 
 
-#: An answer later than this is taken for lost while scanning.
-LATE_MAX_S = 0.4
-
-
-def settings_of_host(host: str, port: int, connect_timeout_s: float = 1.0) -> Callable[[Framing | None], Settings]:
-    """Settings of a TCP endpoint."""
-    return lambda _framing: TcpSettings(host=host, port=port, timeout_s=1.0, connect_timeout_s=connect_timeout_s)
+def settings_of_host(host: str, port: int) -> Callable[[Framing | None], Settings]:
+    """Settings of a TCP endpoint that no configuration has."""
+    return lambda _framing: TcpSettings(host=host, port=port, timeout_s=TCP_S, connect_timeout_s=1.0)
