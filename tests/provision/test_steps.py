@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -160,6 +161,20 @@ async def test_nothing_is_written_when_it_cannot_be_put_on_record(unit: Simulate
 
     with pytest.raises(OSError, match="no room"):
         await apply(OFFSET, at, expected="1.5", new="0", about_to=full)
+    assert unit.writes == []
+
+
+async def test_a_line_that_goes_before_the_write_is_an_outcome_for_the_record(unit: SimulatedUnit) -> None:
+    with ExitStack() as stack:
+        line = stack.enter_context(TcpUnits(unit))
+        at = Place(settings=TcpSettings(host="127.0.0.1", port=line.port, timeout_s=0.3, connect_timeout_s=0.5), unit=1)
+
+        async def unplugged() -> None:
+            stack.close()
+
+        done = await apply(OFFSET, at, expected="1.5", new="0", about_to=unplugged)
+    assert (done.result, done.read_back) == ("not-sent", None)
+    assert done.answer
     assert unit.writes == []
 
 

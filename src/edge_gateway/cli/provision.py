@@ -227,6 +227,7 @@ _RESULTS = {
     "waits": ("written; it counts after power off and on: then `provision verify`", "已写入；断电重启后生效，之后请 `provision verify`"),
     "not-kept": ("NOT KEPT: the device took it, but does not have it", "未保持：设备应答了，但值没有改变"),
     "refused": ("REFUSED by the device", "设备拒绝"),
+    "not-sent": ("NOT SENT: the line went away just before", "未发送：线路刚好中断"),
     "unknown": ("UNKNOWN: it answers neither as before nor as set", "不明：按旧值和新值都没有应答"),
 }  # fmt: skip
 
@@ -236,6 +237,8 @@ def _outcome(ctx: Context, outcome: Mapping[str, Any]) -> Iterator[str]:
     line = f"{outcome['device']}  {outcome['parameter']}  {outcome['old']} → {outcome['new']}{unit}"
     entry = f"  {ctx.say('entry', '条目')} {outcome['seq']}" if "seq" in outcome else ""
     yield f"{line}  {ctx.say(*_RESULTS[outcome['result']])}{entry}"
+    if outcome["result"] == "not-sent":
+        yield f"  {outcome['answer']}"
     if outcome["result"] in ("refused", "not-kept", "unknown"):
         yield ctx.say(f"  the device said: {outcome['answer']}", f"  设备应答：{outcome['answer']}")
 

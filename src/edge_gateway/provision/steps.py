@@ -54,7 +54,7 @@ class Row:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What became of a write. ``result``: ``applied``, ``already``, ``waits`` (for power off and on), ``not-kept``,
-    ``refused``, ``unknown`` (nobody answers any more). ``answer`` is what the unit said to the write."""
+    ``refused``, ``unknown`` (nobody answers any more), ``not-sent`` (the line could not be opened). ``answer`` is what the unit said to the write."""
 
     result: str
     old: str
@@ -126,6 +126,8 @@ async def apply(
         return Outcome(result="refused", old=old, new=new, read_back=None, answer=error.why, place=at)
     except (NoAnswer, BadFrame) as error:
         answer = error.why  # perhaps it was taken: only reading back tells
+    except LinkDown as error:  # the line itself went: the record says so, as it says that we were about to
+        return Outcome(result="not-sent", old=old, new=new, read_back=None, answer=error.why, place=at)
     await asyncio.sleep(bench.STORE_S)
     return await _read_back(parameter, at, old, new, answer)
 
