@@ -98,6 +98,24 @@ def test_a_difference_is_shown_and_nothing_is_written_without_a_person(site: Sit
     assert site.writes() == []
 
 
+def test_a_sheet_of_ones_own_is_taken_with_its_file_and_refused_with_its_fault(site: Site, tmp_path: Path) -> None:
+    shipped = (REPOSITORY / "firmware_configs" / "modbus" / "generic-xy-md02.toml").read_text("utf-8")
+    own = tmp_path / "own.toml"
+    own.write_text(shipped.replace("set_to = 0\n", "set_to = 1.5\n", 1), encoding="utf-8")
+    shown = site.gateway.verb("provision", "diff", "cold1-th", "--sheet", str(own))
+    assert (shown.returncode, "sheet own.toml" in shown.stdout) == (0, True), shown
+    assert re.search(r"temperature-correction +same  is 1\.5 °C  should be 1\.5 °C", shown.stdout), shown.stdout
+    for old, new, said in (
+        ("address = 0x0103", "adress = 0x0103", "own.toml:14:parameter[0].address: key"),
+        ('profile = "generic/xy-md02"', 'profile = "renke/rs-ws-n01"', "this sheet feeds 'renke/rs-ws-n01'"),
+        ("baud = 9600", "baud = 4800", "4800 as delivered"),
+    ):
+        own.write_text(shipped.replace(old, new, 1), encoding="utf-8")
+        refused = site.gateway.verb("provision", "diff", "cold1-th", "--sheet", str(own))
+        assert (refused.returncode, said in refused.stderr) == (1, True), refused.stderr
+    assert site.writes() == []
+
+
 def test_what_would_lose_a_device_is_refused_with_what_to_change(site: Site) -> None:
     sure = (*WHO, "--yes", "--unverified", "--expect", "unit-address=1")
     orphan = site.gateway.verb("provision", "apply", "cold1-th", *sure, "--set", "unit-address=9")

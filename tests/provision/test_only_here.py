@@ -10,6 +10,7 @@ import struct
 import tty
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,11 @@ WRITERS = {
 }  # fmt: skip
 
 
+@cache
+def house() -> dict[str, Module]:
+    return read_modules(SOURCE)
+
+
 def importers(modules: dict[str, Module], target: str) -> set[str]:
     return {name for name, module in modules.items() if target in {found for found, _ in module.imports}}
 
@@ -44,7 +50,7 @@ def writers(source: Path) -> Iterator[str]:
 
 
 def test_who_may_import_what_writes() -> None:
-    modules = read_modules(SOURCE)
+    modules = house()
     assert importers(modules, WIRE) == MAY_IMPORT_WIRE
     assert importers(modules, "edge_gateway.provision.bench") == MAY_IMPORT_BENCH
     assert importers(modules, "edge_gateway.provision.steps") <= MAY_IMPORT_STEPS
@@ -52,7 +58,7 @@ def test_who_may_import_what_writes() -> None:
 
 
 def test_no_source_and_no_link_can_reach_it() -> None:
-    modules = read_modules(SOURCE)
+    modules = house()
     here = floor_of(WIRE, modules)
     assert here is not None
     for name in modules:
@@ -63,7 +69,7 @@ def test_no_source_and_no_link_can_reach_it() -> None:
 
 
 def test_a_planted_import_and_a_planted_writer_are_caught(tmp_path: Path) -> None:
-    modules = read_modules(SOURCE)
+    modules = house()
     source = modules["edge_gateway.sources.modbus_turn"]
     planted = Module(source.name, source.path, False, (*source.imports, (WIRE, 1)))
     found = faults({**modules, source.name: planted})

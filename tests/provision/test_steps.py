@@ -10,6 +10,7 @@ import pytest
 
 from edge_gateway.errors import LinkDown
 from edge_gateway.links.modbus import RtuSettings, TcpSettings
+from edge_gateway.provision import bench
 from edge_gateway.provision.model import Parameter, Sheet
 from edge_gateway.provision.steps import NothingWritten, Outcome, Place, apply, look
 from tests.provision.unit import SerialUnits, SimulatedUnit, TcpUnits
@@ -46,6 +47,12 @@ SHEET = Sheet.model_validate(
 def made(**more: Any) -> SimulatedUnit:
     registers = {0x103: 15, 0x7D0: 1, 0x7D1: 2, 0x1C: 0, 0x1D: 0}
     return SimulatedUnit(holding=registers, coils={7: 0}, address_at=0x7D0, baud_at=0x7D1, **more)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A simulated unit stores at once."""
+    monkeypatch.setattr(bench, "STORE_S", 0.02)
 
 
 @pytest.fixture

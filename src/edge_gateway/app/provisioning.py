@@ -14,7 +14,7 @@ from typing import Any
 
 from edge_gateway.app.field import Field
 from edge_gateway.config.model import DeviceConfig, GatewayConfig
-from edge_gateway.errors import GatewayError
+from edge_gateway.errors import ConfigError, GatewayError
 from edge_gateway.intake.loop import Intake
 from edge_gateway.links.modbus import Line, RtuSettings, TcpSettings
 from edge_gateway.provision import load, steps
@@ -81,7 +81,9 @@ class Provisioning:
             loaded, found = self.sheet_of(about.profile)
         if loaded is None:
             if found:
-                raise found[0]
+                fault = found[0]  # an answer over the socket has no fields for them: file, line and key go into the sentence
+                at = ":".join(str(part) for part in (fault.file, fault.line, fault.key) if part)
+                raise GatewayError(f"{at}: {fault.why}", hint=fault.hint)
             why = f"no parameter sheet for '{about.profile}'"
             raise GatewayError(why, hint="write one (firmware_configs/README.md says how) and name it with --sheet")
         if loaded.sheet.profile != about.profile:
@@ -91,7 +93,7 @@ class Provisioning:
             raise GatewayError(f"{loaded.name}: {wrong[1]}", hint="mend the sheet: `edge-gateway check` says all of it")
         return loaded
 
-    def sheet_of(self, profile: str) -> tuple[LoadedSheet | None, list[Any]]:
+    def sheet_of(self, profile: str) -> tuple[LoadedSheet | None, list[ConfigError]]:
         """The sheet of a profile along the search path; (None, []) when there is none."""
         file = load.find(profile, self._folder)
         return (None, []) if file is None else load.read(file)
