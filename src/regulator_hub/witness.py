@@ -25,7 +25,7 @@ from regulator_hub.cosigner import COSIGNED, Cosigner
 from regulator_hub.gateways import Gateways
 from regulator_hub.store import witnessed as store
 from regulator_hub.store.ingest import FOREIGN_KEY, FORK, MEMORY, ROLL_BACK, STORE_BEHIND, STORE_DIFFERS
-from regulator_hub.store.reader import Reader
+from regulator_hub.store.reader import Reader, epochs
 from regulator_hub.store.reader import gateways as known_gateways
 from regulator_hub.store.writer import StoreFailed, Writer
 
@@ -100,15 +100,18 @@ class Witness:
     async def _remember(self, gateway: str) -> None:
         try:
             found = memory.read(self._folder, gateway)
-        except (MemoryLost, OSError) as error:
+            notes = await self._reader.run(store.notes, gateway)
+            heads = [(epoch, Checkpoint.parse(Note.parse(note).text)) for epoch, _, note in notes]
+        except (MemoryLost, NoteError, OSError) as error:
             self._lost[gateway] = str(error)
             log.error("gateway %s: %s", gateway, error)
             await self._alarm(gateway, MEMORY, "", {"why": str(error)})
             return
-        for epoch, size, note in await self._reader.run(store.notes, gateway):
-            if size > found.logs.get(epoch, (0, b""))[0]:  # the file is older than the store, or was removed
-                found = found.grown(epoch, size, Checkpoint.parse(Note.parse(note).text).root)
-                await self._alarm(gateway, MEMORY, epoch, {"why": f"{size} entries were cosigned, the file knew less"})
+        for epoch, head in heads:
+            if head.size > found.logs.get(epoch, (0, b""))[0]:  # the file is older than the store, or was removed
+                found = found.grown(epoch, head.size, head.root)
+                why = f"{head.size} entries were cosigned, the file knew less"
+                await self._alarm(gateway, MEMORY, epoch, {"why": why})
         self._known[gateway] = found
         for epoch, (size, _) in found.logs.items():
             at = await self._reader.run(store.stored, gateway, epoch)
@@ -120,10 +123,9 @@ class Witness:
     async def run(self) -> None:
         """Compute each gateway's newest tree again from the stored bytes: they must give the root that was cosigned."""
         for gateway, known in list(self._known.items()):
-            if not known.logs:
-                continue
-            epoch = list(known.logs)[-1]
-            while True:
+            found = [each.epoch for each in await self._reader.run(epochs, gateway) if each.epoch in known.logs]
+            epoch = found[-1] if found else ""
+            while epoch:
                 async with self._turns[gateway]:
                     try:
                         await self._base(gateway, epoch, await self._reader.run(store.stored, gateway, epoch))

@@ -17,6 +17,7 @@ from regulator_hub import cosigned as memory
 from regulator_hub.cosigned import Cosigned, MemoryLost
 from regulator_hub.cosigner import Cosigner, key_name
 from regulator_hub.gateways import Gateways
+from regulator_hub.store import schema, witnessed
 from tests.regulator_hub import record
 from tests.regulator_hub.harness import EPOCH, GATEWAY, OTHER, Gateway, HubProcess, gateway, registered, running_hub
 from tests.regulator_hub.signing import Hand
@@ -186,13 +187,24 @@ async def test_a_store_from_an_old_copy_alarms_by_itself(reserved: str, tmp_path
 async def test_stored_bytes_that_changed_are_found_at_the_start(tmp_path: Path) -> None:
     token, entries = known(tmp_path), record.start(9)
     async with running_hub(tmp_path) as running, gateway(running.url, token) as site:
+        await site.entries(0, entries, "f" * 16)  # an older epoch, though the larger name
+        await shown(site, HAND.note(entries, "f" * 16))
+        await site.hello([["f" * 16, 9], [EPOCH, 9]])
         await site.entries(0, entries)
         await shown(site, HAND.note(entries))
     db = apsw.Connection(str(tmp_path / "hub.sqlite"))
-    db.execute("UPDATE entries SET entry=? WHERE entry=?", (record.batch(4, -1.0), entries[4]))
+    newest = int(db.execute("SELECT max(id) FROM epochs").get)
+    db.execute("UPDATE entries SET entry=? WHERE key=?", (record.batch(4, -1.0), newest << 40 | 4))
     db.close()
     async with running_hub(tmp_path) as running, gateway(running.url, token) as site:
         await site.eventually("/api/v1/alarms", lambda a: [each["kind"] for each in a["alarms"]] == ["store-differs"])
+        assert await alarms(site) == [("store-differs", EPOCH)]
+    db = apsw.Connection(str(tmp_path / "hub.sqlite"))
+    db.execute("UPDATE cosigned SET note=?", (b"no note",))
+    db.close()
+    async with running_hub(tmp_path) as running, gateway(running.url, token) as site:
+        assert ("witness-memory", "") in await alarms(site)
+        assert (await shown(site, HAND.note(entries)))["refused"] == "memory"
 
 
 def test_every_flipped_bit_of_the_memory_is_found(tmp_path: Path) -> None:
@@ -257,6 +269,21 @@ async def test_killed_between_memory_and_answer_nothing_is_forgotten(tmp_path: P
         assert (await site.hello([[EPOCH, 9]]))["witnessed"] == {EPOCH: 9}
         assert (await shown(site, HAND.note(entries[:8])))["refused"] == "roll-back"
         assert cosigned_at(HAND.note(entries), await shown(site, HAND.note(entries)), witness_key(hub.state_dir))
+
+
+def test_a_store_of_the_layout_before_is_taken_over(tmp_path: Path) -> None:
+    db = apsw.Connection(str(tmp_path / "hub.sqlite"))
+    db.execute(schema.TABLES)
+    db.execute("INSERT INTO gateways VALUES (1, 'tlf-007', 1, 1); INSERT INTO epochs VALUES (1, 1, 'e', 0, 5, NULL, 1)")
+    db.pragma("user_version", 1)
+    db.close()
+    opened = schema.open_writer(tmp_path / "hub.sqlite")
+    witnessed.keep(opened, GATEWAY, "e", 5, b"note")
+    opened.close()
+    again = schema.open_writer(tmp_path / "hub.sqlite")
+    assert witnessed.notes(again, GATEWAY) == [("e", 5, b"note")]
+    assert again.pragma("user_version") == 2
+    again.close()
 
 
 def test_the_keys_on_the_command_line(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -275,6 +276,31 @@ def test_an_older_hub_is_met_and_the_gateway_goes_on(make: Callable[..., Parts])
         before = parts.gateway.status()["sinks"]["hub"]["delivered"]
         parts.gateway.wait(lambda: parts.gateway.status()["sinks"]["hub"]["delivered"] > before + 5, "entries go on")
         assert parts.told() == set()
+
+
+def test_kills_of_all_three_raise_no_alarm(make: Callable[..., Parts]) -> None:
+    """N = 9 kills -9 at random moments (seed 5) of gateway, hub and signer in turn: an honest record is never called a fork."""
+    parts, random_, reached = make(), random.Random(5), 0
+    register(parts)
+    with parts.hub:
+        for n in range(9):
+            parts.gateway.start()
+            least = max(reached, n + 1)
+            parts.gateway.wait(lambda least=least: parts.size() >= least, "it is witnessed as far as before", 60)
+            parts.plant.set(1 + n % 3, (THAWED, -200)[n // 3 % 2])  # checkpoints at once
+            time.sleep(random_.uniform(0.3, 1.5))
+            if n % 3 == 1:
+                parts.hub.kill()
+                parts.hub.start()
+            elif n % 3 == 2:
+                parts.signer.kill()
+                parts.signer.start()
+            assert parts.told() == set()
+            parts.gateway.kill()
+            epochs = parts.api("/gateways")["gateways"][0]["epochs"]
+            reached = max(each["witnessed"] or 0 for each in epochs)
+        assert parts.alarms() == set()
+    assert parts.verified("--witness", parts.vkey)["outcome"] == "verified"
 
 
 def test_a_hub_killed_between_its_memory_and_the_answer(make: Callable[..., Parts], tmp_path: Path) -> None:

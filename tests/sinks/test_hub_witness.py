@@ -29,6 +29,8 @@ def test_only_right_cosignatures_are_kept_and_count(vector: dict[str, Any]) -> N
         assert witness.status()["newest"] == {"epoch": EPOCH, "size": 7, "time_s": 1_800_000_000, "known": True}
         again = witness.judge({"cosignature": vector["line"]}, EPOCH, verdict.note)
         assert again.note == verdict.note  # its line is replaced, not doubled
+        for forged in (other for other in VECTORS if not other["valid"]):
+            assert not witness.judge({"cosignature": forged["line"]}, EPOCH, verdict.note).note
     else:
         assert witness.status()["newest"] is None
 
