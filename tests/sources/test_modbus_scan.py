@@ -74,7 +74,7 @@ def test_what_a_dead_address_costs() -> None:
     probe = Probe(NINE_SIX, 1)
     assert probe.cost_s == pytest.approx(15 * 10 / 9600 + 0.06 + 35 / 9600)  # request, answer, patience, silence
     slow = Plan((Framing(4800),), (1,))
-    assert slow.estimate_s == pytest.approx(2 * (15 * 10 / 4800 + 35 / 4800) + 0.06 + 0.16)
+    assert slow.estimate_s == pytest.approx(2 * (15 * 10 / 4800 + 35 / 4800) + 0.06 + 0.12)
 
 
 def test_the_simulated_line_takes_as_long_as_the_plan_says(known: list[ModbusProfile]) -> None:
@@ -195,7 +195,7 @@ def test_a_silent_unit_is_found_when_its_type_is_named(known: list[ModbusProfile
 
 
 def test_a_slow_unit_is_found_in_the_patient_pass(known: list[ModbusProfile]) -> None:
-    bus = SimBus([md02(8, turnaround_s=0.15)])  # the last address: nobody is asked while it answers
+    bus = SimBus([md02(8, turnaround_s=0.115)])  # the last address: nobody is asked while it answers
     assert set(units(scanned(bus, Plan((NINE_SIX,), (7, 8)), known))) == {8}
 
 
@@ -249,7 +249,7 @@ class Polling:
 def test_the_line_goes_back_when_a_slot_is_due(every_s: float, takes_s: float, known: list[ModbusProfile]) -> None:
     """Also a source that leaves no time lets the scan ask once a second, and no more."""
     bus = SimBus([])
-    plan = Plan((NINE_SIX,), tuple(range(1, 9)))
+    plan = Plan((NINE_SIX,), tuple(range(1, 17)))
 
     async def run() -> tuple[float, list[float]]:
         polling = Polling(every_s, takes_s)

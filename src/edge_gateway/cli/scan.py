@@ -44,7 +44,7 @@ Event = Mapping[str, Any]
 @option("--all", "every", is_flag=True, help="addresses 1-247", zh="地址 1-247")
 @option("--profile", help="ask for a register of this device type", zh="按此设备类型的寄存器询问")
 @option("--listen", "listen_s", type=click.FloatRange(0, 600), default=2.0, show_default=True, help="seconds", zh="先监听的秒数")
-@option("--patience", "patience_s", type=click.FloatRange(0.02, 10), help="seconds for slow units  [default: 0.16]", zh="给慢速设备的秒数 [默认: 0.16]")
+@option("--patience", "patience_s", type=click.FloatRange(0.02, 10), help="seconds for slow units  [default: 0.12]", zh="给慢速设备的秒数 [默认: 0.12]")
 @option("--passive", is_flag=True, help="only listen: show a foreign master's traffic", zh="只监听：显示其他主站的通信")
 @option("--identify", is_flag=True, help="warm a probe: what moves comes first", zh="握住探头：变化大的排前")
 @option("--for", "for_s", type=click.FloatRange(min=0), help="end --passive, --identify", zh="监听或辨认的秒数")

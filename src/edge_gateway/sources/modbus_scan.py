@@ -20,7 +20,7 @@ from edge_gateway.profiles.model import ModbusProfile
 
 #: What a unit gets to begin its answer in the two passes. House's choice: transmitters of our profiles answer within
 #: 20-50 ms (makers' words, not measured here); slower ones answer while the next is asked, and are asked again.
-QUICK_S, PATIENT_S = 0.06, 0.16
+QUICK_S, PATIENT_S = 0.06, 0.12
 #: What a unit gets that is known to be there, at most.
 MOST_S = 0.5
 #: Bytes of a request, of an answer around its data, and of the longest answer there is, on a serial line.
