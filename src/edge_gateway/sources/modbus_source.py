@@ -160,7 +160,7 @@ class ModbusSource:
             for its in poll.slots:
                 begins = slots.get(its.group.id)
                 if begins is not its:
-                    self._retire(poll, its, begins.due_us if begins else 0)
+                    self._retire(its, begins.due_us if begins else 0)
         self.bus = planned
         self._rota.disturb()
         self.identities.plan(devices, planned.units, self._clock.mono_us())
@@ -169,16 +169,17 @@ class ModbusSource:
         """See ``sources.base.Source.farewell``."""
         for poll in self.bus.polls:
             for slots in poll.slots:
-                self._retire(poll, slots, 0)
+                self._retire(slots, 0)
         left, self._outbox = self._outbox, []
         return left
 
-    def _retire(self, poll: Poll, slots: Slots, begins_us: int) -> None:
+    def _retire(self, slots: Slots, begins_us: int) -> None:
         """Account for the last slots of a group that goes, or is planned anew from the slot ``begins_us`` on."""
         slots.retired = True
         until_us = begins_us or max(slots.next_us, slots.due_us)
-        if poll is self._running and not begins_us:
-            until_us = slots.due_us + slots.group.interval_us
+        past_us = self._clock.mono_us() - slots.due_us
+        if not begins_us and past_us >= 0:  # slots that came, whether asked already or not
+            until_us = slots.due_us + (past_us // slots.group.interval_us + 1) * slots.group.interval_us
         if slots.gap is None and until_us > slots.next_us:
             self._outbox += slots.skipped("reconfigured", until_us, self._gap_id())
         self._outbox += slots.ended(until_us)
