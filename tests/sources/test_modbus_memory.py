@@ -208,3 +208,12 @@ async def test_a_wide_channel_that_is_refused_leaves_its_neighbours_alone(plant:
         assert source.health()["devices"]["d"]["refused"] == ["d-f"]
     assert counts(plant)[-2:] == [(0, 3), (0, 3)]
     assert inbox.batches("d.0")[-1].values == [0, 1, None, 2]
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"format":1,"units":{"1":{"profile":"p","holes":[[3,1e999,5,2,false]],"most":{},"worked":{}}}}'], ids=["deep", "endless"])
+def test_whatever_the_file_holds_the_gateway_starts(tmp_path: Path, text: str) -> None:
+    (tmp_path / "bus.json").write_text(text)
+    file, memory = MemoryFile(tmp_path, "bus"), Memory()
+    file.restore({1: memory}, {1: "p"}, 0)
+    assert "learned anew" in file.said
+    assert not memory.holes

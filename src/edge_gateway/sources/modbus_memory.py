@@ -159,7 +159,7 @@ class Memory:
                 addresses = self.worked.setdefault(int(function), set())
                 for first, last in runs:
                     addresses.update(range(max(0, int(first)), min(int(last), 0xFFFF) + 1))
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             self.holes, self.most, self.worked = [], {}, {}
             raise
         finally:

@@ -57,7 +57,7 @@ class MemoryFile:
                     memories[unit].restore(about, mono_us)
         except FileNotFoundError:
             return
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             self.said = f"{self.path}: {error!r}; what was learned is learned anew"
 
     def save(self, text: bytes) -> None:
