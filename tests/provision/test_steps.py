@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from edge_gateway.provision import bench
 from edge_gateway.provision.model import Parameter, Sheet
 from edge_gateway.provision.steps import NothingWritten, Outcome, Place, apply, look
 from tests.provision.unit import SerialUnits, SimulatedUnit, TcpUnits
+from tests.servers.write_ledger import saw
 
 BODY = {"why": "w", "verified": "primary", "source": "s"}
 OFFSET = Parameter.model_validate(
@@ -201,3 +203,25 @@ async def test_after_a_silence_the_others_are_not_asked(unit: SimulatedUnit, at:
     rows = await look(SHEET, Place(settings=at.settings, unit=5), at)
     assert [row.state for row in rows] == ["unread"] * 3
     assert [asked for asked, _ in unit.asked].count(5) == 1
+
+
+async def test_after_three_answers_that_are_none_the_others_are_not_asked() -> None:
+    """A unit that answers another function than was asked: seven parameters would keep its line for seven times as long."""
+    asked: list[bytes] = []
+
+    async def lie(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, OSError):
+            while True:
+                asked.append(question := await reader.readexactly(12))
+                saw("liar", question[6], question[7:])
+                writer.write(question[:4] + b"\x00\x05" + question[6:7] + b"\x04\x02\x00\x01")
+
+    many = [OFFSET.model_copy(update={"id": f"p{number}", "address": number}) for number in range(7)]
+    sheet = SHEET.model_copy(update={"parameter": tuple(many)})
+    async with await asyncio.start_server(lie, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        at = Place(settings=TcpSettings(host="127.0.0.1", port=port, timeout_s=0.3), unit=1)
+        rows = await look(sheet, at, at)
+    assert [row.state for row in rows] == ["unread"] * 7
+    assert all(row.said for row in rows)
+    assert len(asked) == 3

@@ -56,8 +56,9 @@ class Finding(Scans):
     async def _look(self, bus: str) -> None:
         try:
             async with aclosing(self.run({"target": bus, "for_s": ASKED_S})) as events:
-                async for _ in events:
-                    pass
+                async for event in events:
+                    if event["event"] == "error":
+                        log.info("unknown topics of %s are heard and not kept: %s", bus, event["why"])
         except GatewayError as error:  # the measuring connection's own health says what is wrong with the broker
             log.info("unknown topics of %s were not looked for: %s", bus, error)
 

@@ -15,6 +15,9 @@ from edge_gateway.provision.bench import Settings
 from edge_gateway.provision.model import Parameter, Sheet
 from edge_gateway.provision.values import canonical, decode, encode
 
+#: Of a unit whose answers are damaged no more is asked: at up to 2 s each, a long sheet would keep its line for too long.
+MOST_RUBBISH = 3
+
 
 class NothingWritten(GatewayError):
     """The device is as it was: nothing that writes was sent."""
@@ -73,9 +76,12 @@ def wanted(parameter: Parameter, configured: Place) -> str | None:
 
 
 async def look(sheet: Sheet, at: Place, configured: Place) -> list[Row]:
-    """Every parameter of the sheet, read at ``at``. After a first silence the others are not asked: it is not there."""
+    """Every parameter of the sheet, read at ``at``. After a first silence the others are not asked: it is not there.
+
+    Nor after ``MOST_RUBBISH`` answers that are none: the others of the line wait meanwhile.
+    """
     rows: list[Row] = []
-    silent = ""
+    silent, rubbish = "", 0
     for parameter in sheet.parameter:
         if parameter.type is None:
             rows.append(Row(parameter=parameter, value=None, wanted=parameter.set_to, state="by-hand"))
@@ -87,7 +93,8 @@ async def look(sheet: Sheet, at: Place, configured: Place) -> list[Row]:
         try:
             value = decode(parameter, await bench.read(at.settings, at.unit, parameter, at.beside))
         except SourceError as error:
-            silent = error.why if isinstance(error, LinkDown) else ""
+            rubbish += isinstance(error, BadFrame)
+            silent = error.why if isinstance(error, LinkDown) or rubbish >= MOST_RUBBISH else ""
             rows.append(Row(parameter=parameter, value=None, wanted=ought, state="unread", said=error.why))
             continue
         rows.append(Row(parameter=parameter, value=value, wanted=ought, state=compare(value, ought)))
