@@ -108,9 +108,29 @@ def _signing(ctx: Context, signing: dict[str, Any]) -> str:
     return f"{text}  {signing['trouble']}" if signing["trouble"] else text
 
 
+#: Why the newest checkpoint was not cosigned, by code; what is not here is told as the hub says it.
+_NOT_COSIGNED = {
+    "early": "监管端尚未收到这么多条",
+    "later": "监管端仍在计算散列树",
+    "unsupported": "监管端版本较旧，不联署",
+    "no-key": "监管端尚未登记本网关公钥：regulator-hub gateways key",
+    "no-checkpoint": "监管端认为这不是检查点",
+    "foreign-key": "检查点并非由监管端登记的公钥签名",
+    "foreign-log": "检查点不属于监管端登记公钥的台账",
+    "fork": "分叉：检查点与监管端收到的记录不符",
+    "roll-back": "回退：监管端已联署更多条",
+    "store-differs": "监管端存储的内容与其已联署的不一致",
+    "skipped": "其中有声明缺失的记录",
+    "closed": "该纪元因冲突已关闭",
+    "memory": "监管端的联署记忆已损坏",
+    "forged-cosignature": "联署与 vkey 不符",
+}
+
+
 def _witnessed(ctx: Context, sink: str, witness: dict[str, Any], wall_us: int) -> str:
     """How far the hub cosigned the record: another word than what it holds (the receipts)."""
-    newest, why = witness["newest"], f"  {witness['why']}" if witness["why"] else ""
+    newest, why = witness["newest"], witness["why"]
+    why = f"  {ctx.say(why, _NOT_COSIGNED.get(witness['code'], why))}" if why else ""
     if newest is None:
         return ctx.say("witnessed nothing yet", "见证      尚无") + why
     last, age = f"{newest['epoch']}/{newest['size'] - 1}", span(max(0.0, wall_us / 1e6 - newest["time_s"]))

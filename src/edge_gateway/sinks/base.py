@@ -112,13 +112,14 @@ class Held:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What the hub said to a checkpoint: ``note`` with its cosignature, or b"" and ``why`` not.
+    """What the hub said to a checkpoint: ``note`` with its cosignature, or b"" and ``code`` and ``why`` not.
 
     ``alarm``: a code, where a person must look; "" otherwise. ``again_s``: when asking again makes sense (0: at once).
     ``supported``: False for a hub that cosigns nothing.
     """
 
     note: bytes = b""
+    code: str = ""
     alarm: str = ""
     why: str = ""
     again_s: float = 0.0

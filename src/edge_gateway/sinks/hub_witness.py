@@ -25,11 +25,14 @@ class HubWitness:
     def __init__(self, key: Key | None) -> None:
         self._key = key
         self._newest: dict[str, Any] | None = None
-        self._why = ""
+        self._why = self._code = ""
 
     def status(self) -> dict[str, Any]:
-        """JSON-able. ``newest``: epoch, size and time of the newest cosignature, ``known`` whether by the configured key."""
-        return {"newest": self._newest, "key": None if self._key is None else str(self._key), "why": self._why}
+        """JSON-able. ``newest``: epoch, size and time of the newest cosignature, ``known`` whether by the configured key.
+
+        ``code`` and ``why``: what the newest checkpoint met instead of a cosignature, "" if nothing.
+        """
+        return {"newest": self._newest, "key": None if self._key is None else str(self._key), "code": self._code, "why": self._why}
 
     def learn(self, epoch: str, data: bytes) -> bool:
         """A note that was kept: whether it carries a right cosignature of the hub's key."""
@@ -47,21 +50,22 @@ class HubWitness:
     def judge(self, answer: Mapping[str, Any], epoch: str, data: bytes) -> Verdict:
         """What an answer to the checkpoint ``data`` means."""
         verdict = self._judge(answer, epoch, data)
-        self._why = verdict.why
+        self._why, self._code = verdict.why, verdict.code
         return verdict
 
     def _judge(self, answer: Mapping[str, Any], epoch: str, data: bytes) -> Verdict:
         if "cosignature" in answer:
             return self._cosigned(str(answer["cosignature"]), epoch, Note.parse(data))
         if "expected" in answer:
-            return Verdict(again_s=EARLY_S, why="the hub does not hold that many entries yet")
+            return Verdict(code="early", again_s=EARLY_S, why="the hub does not hold that many entries yet")
         if "later" in answer:
-            return Verdict(again_s=LATER_S, why="the hub is still computing its tree")
+            return Verdict(code="later", again_s=LATER_S, why="the hub is still computing its tree")
         if "unsupported" in answer:
-            return Verdict(supported=False, why="this hub does not cosign: it is of an older release")
+            return Verdict(code="unsupported", supported=False, why="this hub does not cosign: it is of an older release")
         code, why = str(answer.get("refused", ""))[:64], str(answer.get("why", ""))[:300]
         said = f"the hub does not cosign ({code or 'no known answer'}): {why}"
-        return Verdict(alarm=code if code in ALARMS else "", why=said, again_s=EARLY_S if code == "no-key" else REFUSED_S)
+        again_s = EARLY_S if code == "no-key" else REFUSED_S
+        return Verdict(code=code or "unknown", alarm=code if code in ALARMS else "", why=said, again_s=again_s)
 
     def _cosigned(self, line: str, epoch: str, note: Note) -> Verdict:
         head = Checkpoint.parse(note.text)
@@ -75,9 +79,14 @@ class HubWitness:
             if self._key is not None:  # its own line must be right: an earlier one in the note vouches for nothing new
                 time_s = witnessed_s(Note(note.text, (mark,)), self._key)
         except NoteError as error:
-            return Verdict(alarm="forged-cosignature", why=f"the hub's cosignature is none: {error}", again_s=REFUSED_S)
+            return _forged(f"the hub's cosignature is none: {error}")
         if time_s is None:
             why = f"the hub's cosignature is not by its key {self._key}: the hub, or something before it, was exchanged"
-            return Verdict(alarm="forged-cosignature", why=why, again_s=REFUSED_S)
+            return _forged(why)
         self._newest = {"epoch": epoch, "size": head.size, "time_s": time_s, "known": self._key is not None}
         return Verdict(note=note_bytes(whole.text, whole.signatures))
+
+
+def _forged(why: str) -> Verdict:
+    code = "forged-cosignature"
+    return Verdict(code=code, alarm=code, why=why, again_s=REFUSED_S)

@@ -222,6 +222,12 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ("names no key", "没有指明键"),
     ("write EDGE_GATEWAY__TABLE__KEY, such as {}", "请写 EDGE_GATEWAY__表__键，如 {}"),
     # --- the hub's keys
+    ("the hub's key '{}' cannot be read ({})", "无法读取监管端公钥“{}”（{}）"),
+    ("write the line that `regulator-hub key` prints, or a file with it", "请写 `regulator-hub key` 显示的一行，或含该行的文件"),
+    ("copy the whole line that `regulator-hub key` prints", "请完整抄录 `regulator-hub key` 显示的一行"),
+    ("a verifier key has the form <name>+<8 hex digits>+<base64>", "公钥的形式为 <名称>+<8 位十六进制>+<base64>"),
+    ("the key's id is {}, not {}: a letter was lost or altered", "公钥编号应为 {}，而不是 {}：抄漏或抄错了字符"),
+    ("this is no cosigning key (type 4): the gateway's own key stands there?", "这不是联署公钥（类型 4）：是否写成了网关自己的公钥？"),
     ("gateway '{}' is not registered", "网关“{}”未登记"),
     ("this is no key of gateway '{}': {}", "这不是网关“{}”的公钥：{}"),
     ("copy the whole line that `edge-gateway signer key` prints at that gateway", "请完整抄录该网关上 `edge-gateway signer key` 显示的一行"),
