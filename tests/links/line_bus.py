@@ -67,9 +67,7 @@ class Bus:
 
     def __post_init__(self) -> None:
         self.trace = Trace("rtu", timeout_s=self.timeout_s, baud=int(self.form.baud), wall_s=lambda: self.wall_s)
-        if self.counts:
-            self.trace.uart = lambda: (self.framing, self.parity)
-        self.trace.ended("opened")
+        self.trace.uart = lambda: (self.framing, self.parity) if self.counts else None
 
     @property
     def costly(self) -> bool:
@@ -81,6 +79,7 @@ class Bus:
 
     def run(self, rounds: int, interval_s: float) -> LineRecord:
         """Ask everything so many times."""
+        self.trace.ended("opened")
         for _ in range(rounds):
             for address, count in self.asked:
                 self.wall_s += interval_s / len(self.asked)

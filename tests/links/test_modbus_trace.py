@@ -238,3 +238,20 @@ def test_only_the_units_of_the_configuration_are_judged() -> None:
     assert list(told["units"]) == ["5"]
     assert watch.report(100.1, {5, 77}) is told, "judged again only every few seconds"
     assert watch.report(110.0, {5, 77})["findings"][0]["code"] == "silent"
+
+
+def test_what_the_kernel_counted_before_the_line_was_opened_is_not_the_lines() -> None:
+    """A scan with another parity, or another program, has left its errors in the driver's counters."""
+    counted = (7, 900)
+    trace = Trace("rtu", timeout_s=0.5, baud=9600)
+    trace.uart = lambda: counted
+    trace.ended("opened")
+    for _ in range(60):
+        trace.answered(5, 0.02, 1.0)
+    assert trace.record().uart == (0, 0)
+    assert judge(trace.record())[0].code == "healthy"
+    counted = (7, 960)
+    assert trace.record().uart == (0, 60)
+    assert judge(trace.record())[0].code == "parity"
+    trace.failed("crc", SENT, ANSWER, 0.1)
+    assert trace.record().units[0].kept[-1].parity == 60

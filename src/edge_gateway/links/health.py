@@ -119,7 +119,7 @@ def _line(line: LineRecord, rates: list[Rates]) -> list[Finding]:
         found.append(floating)
     if not found and (speaker := _second_speaker(line, rates)):
         found.append(speaker)
-    if line.uart is not None and line.uart[1] >= max(MIN_FAULTS, 0.2 * answered) and line.uart[1] > 2 * line.uart[0]:
+    if line.uart is not None and line.uart[1] >= max(MIN_FAULTS, 0.2 * line.answers) and line.uart[1] > 2 * line.uart[0]:
         found.append(Finding("parity", "warn", ("parity",), figures={"parity_errors": line.uart[1]} | sum_of(rates)))
     return found
 

@@ -93,6 +93,7 @@ class LineRecord:
     strange: int
     ends: tuple[tuple[float, str, str], ...]
     uart: tuple[int, int] | None
+    answers: int  # right ones since opening
 
 
 class _Unit:
@@ -115,6 +116,7 @@ class Trace:
         self.kind, self.timeout_s, self.baud = kind, timeout_s, baud
         self.uart: Callable[[], tuple[int, int] | None] = lambda: None
         self._uart_seen: tuple[int, int] | None = None
+        self._uart_before: tuple[int, int] | None = None  # when the line was opened: the kernel counts since it started
         self._wall_s = wall_s
         self._units: dict[int, _Unit] = {}
         self._strangers: deque[bytes] = deque(maxlen=STRANGERS)
@@ -195,9 +197,10 @@ class Trace:
 
     def ended(self, what: str, detail: str = "") -> None:
         """See ``LineRecord.ends``; for ``closed`` the answers since opening are added."""
-        answers = sum(known.asked - sum(known.totals) + known.totals[_LATE] for known in self._units.values())
+        answers = self._answers()
         if what == "opened":
-            self._answers_before, self._uart_seen = answers, self.uart()
+            self._answers_before = answers
+            self._uart_seen = self._uart_before = self.uart()
         elif what == "closed":
             detail = str(answers - self._answers_before)
         self._ends.append((self._wall_s(), what, detail))
@@ -214,7 +217,8 @@ class Trace:
         self._look(0.0)
         units = tuple(self._unit_record(unit) for unit in sorted(self._units))
         return LineRecord(
-            self.kind, self.timeout_s, self.baud, units, tuple(self._strangers), self._strange, tuple(self._ends), self.uart()
+            self.kind, self.timeout_s, self.baud, units, tuple(self._strangers), self._strange, tuple(self._ends), self._uart_opened(),
+            self._answers() - self._answers_before,
         )  # fmt: skip
 
     def _unit_record(self, unit: int) -> UnitRecord:
@@ -235,6 +239,16 @@ class Trace:
     def _tell(self, exchange: Exchange) -> None:
         for listener in self._listeners:
             listener(exchange)
+
+    def _answers(self) -> int:
+        """Right answers since the line was made, those with bytes around them too."""
+        return sum(
+            known.asked - sum(known.totals) + known.totals[_LATE] + known.totals[_PADDED] for known in self._units.values()
+        )
+
+    def _uart_opened(self) -> tuple[int, int] | None:
+        now, before = self.uart(), self._uart_before
+        return None if now is None or before is None else (now[0] - before[0], now[1] - before[1])
 
     def _uart_since(self) -> tuple[int, int]:
         now, before = self.uart(), self._uart_seen
