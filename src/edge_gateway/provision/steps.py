@@ -125,6 +125,7 @@ async def apply(
     if parameter.follows == "unit" and await bench.speaks(at.settings, int(new), parameter, at.beside):
         why = f"something answers as unit {new} already: two units of one address answer both at once"
         raise NothingWritten(why, hint="give this device another address, or take the other one off the line")
+    at.moved(parameter, new)  # a place that is none is found out before anything is written
     await about_to()
     try:
         await bench.write(at.settings, at.unit, parameter, words)
