@@ -103,3 +103,10 @@ async def test_a_door_without_a_chip_says_so(tmp_path: Path) -> None:
         await until(lambda: inbox.batches("door.0"))
         assert "gpioinfo" in source.health()["devices"]["door"]["said"]
     assert inbox.batches("door.0")[0].quality == [BAD_LINK_DOWN]
+
+
+async def test_a_disk_of_no_size_is_bad_alone(tmp_path: Path) -> None:
+    config = machine(tmp_path).model_copy(update={"disk": "/proc"})
+    async with running(config, [spec(config, "box", None, "disk-free", "uptime")]) as (_, inbox):
+        await until(lambda: len(inbox.batches("box.0")) >= 2)
+    assert inbox.batches("box.0")[0].quality == [BAD_UNPARSED, "good"]

@@ -144,3 +144,24 @@ async def test_an_input_that_fails_says_so(tmp_path: Path) -> None:
     async with running(config, [spec(config, "tank", LOOP, "value")]) as (_, inbox):
         await until(lambda: inbox.batches("tank.0"))
     assert inbox.batches("tank.0")[0].quality == [BAD_NO_ANSWER]
+
+
+@pytest.mark.parametrize(
+    ("raw", "scale", "shunt_ohm", "quality"),
+    [
+        ("2047", "1.0", 100.0, [BAD_RANGE] * 2),  # MCP3424 at 12 bits, 2.048 V: 20.47 mA, and so reads a short circuit
+        ("1023", "4.8876", 250.0, [BAD_RANGE] * 2),  # 10 bits, 5 V: 20.0 mA
+        ("2047", "1.0", 200.0, None),  # 10.2 mA: a code like others
+        ("2046", "1.0", 100.0, None),
+    ],
+)
+async def test_a_converter_of_few_bits_at_its_end_is_no_full_tank(
+    raw: str, scale: str, shunt_ohm: float, quality: list[str] | None, tmp_path: Path
+) -> None:
+    there = converter(tmp_path, raw)
+    lay(there, in_voltage_scale=f"{scale}\n")
+    config = IioConfig(kind="iio", device="ads1115", path=str(tmp_path))
+    loop = LOOP.model_copy(update={"shunt_ohm": shunt_ohm})
+    async with running(config, [spec(config, "tank", loop, "value", "current")]) as (_, inbox):
+        await until(lambda: inbox.batches("tank.0"))
+    assert inbox.batches("tank.0")[0].quality == quality

@@ -103,7 +103,7 @@ class HostReader:
             except Unread as unread:
                 columns[name] = None, unread.quality
                 said.append(f"{name}: {unread.why}")
-            except (ValueError, IndexError, OSError) as error:
+            except (ValueError, IndexError, OSError, ZeroDivisionError) as error:  # a disk of no size: /proc
                 columns[name] = None, BAD_UNPARSED
                 said.append(f"{name}: {error}")
         if said and len(said) == len(columns):

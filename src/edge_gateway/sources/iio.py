@@ -14,7 +14,7 @@ from edge_gateway.profiles.spec import DeviceSpec
 from edge_gateway.reading import BAD_LINK_DOWN, BAD_NO_ANSWER, BAD_RANGE, BAD_UNPARSED, GOOD
 from edge_gateway.sources.local import Kept, LocalBus
 from edge_gateway.sources.local_look import Found, Unread
-from edge_gateway.sources.loop_current import current_ma, on_span
+from edge_gateway.sources.loop_current import FULL_MA, current_ma, on_span
 from edge_gateway.units import QUANTITIES
 
 #: The last codes of converters with 16 and 24 bits: what lies beyond looks the same.
@@ -86,6 +86,12 @@ class IioConfig(LocalBus):
         return IioReader(Path(self.path), self.device)
 
 
+def _at_the_end(raw: int, ma: float) -> bool:
+    """Does the converter show its last code, which every larger current has too? With fewer bits than 16 that is a code like
+    others, and only told at the end of the span: all ones."""
+    return raw in FULL_SCALE or (ma >= FULL_MA and raw > 0 and raw & (raw + 1) == 0)
+
+
 class IioReader:
     """See ``local_look.Reader``. Finds the converter by its name: numbers change with the order of drivers."""
 
@@ -113,7 +119,7 @@ class IioReader:
             ma = current_ma(int(raw_text), float(scale_text), float(offset_text or 0), setting.shunt_ohm)
         except (ValueError, OverflowError):
             raise Unread(BAD_UNPARSED, f"input {setting.input} of {folder.name} says no numbers: {told[:120]}") from None
-        if int(raw_text) in FULL_SCALE:
+        if _at_the_end(int(raw_text), ma):
             why = f"input {setting.input} of {folder.name} is at the end of its scale: the shunt or the gain is too large"
             raise Unread(BAD_RANGE, why)
         value, quality = on_span(ma, setting.low, setting.high)
