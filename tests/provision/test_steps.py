@@ -225,3 +225,13 @@ async def test_after_three_answers_that_are_none_the_others_are_not_asked() -> N
     assert [row.state for row in rows] == ["unread"] * 7
     assert all(row.said for row in rows)
     assert len(asked) == 3
+
+
+@pytest.mark.parametrize("text", ["0", "248", "seven"])
+async def test_a_sheet_whose_words_name_no_address_writes_nothing(text: str, unit: SimulatedUnit, at: Place) -> None:
+    code = {"0": 0, "248": 248, "seven": 7}[text]
+    parameter = ADDRESS.model_copy(update={"values": {"1": 1, text: code}})
+    with pytest.raises(NothingWritten, match="no address"):
+        await act(parameter, at, "1", text)
+    assert unit.writes == []
+    assert not unit.asked

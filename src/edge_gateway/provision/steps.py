@@ -12,9 +12,10 @@ from edge_gateway.links.modbus import Line, NoAnswer, RtuSettings
 from edge_gateway.provision import bench
 from edge_gateway.provision.agree import target
 from edge_gateway.provision.bench import Settings
-from edge_gateway.provision.model import Parameter, Sheet
+from edge_gateway.provision.model import FIRST_UNIT, LAST_UNIT, Parameter, Sheet
 from edge_gateway.provision.values import canonical, decode, encode
 
+_UNITS = frozenset(str(unit) for unit in range(FIRST_UNIT, LAST_UNIT + 1))
 #: Of a unit whose answers are damaged no more is asked: at up to 2 s each, a long sheet would keep its line for too long.
 MOST_RUBBISH = 3
 
@@ -116,6 +117,8 @@ async def apply(
     """
     words = encode(parameter, new)
     new = canonical(parameter, new)
+    if parameter.follows == "unit" and new not in _UNITS:  # a sheet's own words may name any code
+        raise NothingWritten(f"'{new}' is no address: {FIRST_UNIT} to {LAST_UNIT}", hint="0 is for everybody: mend the sheet")
     old = decode(parameter, await bench.read(at.settings, at.unit, parameter, at.beside))
     if old != expected:
         hint = "somebody changed it meanwhile, or another device answers: look again with `provision diff`"
