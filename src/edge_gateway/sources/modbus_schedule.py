@@ -7,8 +7,8 @@ from typing import Generic, Protocol, TypeVar
 
 #: A failing unit waits behind those that answer for this many of its intervals; then its turn counts like theirs.
 PATIENCE = 8
-#: Turns shorter than this are all alike.
-QUICK_US = 20_000
+#: Units that answer within this are all alike: most take 5 to 50 ms, and the order must not change from round to round.
+QUICK_US = 100_000
 #: When nothing is polled: look again after this.
 NOTHING_US = 1_000_000
 
@@ -35,8 +35,8 @@ class Waiting(Protocol):
         ...
 
     @property
-    def took_us(self) -> int:
-        """What its turn takes, as far as known."""
+    def lag_us(self) -> int:
+        """How long its unit lets us wait for answers, as far as known."""
         ...
 
 
@@ -47,7 +47,7 @@ def order(now_us: int, waiting: Iterable[_W]) -> list[_W]:
     """What is due now, in the order of its turns.
 
     Earliest deadline first: a slot is to be read within half its interval. Units that fail come after those that answer,
-    but not for ever (``PATIENCE``). Of equal deadlines the quicker turn comes first, by powers of two above ``QUICK_US``,
+    but not for ever (``PATIENCE``). Of equal deadlines the quicker unit comes first, by powers of two above ``QUICK_US``,
     so that a slow unit delays nobody and the order does not change from round to round; else the order is that of ``waiting``.
     """
     ranked = []
@@ -57,7 +57,7 @@ def order(now_us: int, waiting: Iterable[_W]) -> list[_W]:
             continue
         interval_us = one.interval_us
         last = one.failing and now_us - one.waits_since_us < PATIENCE * interval_us
-        slow = (one.took_us // QUICK_US).bit_length()
+        slow = (one.lag_us // QUICK_US).bit_length()
         ranked.append((last, due_us + interval_us // 2, slow, number, one))
     ranked.sort(key=lambda item: item[:4])
     return [item[4] for item in ranked]

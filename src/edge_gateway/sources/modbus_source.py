@@ -284,8 +284,8 @@ class ModbusSource:
         elif turn.failed == "backed-off":
             unit.failed(now_us, turn.said)
         elif turn.asked and not turn.failed:
-            if turn.held_us:
-                poll.took(turn.held_us)
+            if turn.lag_us:
+                poll.lagged(turn.lag_us)
             if not unit.alive:
                 self.identities.appeared(unit.address, now_us)
             if (opened := self.turns.line.counters.opened) != self._opened:

@@ -53,7 +53,7 @@ class Turn:
     failed: str = ""
     said: str = ""
     asked: bool = False
-    held_us: int = 0  # how long the line was ours (real time); 0 when it was left alone after a failure first
+    lag_us: int = 0  # how long the unit let us wait, the bytes' own time left out; 0 when the line was left alone first
     owed_us: int = -1  # 0 or more: it was not even asked, since a late answer may still come for so long
 
 
@@ -117,7 +117,8 @@ class Turns:
             self.use.held(started_s, ended_s, self.time.silence_s)
         turn = self._result(poll, state)
         turn.owed_us = state.owed_us
-        turn.held_us = 0 if quiet else int((ended_s - started_s) * 1e6)
+        wire_s = sum(self.time.frames_s(len(data)) for _, data, _ in state.answers)
+        turn.lag_us = 0 if quiet else max(0, int((ended_s - started_s - wire_s) * 1e6))
         return turn
 
     def _retries(self, ask: Ask, state: _State) -> bool:

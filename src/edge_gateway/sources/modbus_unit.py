@@ -154,7 +154,7 @@ class Poll:
     asks: list[Ask] = field(default_factory=list)
     #: when its last turn ended
     ended_us: int = 0
-    took_us: int = 0
+    lag_us: int = 0
     #: True: its unit, which was well, did not answer in this slot; it is asked once more, after the others
     deferred: bool = False
     #: refusals of the turn under way: (request, what was asked in its place, exception code)
@@ -184,9 +184,9 @@ class Poll:
         """The end of its last turn, or of its unit's rest."""
         return max(self.ended_us, self.unit.rest_until_us)
 
-    def took(self, us: int) -> None:
-        """How long a turn with an answer took. A unit that becomes slow is slow at once, one that becomes quick by and by."""
-        self.took_us = us if us > self.took_us else self.took_us - (self.took_us - us) // 8
+    def lagged(self, us: int) -> None:
+        """How long a turn with an answer had us wait. A unit that becomes slow is slow at once, one that becomes quick by and by."""
+        self.lag_us = us if us > self.lag_us else self.lag_us - (self.lag_us - us) // 8
 
     def began(self, mono_us: int) -> None:
         """Before a turn: requests planned anew if the unit's refusals or their age ask for it."""
