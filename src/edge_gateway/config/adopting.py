@@ -74,5 +74,10 @@ def _place(folder: Path, file: Path, body: str) -> None:
             for path in (folder, beside):
                 os.chown(path, owner.st_uid, owner.st_gid)
         beside.rename(file)
+        directory = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(directory)  # the record will say that it is there
+        finally:
+            os.close(directory)
     except OSError as error:
         raise GatewayError(f"{file} cannot be written: {error.strerror}", hint="the state folder must be writable") from error
