@@ -11,7 +11,7 @@ from typing import Self
 import pytest
 
 from edge_gateway.clock import SystemClock
-from edge_gateway.errors import GatewayError
+from edge_gateway.errors import GatewayError, LinkDown
 from edge_gateway.links.modbus import NoAnswer, RtuSettings, request
 from edge_gateway.links.modbus_pdu import crc16
 from edge_gateway.links.modbus_rtu import RtuLine
@@ -23,6 +23,7 @@ from edge_gateway.sources.modbus_lend import Lender, settings_of
 from edge_gateway.sources.modbus_scan import Framing
 from edge_gateway.sources.modbus_source import ModbusSource
 from tests.servers.write_ledger import saw
+from tests.sources.modbus_plant import Recorder
 from tests.sources.test_modbus_source import device, registers
 
 OWN = Framing(9600)
@@ -146,3 +147,18 @@ async def test_nobody_is_read_at_an_address_for_everybody(address: int) -> None:
             await source.read_now({"unit": address, "function": 3, "register": 7, "count": 1})
         source.close()
     assert not unit.asked
+
+
+async def test_a_bus_that_is_configured_anew_ends_the_scan_and_has_its_line() -> None:
+    with SlowUnit() as unit:
+        old, new = source_on(unit.port), source_on(unit.port)
+        running = asyncio.create_task(old.run(Recorder()))
+        lender = Lender(settings_of(unit.port), old)
+        assert (await lender.ask(OWN, 1, request(3, 0, 1), 0.5))[2:] == b"\x00\x64"
+        running.cancel()
+        await asyncio.wait([running])
+        with pytest.raises(LinkDown, match="configured anew"):
+            await lender.ask(OWN, 1, request(3, 0, 1), 0.5)
+        assert (await new.read_now({"unit": 1, "function": 3, "register": 7, "count": 1}))["registers"] == [107]
+        await lender.close()
+        new.close()

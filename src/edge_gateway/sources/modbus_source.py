@@ -10,7 +10,7 @@ from typing import Any
 
 from edge_gateway.backoff import Backoff
 from edge_gateway.clock import Clock
-from edge_gateway.errors import DeviceRefused, SourceError
+from edge_gateway.errors import DeviceRefused, LinkDown, SourceError
 from edge_gateway.links.modbus import Line
 from edge_gateway.profiles.plan import by_unit
 from edge_gateway.profiles.spec import DeviceSpec
@@ -51,6 +51,7 @@ class ModbusSource:
         self._rota: Rota[Poll] = Rota()
         self._outbox: list[Item] = []
         self._running: Poll | None = None
+        self._ended = False
         self._lock = asyncio.Lock()
         self._sleep_us = int(MOST_SLEEP_S * 1e6 * clock.speed)
         self._keeper: Keeper | None = None
@@ -96,15 +97,19 @@ class ModbusSource:
         """The port (or the device's one socket) to somebody else, between two turns; slots that are due meanwhile are missed.
 
         Gives our own line, closed: who leaves a question unanswered tells it (``Line.take_over``), lest the answer be taken for
-        one to ours. For a few seconds only: `watchdog` asks after slots that stand unaccounted for.
+        one to ours. Raises LinkDown when ``run`` has ended: the line is another source's. For a few seconds only: `watchdog` asks after slots that stand unaccounted for.
         """
         async with self._lock:
+            if self._ended:
+                raise LinkDown(f"bus '{self.id}' was configured anew meanwhile", hint="begin again")
             self.turns.line.close()
             self.turns.rest_until_us = 0
             yield self.turns.line
 
     def due_in_s(self) -> float:
         """Until the next slot (s); 0 or less while one waits. For whom the line is lent to: see ``modbus_lend``."""
+        if self._ended:
+            return 0.0  # another source waits for the line
         due_us = min((poll.due_us for poll in self.bus.polls), default=self._clock.mono_us() + self._sleep_us)
         return (due_us - self._clock.mono_us()) / 1e6 / self._clock.speed
 
@@ -201,6 +206,7 @@ class ModbusSource:
                 if self._keeper is not None:
                     self._keeper.tend(self.bus.memories, self.bus.described)
         finally:
+            self._ended = True
             self.turns.line.close()
             if self._keeper is not None:
                 await self._keeper.end(self.bus.memories, self.bus.described)

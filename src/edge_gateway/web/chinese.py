@@ -351,6 +351,8 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ("use a-z, 0-9 and '-', 1 to 32 characters", "请用 a-z、0-9 和“-”，1 至 32 个字符"),
     ("the gateway refuses it: {}", "网关拒绝：{}"),
     ("a scan is under way", "正在扫描"),
+    ("bus '{}' was configured anew meanwhile", "总线“{}”的配置已在此期间更改"),
+    ("begin again", "请重新开始"),
     ("'{}': not all are addresses on a serial line", "“{}”：并非都是串行总线上的地址"),
     ("bus '{}' speaks {}, and a scan only RTU", "总线“{}”使用 {}，而扫描只支持 RTU"),
     ("ask one unit at a time with `read --unit`", "请用 `read --unit` 逐个询问"),
