@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edge_gateway.app.scanning import Scans
 from edge_gateway.config.load import load
 from edge_gateway.config.scanning import jobs
 from edge_gateway.errors import ConfigError, GatewayError
@@ -71,3 +72,16 @@ def test_no_device_is_everybody(tmp_path: Path, bus: str) -> None:
     point = '[points.p]\ndevice = "d"\nchannel = "temperature"\nzone = "z"\n'
     with pytest.raises(ConfigError, match="no address on a serial line"):
         config(tmp_path, ZONE + about + point)
+
+
+@pytest.mark.parametrize("wrong", [{"listen_s": "x"}, {"listen_s": None}, {"patience_s": "x"}, {"lines": 5}])
+async def test_what_is_no_number_is_a_refusal_and_leaves_the_scan_free(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    scans = Scans(main=tmp_path / "g.toml", state_dir=tmp_path, config=lambda: None, share=lambda _: None, wall_us=lambda: 0)
+    for _ in range(2):
+        with pytest.raises(GatewayError, match="cannot be understood"):
+            await anext(scans.run({"target": "/dev/null"} | wrong))
+
+
+def test_listening_has_an_end(tmp_path: Path) -> None:
+    (job,) = jobs({"target": "/dev/null", "listen_s": 1e9}, None, tmp_path)
+    assert job.listen_s == 600

@@ -66,7 +66,10 @@ class Scans:
             raise ScanBusy("a scan is under way", hint="wait for its end")
         self._busy = True
         try:
-            listed = await asyncio.to_thread(jobs, wanted, self._config(), self._main.parent)
+            try:
+                listed = await asyncio.to_thread(jobs, wanted, self._config(), self._main.parent)
+            except (TypeError, ValueError) as error:
+                raise GatewayError(f"cannot be understood: {error}", hint="numbers as numbers, lines as a list") from error
             several = len(listed) > 1
             if several:
                 yield {"event": "hosts", "hosts": len(listed), "at_once": AT_ONCE}

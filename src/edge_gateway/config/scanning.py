@@ -33,7 +33,7 @@ from edge_gateway.sources.modbus_scan import (
 
 #: Hosts that one scan may be asked for.
 MOST_HOSTS = 256
-LISTEN_S = 2.0
+LISTEN_S, MOST_LISTEN_S = 2.0, 600.0
 #: Where Linux names serial adaptors: stable names first.
 _ADAPTORS = ("serial/by-id/*", "ttyUSB*", "ttyACM*")
 
@@ -182,7 +182,7 @@ def _serial(
         place={"port": port},
         settings=settings_of(port),
         plan=plan,
-        listen_s=float(wanted.get("listen_s", LISTEN_S)),
+        listen_s=min(max(float(wanted.get("listen_s", LISTEN_S)), 0.0), MOST_LISTEN_S),
         profiles=profiles,
         known=known,
     )
