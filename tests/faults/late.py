@@ -157,7 +157,7 @@ async def campaign(n: int, seed: int, timeout_s: float) -> Result:
             for ask in poll.asks:
                 ask.rest_until_us = 0
             first = len(slave.asked)
-            _judge(await turns.take(poll), slave, first, result)
+            _judge(await turns.take(poll, source._clock.mono_us()), slave, first, result)
             if len(slave.asked) == first:
                 await asyncio.sleep(timeout_s / 2)  # nothing may be asked yet
         result.late = sum(slave.late_of.values())

@@ -65,7 +65,8 @@ class Identities:
         self._subjects: dict[str, _Subject] = {}
         self._kept: Mapping[str, Any] = {}
         self._ours: dict[str, dict[str, str]] = {}
-        self._soonest_us = NEVER_US
+        #: before this nothing is asked
+        self.soonest_us = NEVER_US
 
     def pin(self, kept: Mapping[str, Any]) -> None:
         """What the record knows, by device; looked at whenever something was found."""
@@ -108,11 +109,11 @@ class Identities:
         self._look_ahead()
 
     def _look_ahead(self) -> None:
-        self._soonest_us = min((subject.due_us for subject in self._subjects.values()), default=NEVER_US)
+        self.soonest_us = min((subject.due_us for subject in self._subjects.values()), default=NEVER_US)
 
     def next(self, now_us: int, units: Mapping[int, Unit]) -> tuple[str, Question, bool] | None:
         """(device, question, whether it has waited long enough to be asked between two polls); None when nothing is due."""
-        if now_us < self._soonest_us:
+        if now_us < self.soonest_us:
             return None
         for subject in self._subjects.values():
             if subject.due_us > now_us:

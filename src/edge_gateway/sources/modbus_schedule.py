@@ -80,10 +80,22 @@ class Rota(Generic[_W]):
 
     def choose(self, now_us: int, waiting: Iterable[_W]) -> None:
         """See ``order``."""
-        waiting = tuple(waiting)
-        self._turns = order(now_us, waiting)[::-1]
-        slots = (one.due_us + one.interval_us if one.due_us <= now_us else one.due_us for one in waiting)
-        self.look_us = min(slots, default=now_us + NOTHING_US)
+        due: list[_W] = []
+        look_us = 0
+        for one in waiting:
+            its_us = one.due_us
+            if its_us <= now_us:
+                due.append(one)
+                its_us += one.interval_us
+            if not look_us or its_us < look_us:
+                look_us = its_us
+        self._turns = due if len(due) < 2 else order(now_us, due)[::-1]
+        self.look_us = look_us or now_us + NOTHING_US
+
+    @property
+    def waits(self) -> bool:
+        """Whether somebody's turn is left of the last choice."""
+        return bool(self._turns)
 
     def next(self) -> _W | None:
         """Whose turn it is; None when nobody waits."""

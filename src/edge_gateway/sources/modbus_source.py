@@ -195,13 +195,15 @@ class ModbusSource:
         """Poll until cancelled; the line is given back at the end."""
         try:
             while True:
-                await self._flush(inbox)
-                async with self._lock:  # what came due while the line was lent is chosen from afterwards
-                    idle = not await self._next(inbox)
-                if await self._ask_who():
+                if self._outbox:
+                    await self._flush(inbox)
+                now_us, idle = self._clock.mono_us(), True
+                if self._rota.waits or now_us >= self._rota.look_us:
+                    async with self._lock:  # what came due while the line was lent is chosen from afterwards
+                        idle = not await self._next(inbox)
+                if now_us >= self.identities.soonest_us and await self._ask_who():
                     continue
                 if idle and not self._outbox:
-                    now_us = self._clock.mono_us()
                     await self._clock.sleep_until(min(self._rota.look_us, now_us + self._sleep_us))
                 if self._keeper is not None:
                     self._keeper.tend(self.bus.memories, self.bus.described)
@@ -255,7 +257,7 @@ class ModbusSource:
         elif mono_us < turns.rest_until_us and not turns.line.is_open:
             turn = self._unasked(poll, BAD_LINK_DOWN, "unreachable", turns.said)
         else:
-            asked = await self._ask(poll)
+            asked = await self._ask(poll, mono_us)
             if asked is None:
                 return
             turn = asked
@@ -268,13 +270,13 @@ class ModbusSource:
             else:
                 self._outbox += slots.filled(batch)
 
-    async def _ask(self, poll: Poll) -> Turn | None:
+    async def _ask(self, poll: Poll, mono_us: int) -> Turn | None:
         """The one place that waits for the line. None: the unit was well and said nothing; it has its second try after the others."""
         unit = poll.unit
         unit.hurried = unit.alive and len(self.bus.units) > 1
         self._running = poll
         try:
-            turn = await self.turns.take(poll)
+            turn = await self.turns.take(poll, mono_us)
             deferred = unit.hurried and turn.failed == "backed-off" and not poll.deferred
         finally:
             self._running = None

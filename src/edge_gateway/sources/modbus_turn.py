@@ -92,9 +92,9 @@ class Turns:
         self._quiet = False  # True: the line is left alone after a failure before the next request
         self._free_s = 0.0  # loop time at which the silence after the last answer is over
 
-    async def take(self, poll: Poll) -> Turn:
-        """Ask everything of ``poll`` once. Always answers with a batch for each of its groups, good or bad."""
-        poll.began(self._clock.mono_us())
+    async def take(self, poll: Poll, mono_us: int) -> Turn:
+        """Ask everything of ``poll`` once, from ``mono_us`` (now) on. Always answers with a batch for each of its groups, good or bad."""
+        poll.began(mono_us)
         loop = asyncio.get_running_loop()
         started_s, quiet = loop.time(), self._quiet
         state = _State()
