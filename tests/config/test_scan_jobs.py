@@ -51,6 +51,26 @@ def test_the_port_of_a_bus_is_that_bus() -> None:
     assert job("192.0.2.7").bus == ""
 
 
+@pytest.mark.parametrize("target", ["/dev/watchdog", "/dev/watchdog0", "/dev/null", "/etc/passwd", "/dev/pts/ptmx", "/dev/tty", "/dev/tty0"])
+def test_what_is_no_serial_port_is_not_even_opened(target: str) -> None:
+    with pytest.raises(GatewayError, match="no serial port"):
+        job(target)
+
+
+def test_a_name_that_leads_to_a_port_is_that_port(tmp_path: Path) -> None:
+    (tmp_path / "stable").symlink_to("/dev/ttyACM3")
+    assert job(str(tmp_path / "stable")).place == {"port": str(tmp_path / "stable")}
+    (tmp_path / "trap").symlink_to("/dev/watchdog")
+    with pytest.raises(GatewayError, match="no serial port"):
+        job(str(tmp_path / "trap"))
+
+
+@pytest.mark.parametrize("target", ["192.0.2.9:99999", "192.0.2.9:0", "192.0.2.9:x", "plc.local:1234567"])
+def test_a_port_that_cannot_be_is_told(target: str) -> None:
+    with pytest.raises(GatewayError, match="no such port"):
+        job(target)
+
+
 def test_each_line_is_spoken_to_as_it_is_configured() -> None:
     through = job("plc").settings(None)
     assert isinstance(through, TcpSettings)

@@ -79,9 +79,9 @@ async def test_what_is_no_number_is_a_refusal_and_leaves_the_scan_free(tmp_path:
     scans = Scans(main=tmp_path / "g.toml", state_dir=tmp_path, config=lambda: None, share=lambda _: None, wall_us=lambda: 0)
     for _ in range(2):
         with pytest.raises(GatewayError, match="cannot be understood"):
-            await anext(scans.run({"target": "/dev/null"} | wrong))
+            await anext(scans.run({"target": "/dev/ttyUSB7"} | wrong))
 
 
 def test_listening_has_an_end(tmp_path: Path) -> None:
-    (job,) = jobs({"target": "/dev/null", "listen_s": 1e9}, None, tmp_path)
+    (job,) = jobs({"target": "/dev/ttyUSB7", "listen_s": 1e9}, None, tmp_path)
     assert job.listen_s == 600

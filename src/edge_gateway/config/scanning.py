@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,6 +35,8 @@ from edge_gateway.sources.modbus_scan import (
 #: Hosts that one scan may be asked for.
 MOST_HOSTS = 256
 LISTEN_S, MOST_LISTEN_S = 2.0, 600.0
+#: What may be opened at a person's word alone. Opening is an act for some devices: a watchdog's would restart the machine.
+_TERMINAL = re.compile(r"/dev/(tty[A-Z]\w*|pts/\d+)")
 #: Where Linux names serial adaptors: stable names first.
 _ADAPTORS = ("serial/by-id/*", "ttyUSB*", "ttyACM*")
 
@@ -106,6 +109,8 @@ def jobs(wanted: Mapping[str, Any], config: GatewayConfig | None, folder: Path) 
         mine = next((i for i, b in buses.items() if isinstance(b, ModbusRtuConfig) and _same(b.port, target)), "")
         if mine:
             return [_of_bus(mine, buses[mine], wanted, config, profiles)]
+        if not _TERMINAL.fullmatch(os.path.realpath(target)):
+            raise GatewayError(f"{target} is no serial port", hint="name a port such as /dev/ttyUSB0")
         return [_serial(target, "", target, None, wanted, profiles, {})]
     return list(_hosts(target, wanted, config, profiles))
 
@@ -217,7 +222,9 @@ def _hosts(
 ) -> Iterator[Job]:
     """A host or a range of them, as a person names it: never more than that."""
     name, _, port_text = target.partition(":") if target.count(":") == 1 else (target, "", "")
-    port = int(port_text) if port_text.isdecimal() and 1 <= int(port_text) <= 65535 else 502
+    if port_text and not (port_text.isascii() and port_text.isdecimal() and 1 <= int(port_text[:6]) <= 65535):
+        raise GatewayError(f"'{target}' has no such port", hint="1 to 65535, such as 192.168.1.50:502")
+    port = int(port_text or 502)
     for host in _each_host(name):
         buses = {} if config is None else config.buses
         mine = next(
