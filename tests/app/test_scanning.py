@@ -77,7 +77,7 @@ class ForeignBus(SimBus):
 
 def test_a_foreign_master_is_heard_at_its_own_settings(tmp_path: Path) -> None:
     bus = ForeignBus([SimUnit(5, {(3, 0): 213})])
-    found = events(bus, scans(tmp_path), {"target": "/dev/simulated", "mode": "passive", "for_s": 30})
+    found = events(bus, scans(tmp_path), {"target": "/dev/ttyUSB0", "mode": "passive", "for_s": 30})
     assert bus.asked == [], "whoever listens says nothing"
     traffic = found[-1]
     assert (traffic["event"], traffic["framing"], traffic["units"]) == ("traffic", "4800-8N1", [5, 6])
@@ -90,10 +90,10 @@ def test_a_foreign_master_is_heard_at_its_own_settings(tmp_path: Path) -> None:
 
 def test_a_scan_is_not_begun_where_another_master_talks(tmp_path: Path) -> None:
     bus = ForeignBus([SimUnit(5, {(3, 0): 213})])
-    found = events(bus, scans(tmp_path), {"target": "/dev/simulated"})
+    found = events(bus, scans(tmp_path), {"target": "/dev/ttyUSB0"})
     assert [event["event"] for event in found] == ["plan", "listened", "foreign"]
     assert bus.asked == []
-    agreed = events(bus, scans(tmp_path), {"target": "/dev/simulated", "active": True, "addresses": "1-3"})
+    agreed = events(bus, scans(tmp_path), {"target": "/dev/ttyUSB0", "active": True, "addresses": "1-3"})
     assert agreed[-1]["event"] == "end"
     assert bus.asked != []
 
@@ -102,17 +102,17 @@ def test_what_moves_comes_first(tmp_path: Path) -> None:
     still, warmed = SimUnit(2, {(4, 1): 213, (4, 2): 456}), SimUnit(7, {(4, 1): 198, (4, 2): 500})
     bus = SimBus([still, warmed])
     one = scans(tmp_path)
-    found = events(bus, one, {"target": "/dev/simulated", "addresses": "1-8", "lines": ["9600-8N1"]})
+    found = events(bus, one, {"target": "/dev/ttyUSB0", "addresses": "1-8", "lines": ["9600-8N1"]})
     assert sum(event["event"] == "unit" for event in found) == 2
 
     def warming(so_far: list[dict[str, Any]]) -> bool:
         warmed.registers[4, 1] += 7
         return len(so_far) == 4
 
-    last = events(bus, one, {"target": "/dev/simulated", "mode": "identify"}, warming)[-1]
+    last = events(bus, one, {"target": "/dev/ttyUSB0", "mode": "identify"}, warming)[-1]
     first = last["rows"][0]
     assert (first["unit"], first["name_en"], first["value"]) == (7, "Temperature", pytest.approx(21.9))
     assert first["change"] == pytest.approx(2.1)
     assert [row["change"] for row in last["rows"][1:]] == [0, 0, 0]
     with pytest.raises(GatewayError, match="nothing in the inbox"):
-        events(bus, scans(tmp_path / "empty"), {"target": "/dev/simulated", "mode": "identify"})
+        events(bus, scans(tmp_path / "empty"), {"target": "/dev/ttyUSB0", "mode": "identify"})

@@ -140,6 +140,18 @@ def test_ctrl_c_keeps_what_was_found(bus: UnknownBus, gateway: Gateway) -> None:
     assert gateway.verb("inbox", "list").stdout.count("generic/xy-md02") == 1
 
 
+def test_settings_that_a_port_refuses_are_passed_over(bus: UnknownBus, gateway: Gateway) -> None:
+    """A Linux pseudo terminal has no parity: it refuses one when there is nothing else to be set up."""
+    even = ("--line", "9600-8E1", "--addresses", "2-2", "--listen", "0")
+    scanned = gateway.verb("scan", bus.path, "--line", "9600-8N1", *even)
+    assert scanned.returncode == 0, scanned.stderr
+    assert "9600-8E1 is passed over" in scanned.stderr
+    assert "generic/xy-md02" in scanned.stdout
+    nothing = gateway.verb("scan", bus.path, *even)
+    assert nothing.returncode == 4
+    assert "cannot be set up so" in nothing.stderr
+
+
 def test_hosts_that_a_person_names_and_no_others(gateway: Gateway) -> None:
     with Plant(units=2) as plant:
         scanned = gateway.verb("scan", f"127.0.0.1:{plant.port}", "--addresses", "1-2", "--json")

@@ -39,6 +39,8 @@ def talk(ctx: Context, event: Event) -> Iterator[str]:
             f"监听 {event['seconds']:g} 秒：没有其他主站（询问更少的主站听不到：--listen）",
         )
         yield heard
+    elif kind == "unfit":
+        yield ctx.say(f"{event['framing']} is passed over: {event['why']}", f"跳过 {event['framing']}：{event['why']}")
     elif kind == "foreign":
         yield ctx.say(
             f"somebody else talks on this line: {event['bytes']} bytes, {event['frames']} exchanges heard",

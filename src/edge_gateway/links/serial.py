@@ -15,6 +15,10 @@ import serial
 from edge_gateway.errors import LinkDown
 
 
+class SettingsRefused(LinkDown):
+    """The port is there and cannot be set up so: another rate or parity may do."""
+
+
 def open_port(port: str, *, baud: int, parity: str, stopbits: int, bytesize: int = 8) -> serial.Serial:
     """Open ``port`` raw, non-blocking and exclusively: a lock on the file and TIOCEXCL.
 
@@ -29,7 +33,9 @@ def open_port(port: str, *, baud: int, parity: str, stopbits: int, bytesize: int
         ValueError,
         termios.error,
     ) as error:  # SerialException is an OSError; the others: settings it cannot do
-        raise LinkDown(f"{port}: {_why(error)}", hint=_hint(error)) from error
+        unfit = isinstance(error, termios.error | ValueError) and not isinstance(error, OSError)
+        kind = SettingsRefused if unfit else LinkDown
+        raise kind(f"{port}: {_why(error)}", hint=_hint(error)) from error
     try:
         fcntl.ioctl(opened.fileno(), termios.TIOCEXCL)
         opened.reset_input_buffer()

@@ -1,6 +1,7 @@
 """Carries a scan out: the one place that awaits its line. Says what it finds as it finds it; what to ask is others' matter.
 
-An event is a JSON-able mapping with ``event``: ``unit`` (something answers, or garbles), ``progress``, ``end``.
+An event is a JSON-able mapping with ``event``: ``unit`` (something answers, or garbles), ``unfit`` (the port cannot be set up
+so: those settings are passed over), ``progress``, ``end``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 from edge_gateway.errors import BadFrame, DeviceRefused
 from edge_gateway.links.modbus import NoAnswer, request
 from edge_gateway.links.modbus_pdu import crc16
+from edge_gateway.links.serial import SettingsRefused
 from edge_gateway.profiles.model import ModbusProfile
 from edge_gateway.sources.modbus_identify import Identity, identify
 from edge_gateway.sources.modbus_lend import Lender
@@ -48,14 +50,25 @@ class Scanner:
         self.strays = 0
 
     async def run(self) -> AsyncGenerator[Event, None]:
-        """All probes of the plan. Raises LinkDown when the line itself is gone."""
+        """All probes of the plan. Raises LinkDown when the line itself is gone, or can be set up in none of the ways that were asked for."""
         loop = asyncio.get_running_loop()
         started_s = loop.time()
         total = sum(1 for _ in self._plan.probes())
+        unfit: set[Framing | None] = set()
+        refused: SettingsRefused | None = None
+        fits = False
         for done, probe in enumerate(self._plan.probes(), 1):
             place = (probe.framing, probe.address)
-            if place not in self._found and (event := await self._probe(place, probe.pdu, probe.timeout_s)):
-                yield event
+            if probe.framing in unfit:
+                continue
+            try:
+                if place not in self._found and (event := await self._probe(place, probe.pdu, probe.timeout_s)):
+                    yield event
+                fits = True
+            except SettingsRefused as error:
+                unfit.add(probe.framing)
+                refused = error
+                yield {"event": "unfit", "framing": _text(probe.framing), "why": error.why}
             while self._late:  # whoever answers late is asked again, with patience
                 if (place := self._late.pop()) not in self._found and (
                     event := await self._probe(place, request(3, 0, 2), MOST_S)
@@ -63,6 +76,8 @@ class Scanner:
                     yield event
             if done % _PROGRESS_EVERY == 0 or done == total:
                 yield {"event": "progress", "done": done, "of": total, "framing": _text(probe.framing)}
+        if refused is not None and not fits:
+            raise refused
         took_s = round(loop.time() - started_s, 1)
         yield {"event": "end", "found": len(self._found), "took_s": took_s, "strays": self.strays} | self._frames()
 
