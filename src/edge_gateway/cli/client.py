@@ -13,7 +13,9 @@ from typing import Any
 from edge_gateway.errors import GatewayError
 
 #: Errors of the gateway that mean: the device did not answer, or not properly.
-_NO_ANSWER = frozenset({"SourceError", "LinkDown", "NoAnswer", "BadFrame", "DeviceRefused"})
+_NO_ANSWER = frozenset(
+    {"SourceError", "LinkDown", "LineGone", "SettingsRefused", "NoAnswer", "StillOwed", "BadFrame", "Garbled", "DeviceRefused"}
+)
 #: … and: a sink is away.
 _NO_NETWORK = frozenset({"SinkError", "Unreachable", "NotAuthorised"})
 
