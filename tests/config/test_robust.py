@@ -93,3 +93,8 @@ def test_origins_fit_the_data_after_overrides(tmp_path: Path) -> None:
             value = value[part]
     assert str(merged.origins["e", "f"]).endswith("1.toml:5")
     assert lines("") == {}
+
+
+def test_a_long_time_zone_is_a_short_fault() -> None:
+    faults = check(SAMPLE.replace('timezone = "Asia/Shanghai"', f'timezone = "{"x" * 5000}"'))
+    assert any("timezone" in str(fault) for fault in faults), faults

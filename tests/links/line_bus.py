@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from edge_gateway.links.modbus_pdu import crc16
-from edge_gateway.links.modbus_trace import LineRecord, Trace, outcome_of
+from edge_gateway.links.modbus_trace import LineRecord, Trace
 from tests.links.line_physics import BIASED, Driver, Format, Heard, Wire, listen, split_frames
+from tests.links.outcomes import outcome_of
 from tests.servers.write_ledger import saw
 
 

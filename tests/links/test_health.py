@@ -26,8 +26,9 @@ from edge_gateway.links.health_bytes import frames
 from edge_gateway.links.health_rates import is_rate
 from edge_gateway.links.modbus import RtuSettings, open_line
 from edge_gateway.links.modbus_pdu import crc16
-from edge_gateway.links.modbus_trace import DAMAGED, Exchange, LineRecord, Trace, outcome_of
+from edge_gateway.links.modbus_trace import DAMAGED, Exchange, LineRecord, Trace
 from tests.links.line_faults import SEED, Labelled, traces
+from tests.links.outcomes import outcome_of
 
 DOCUMENT = Path(__file__).parents[2] / "docs/explanation/link-health.md"
 BEGIN, END = "<!-- confusion table: begin -->", "<!-- confusion table: end -->"

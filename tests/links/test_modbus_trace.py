@@ -14,7 +14,8 @@ from edge_gateway.links.health import judge
 from edge_gateway.links.health_watch import Watch
 from edge_gateway.links.modbus import NoAnswer, RtuSettings, TcpSettings, open_line, request
 from edge_gateway.links.modbus_pdu import crc16
-from edge_gateway.links.modbus_trace import CODES, HOURS, KEPT, MOST_BYTES, RECENT, Exchange, Trace, outcome_of
+from edge_gateway.links.modbus_trace import CODES, HOURS, KEPT, MOST_BYTES, RECENT, Exchange, Trace
+from tests.links.outcomes import outcome_of
 
 ASKED = bytes((5, 3, 0, 0, 0, 2))
 SENT = ASKED + crc16(ASKED)

@@ -45,7 +45,9 @@ class SiteConfig(_Table):
     )
     name_zh: str = Field(max_length=128, description="what people read, in Chinese")
     name_en: str = Field(max_length=128, description="what people read, in English")
-    timezone: str = Field(default="Asia/Shanghai", description="shown beside every time; records are kept in UTC")
+    timezone: str = Field(
+        default="Asia/Shanghai", max_length=64, description="shown beside every time; records are kept in UTC"
+    )
 
     @field_validator("origin")
     @classmethod

@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edge_gateway.profiles.model import Identifier
 
-LevelUnit = Literal["m", "cm", "mm"]
 FlowUnit = Literal["m3/h", "m3/s", "L/min", "L/s"]
 
 

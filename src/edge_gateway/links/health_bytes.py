@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache, lru_cache
 
 from edge_gateway.links.modbus_pdu import crc16
@@ -135,13 +135,3 @@ def padding(exchange: Exchange) -> bytes:
             return exchange.received[:at] + exchange.received[at + size :]
         at = exchange.received.find(head, at + 1)
     return b""
-
-
-def same_each_time(exchanges: Iterable[Exchange]) -> bool:
-    """Equal questions brought equal beginnings of rubbish, at least three times: no chance is at work."""
-    seen: dict[bytes, list[bytes]] = {}
-    for exchange in exchanges:
-        if exchange.received:
-            seen.setdefault(exchange.sent, []).append(exchange.received[:3])
-    runs = [run for run in seen.values() if len(run) >= 3]
-    return bool(runs) and all(max(map(run.count, run)) >= 0.8 * len(run) for run in runs)

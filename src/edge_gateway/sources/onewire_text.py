@@ -29,12 +29,9 @@ from edge_gateway.reading import BAD_FRAME, BAD_NO_ANSWER, BAD_POWER_ON, BAD_RAN
 #: How near the reading before must be for 85.0 to be a temperature (K): one slow step of a steriliser bath.
 PLAUSIBLE_K = 2.0
 _POWER_ON_CEL = 85.0
-_POWER_UP, _CONVERTED = 0x0C, 0x10
-#: Families whose register counts sixteenths of a degree: DS1822, DS18B20, DS1825, DS28EA00 (w1_therm.rst).
+_CONVERTED = 0x10
+#: Families whose register counts sixteenths of a degree: DS1822, DS18B20, DS1825, DS28EA00 (w1_therm.rst); of the others the driver's own arithmetic is taken.
 _SIXTEENTHS = frozenset({0x22, 0x28, 0x3B, 0x42})
-#: DS18S20: the driver's own arithmetic over two registers is taken.
-_EXTENDED = 0x10
-FAMILIES = _SIXTEENTHS | {_EXTENDED}
 
 
 def temperature(text: str, family: int, before: float | None) -> tuple[float | None, str, str]:
