@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from math import isfinite
 
 from edge_gateway.errors import GatewayError
+from edge_gateway.profiles.decode import shortest32
 from edge_gateway.provision.model import FIRST_UNIT, LAST_UNIT, Parameter
 
 _FORM = {"uint16": ">H", "int16": ">h", "uint32": ">I", "int32": ">i", "float32": ">f"}
@@ -107,16 +108,7 @@ def _raw(parameter: Parameter, words: Sequence[int]) -> Decimal | None:
     (value,) = struct.unpack(_FORM[parameter.type], data)
     if parameter.type != "float32":
         return Decimal(value)
-    return Decimal(_shortest(value)) if isfinite(value) else None
-
-
-def _shortest(value: float) -> str:
-    """The shortest decimal that is this float32."""
-    for digits in range(1, 10):
-        text = f"{value:.{digits}g}"
-        if struct.unpack(">f", struct.pack(">f", float(text)))[0] == value:
-            return text
-    return repr(value)
+    return Decimal(repr(shortest32(value))) if isfinite(value) else None
 
 
 def _places(parameter: Parameter) -> tuple[int, ...]:
