@@ -118,10 +118,11 @@ def _cpu(part: Found) -> list[Row]:
 
 
 def _peak(part: Found) -> list[Row]:
-    best, last = part["best"], part["tries"][-1]
+    best = part["best"]
+    last = part["tries"][-1] if best is not None else max(part["tries"], key=lambda each: each["taken_per_s"])
     shares = ", ".join(f"{name} {share:.2f}" for name, share in last["share"].items())
     if best is None:
-        taken = f"none of the rates tried; {max(each['taken_per_s'] for each in part['tries']):,} taken"
+        taken = f"none of the rates tried; {last['taken_per_s']:,} taken"
         return [("highest ingest on one core, nothing lost", "≥ 100,000/s", taken, f"shares of a core: {shares}")]
     method = (
         f"50 connections × 5 units × 20 float32; {best['seconds']:.0f} s, {best['batches']:,} slots all accounted for in the "
