@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_gateway.config.adopt import Wish, profile_for, tables, text
-from edge_gateway.config.load import Loaded, load
+from edge_gateway.config.load import load
 from edge_gateway.errors import GatewayError
 from edge_gateway.profiles.load import load as load_profile
 
@@ -49,7 +49,7 @@ def adopt(main: Path, state_dir: Path, found: Mapping[str, Any], wish: Wish, rem
     return file, added
 
 
-def _sound(main: Path, folder: Path, name: str, body: str) -> Loaded:
+def _sound(main: Path, folder: Path, name: str, body: str) -> None:
     """Load the whole configuration with the new file beside the others, elsewhere. Raises ConfigRefused."""
     with tempfile.TemporaryDirectory() as trial:
         beside = Path(trial) / "gateway.d"
@@ -58,7 +58,7 @@ def _sound(main: Path, folder: Path, name: str, body: str) -> Loaded:
         else:
             beside.mkdir()
         (beside / name).write_text(body, encoding="utf-8")
-        return load(main, Path(trial), running=False)
+        load(main, Path(trial), running=False)
 
 
 def _place(folder: Path, file: Path, body: str) -> None:

@@ -28,7 +28,7 @@ _VALUES = struct.Struct("=QQ")
 
 GET_LINE_IOCTL = 0xC250B407
 GET_VALUES_IOCTL = 0xC010B40E
-_ACTIVE_LOW, _INPUT, _RISING, _FALLING = 1 << 1, 1 << 2, 1 << 4, 1 << 5
+_INPUT, _RISING, _FALLING = 1 << 2, 1 << 4, 1 << 5
 _BIAS: dict[str, int] = {"pull-up": 1 << 8, "pull-down": 1 << 9, "none": 1 << 10}
 _ATTR_DEBOUNCE = 3
 _NAME = b"edge-gateway"
@@ -44,14 +44,13 @@ class LineSettings:
     chip: str
     line: int
     bias: Bias = "pull-up"
-    active_low: bool = False
     edge: Edge | None = None
     debounce_us: int = 0
 
 
 def open_line(settings: LineSettings) -> int:
     """Request a line as input; a file descriptor, non-blocking. Raises LinkDown: no such chip or line, or it is taken."""
-    flags = _INPUT | _BIAS[settings.bias] | (_ACTIVE_LOW if settings.active_low else 0)
+    flags = _INPUT | _BIAS[settings.bias]
     if settings.edge is not None:
         flags |= _RISING if settings.edge == "rising" else _FALLING
     attrs = _DEBOUNCE.pack(_ATTR_DEBOUNCE, 0, settings.debounce_us, 0, 1) if settings.debounce_us else b""

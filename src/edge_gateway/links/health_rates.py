@@ -15,7 +15,7 @@ MIN_SILENT, MIN_RATE = 3, 20
 TOLERATED, MIN_FAULTS = 0.01, 4
 #: A share of faults that is "practically always".
 ALWAYS = 0.9
-#: An hour is noisy when it has this share of faults, and at least three times that of the quiet hours.
+#: An hour is noisy when it has this share of faults, all such hours together five times that of the quiet ones.
 NOISY_HOUR = 0.03
 #: Below this baud a missing terminator alone damages nothing within 1200 m (see the document).
 RINGING_BAUD = 38_400

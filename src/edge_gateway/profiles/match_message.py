@@ -73,7 +73,7 @@ def _match(profile: PayloadProfile, payload: bytes, select: str) -> MessageMatch
 
 
 def _texts(payload: bytes) -> Iterator[str]:
-    """Texts and keys in a JSON payload that could name a probe, at most ``MOST_SELECTS``."""
+    """Texts in a JSON payload that could name a probe, at most ``MOST_SELECTS``."""
     try:
         content = orjson.loads(payload)
     except orjson.JSONDecodeError:

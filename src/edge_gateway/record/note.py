@@ -7,7 +7,6 @@ Source: c2sp.org/signed-note v1.0.0. A note is text that ends in a newline, an e
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -151,6 +150,6 @@ def is_key_name(name: str) -> bool:
 def _base64(text: str) -> bytes | None:
     try:
         raw = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         return None
     return raw if base64.b64encode(raw).decode() == text else None  # one spelling only: padding bits are zero

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edge_gateway.errors import GatewayError
-from edge_gateway.links.modbus import request
+from edge_gateway.links.modbus import FIXED_SILENCE_S, request
 from edge_gateway.profiles.model import ModbusProfile
 
 #: What a unit gets to begin its answer in the two passes. House's choice: transmitters of our profiles answer within
@@ -53,7 +53,7 @@ class Framing:
     @property
     def silence_s(self) -> float:
         """Between frames ("MODBUS over serial line" V1.02, 2.5.1.1)."""
-        return 3.5 * self.byte_s if self.baud <= 19_200 else 0.00175
+        return 3.5 * self.byte_s if self.baud <= 19_200 else FIXED_SILENCE_S
 
 
 _FRAMING = re.compile(r"^(\d{3,7})-8([NEO])([12])$")

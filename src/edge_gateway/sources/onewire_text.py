@@ -30,7 +30,8 @@ from edge_gateway.reading import BAD_FRAME, BAD_NO_ANSWER, BAD_POWER_ON, BAD_RAN
 PLAUSIBLE_K = 2.0
 _POWER_ON_CEL = 85.0
 _CONVERTED = 0x10
-#: Families whose register counts sixteenths of a degree: DS1822, DS18B20, DS1825, DS28EA00 (w1_therm.rst); of the others the driver's own arithmetic is taken.
+#: Families whose register counts sixteenths of a degree: DS1822, DS18B20, DS1825, DS28EA00
+#: (w1_therm.rst); of the others the driver's own arithmetic is taken.
 _SIXTEENTHS = frozenset({0x22, 0x28, 0x3B, 0x42})
 
 
