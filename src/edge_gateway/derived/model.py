@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edge_gateway.profiles.model import Identifier
+from edge_gateway.profiles.model import TOTAL_QUANTITIES, Identifier
 
 FlowUnit = Literal["m3/h", "m3/s", "L/min", "L/s"]
 
@@ -79,8 +79,6 @@ DerivedConfig = Annotated[
     FlumeConfig | SumConfig | DifferenceConfig | DegreeMinutesConfig | CounterConfig, Field(discriminator="kind")
 ]
 
-#: What a meter's total measures, by its unit.
-TOTAL_QUANTITIES = {"m3": "volume", "L": "volume", "kW.h": "energy", "W.h": "energy", "1": "count"}
 #: Quantities of which a sum says something.
 ADDITIVE = frozenset({"flow", "volume", "energy", "power", "current", "count", "duration"})
 

@@ -6,7 +6,7 @@ means or how much of the disk is free does not differ by maker: the bus' kind sa
 
 from __future__ import annotations
 
-from edge_gateway.profiles.model import Channel, Citation, Profile
+from edge_gateway.profiles.model import TOTAL_QUANTITIES, Channel, Citation, Profile
 
 #: Measuring range of the DS18B20 family: data sheet 19-7487 Rev 6, Maxim Integrated.
 DS18B20_LOW_CEL, DS18B20_HIGH_CEL = -55.0, 125.0
@@ -29,12 +29,11 @@ def _profile(id_: str, model: str, names: tuple[str, str], cite: str, channels: 
     )
 
 
-_TOTALS = {"m3": "volume", "L": "volume", "kW.h": "energy", "W.h": "energy", "1": "count"}
 
 
 def pulse_meter(unit: str) -> LocalProfile:
     """A meter that gives a pulse for each so much. Channels ``total`` (in ``unit``) and ``pulses``."""
-    total = Channel(quantity=_TOTALS[unit], unit=unit, decimals=3, range_low=0.0, name_zh="累计值", name_en="Total")
+    total = Channel(quantity=TOTAL_QUANTITIES[unit], unit=unit, decimals=3, range_low=0.0, name_zh="累计值", name_en="Total")
     pulses = Channel(quantity="count", unit="1", decimals=0, name_zh="脉冲数", name_en="Pulses")
     cite = "Linux include/uapi/linux/gpio.h (line events, v2); Documentation/ABI/testing/sysfs-bus-counter"
     names = ("脉冲计量表", "Pulse meter")

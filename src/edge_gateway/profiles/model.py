@@ -41,6 +41,8 @@ MAX_EXPONENT = 30
 def _one_of(known: Mapping[str, object]) -> dict[str, Any]:
     """For editors: the words that may stand there. The model itself says more when one does not."""
     return {"enum": sorted(known)}
+#: What a meter's total measures, by its unit.
+TOTAL_QUANTITIES = {"m3": "volume", "L": "volume", "kW.h": "energy", "W.h": "energy", "1": "count"}
 
 
 class _Model(BaseModel):

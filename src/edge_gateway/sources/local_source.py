@@ -127,14 +127,7 @@ class LocalSource:
         return left
 
     def _retire(self, poll: _Poll, begins_us: int) -> None:
-        slots = poll.slots
-        until_us = begins_us or max(slots.next_us, slots.due_us)
-        past_us = self._clock.mono_us() - slots.due_us
-        if not begins_us and past_us >= 0:  # slots that came, whether looked at already or not
-            until_us = slots.due_us + (past_us // slots.group.interval_us + 1) * slots.group.interval_us
-        if slots.gap is None and until_us > slots.next_us:
-            self._outbox += slots.skipped("reconfigured", until_us, self._gap_id())
-        self._outbox += slots.ended(until_us)
+        self._outbox += poll.slots.last(begins_us, self._clock.mono_us(), self._gap_id())
 
     # --- the loop ------------------------------------------------------------------------------------------------
 

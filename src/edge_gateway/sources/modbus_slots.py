@@ -63,6 +63,17 @@ class Slots:
         missed = (until_us - gap.since_slot_us) // self.group.interval_us
         return [GapClosed(id=gap.id, until_slot_us=until_us, slots=missed)]
 
+    def last(self, begins_us: int, mono_us: int, id_: str) -> list[Item]:
+        """Account for the last slots of a group that goes (``begins_us`` 0), or is planned anew from the slot ``begins_us`` on."""
+        until_us = begins_us or max(self.next_us, self.due_us)
+        past_us = mono_us - self.due_us
+        if not begins_us and past_us >= 0:  # slots that came, whether asked already or not
+            until_us = self.due_us + (past_us // self.group.interval_us + 1) * self.group.interval_us
+        opened: list[Item] = []
+        if self.gap is None and until_us > self.next_us:
+            opened = self.skipped("reconfigured", until_us, id_)
+        return opened + self.ended(until_us)
+
     def late(self, mono_us: int) -> int:
         """The newest slot at or before ``mono_us`` when the due one is a whole interval old or more, else 0."""
         behind_us = mono_us - self.due_us
