@@ -148,7 +148,8 @@ def lines(ctx: Context, item: Mapping[str, Any]) -> Iterator[str]:
         yield f"{item['id']:>3}  {found['bus']}  {found['topic']}  {ago}{mark}"
     else:
         place = found.get("port") or f"{found.get('host')}:{found.get('tcp_port')}"
-        where = "  ".join(part for part in (found["bus"] or place, found["framing"], f"unit {found['unit']}") if part)
+        unit = f"{ctx.say('unit', '单元')} {found['unit']}"
+        where = "  ".join(part for part in (found["bus"] or place, found["framing"], unit) if part)
         yield f"{item['id']:>3}  {where}  {ago}{mark}"
     if found.get("state") == "garbled":
         yield "     " + ctx.say("garbled: two devices with this address, or a bad line", "应答损坏：地址重复或线路不良")

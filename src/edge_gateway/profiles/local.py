@@ -29,8 +29,6 @@ def _profile(id_: str, model: str, names: tuple[str, str], cite: str, channels: 
     )
 
 
-
-
 def pulse_meter(unit: str) -> LocalProfile:
     """A meter that gives a pulse for each so much. Channels ``total`` (in ``unit``) and ``pulses``."""
     total = Channel(quantity=TOTAL_QUANTITIES[unit], unit=unit, decimals=3, range_low=0.0, name_zh="累计值", name_en="Total")
