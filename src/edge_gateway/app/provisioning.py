@@ -6,7 +6,7 @@ One device at a time. Before anything is written, the record says who asked for 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -103,16 +103,13 @@ class Provisioning:
     async def _diff(self, job: Job, asked: Mapping[str, Any], user: str) -> dict[str, Any]:
         async with self._lent(job.bus) as line:
             rows = await steps.look(job.sheet.sheet, replace(job.at, beside=line), job.configured)
-        return self._shown(job, rows)
+        return _about(job) | {"parameters": [_row(row) for row in rows]}
 
     async def _verify(self, job: Job, asked: Mapping[str, Any], user: str) -> dict[str, Any]:
         shown = await self._diff(job, asked, user)
         body = {"event": "provision-verified", "by": user} | _about(job)
         body["parameters"] = [[row["id"], row["value"], row["wanted"], row["state"]] for row in shown["parameters"]]
         return shown | {"seq": await self._record(body)}
-
-    def _shown(self, job: Job, rows: Sequence[Row]) -> dict[str, Any]:
-        return _about(job) | {"parameters": [_row(row) for row in rows]}
 
     # --- setting -------------------------------------------------------------------------------------------------
 

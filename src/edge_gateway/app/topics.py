@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from edge_gateway.errors import ConfigError, GatewayError
+from edge_gateway.errors import GatewayError
 from edge_gateway.links.mqtt import MqttSettings
-from edge_gateway.profiles.load import available, load
+from edge_gateway.profiles.load import readable
 from edge_gateway.profiles.match_message import matches
 from edge_gateway.profiles.model import PayloadProfile
 from edge_gateway.sources.modbus_scan_run import Event
@@ -21,14 +21,8 @@ _SAMPLE = 300
 
 
 def message_profiles(folder: Path) -> list[PayloadProfile]:
-    """Every message profile along the search path; a faulty file is ``drivers test``'s matter."""
-    found = []
-    for name in available([folder / "drivers"]):
-        with suppress(ConfigError):
-            profile = load(name, [folder / "drivers"]).profile
-            if isinstance(profile, PayloadProfile):
-                found.append(profile)
-    return found
+    """Every message profile along the search path."""
+    return [profile for profile in readable(folder) if isinstance(profile, PayloadProfile)]
 
 
 class Known:

@@ -8,6 +8,7 @@ from unicodedata import east_asian_width
 import click
 
 from edge_gateway.cli.main import OK
+from edge_gateway.cli.raw import CLASSIC
 from edge_gateway.cli.verbs import Context, verb
 from edge_gateway.profiles.load import Loaded, load, read_cases
 from edge_gateway.profiles.model import Channel, ModbusProfile, PayloadProfile, Profile
@@ -24,7 +25,6 @@ _ASKS = {
     "write": ("measures only after a write to it, which the gateway never sends", "须先被写入才会测量，而网关从不写入现场总线"),
     "zero-quantity": ("measures only after a request for 0 registers, which Modbus does not have", "须先收到读取 0 个寄存器的请求才会测量，而 Modbus 没有这种请求"),
 }
-_CLASSIC = {1: 1, 2: 10001, 3: 40001, 4: 30001}
 
 
 @verb(
@@ -139,7 +139,7 @@ def _located(profile: Profile, name: str) -> tuple[str, str]:
         place = profile.channels[name]
         bits = _bits(place.bit, place.bits)
         order = f" {place.order}" if place.width > 1 or place.order != "ABCD" else ""
-        return f"FC{place.function:02d} {place.register_} ({_CLASSIC[place.function] + place.register_}){bits}", place.type + order
+        return f"FC{place.function:02d} {place.register_} ({CLASSIC[place.function] + place.register_}){bits}", place.type + order
     assert isinstance(profile, PayloadProfile)
     field = profile.channels[name]
     if field.at is not None:

@@ -10,7 +10,7 @@ import click
 
 from edge_gateway.cli.client import Client, NotRunning
 from edge_gateway.cli.main import OK
-from edge_gateway.cli.scan_words import values
+from edge_gateway.cli.scan_words import fits
 from edge_gateway.cli.verbs import Context, noun, option, verb
 from edge_gateway.cli.words import span
 
@@ -154,5 +154,4 @@ def lines(ctx: Context, item: Mapping[str, Any]) -> Iterator[str]:
     if found.get("state") == "garbled":
         yield "     " + ctx.say("garbled: two devices with this address, or a bad line", "应答损坏：地址重复或线路不良")
     for match in found.get("matches", ()):
-        name = match["name_zh"] if ctx.language == "zh" else match["name_en"]
-        yield f"     {match['score']:>4.0%}  {match['profile']}  {name}   {values(ctx, match)}"
+        yield f"     {fits(ctx, match)}"

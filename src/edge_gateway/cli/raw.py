@@ -9,7 +9,7 @@ from edge_gateway.cli.verbs import Context
 from edge_gateway.profiles.plausible import ORDERS, Decoding, decodings
 
 #: Classic manuals number registers by kind, from 1: what PDU address 0 of each function is called there.
-_CLASSIC = {1: 1, 2: 10001, 3: 40001, 4: 30001}
+CLASSIC = {1: 1, 2: 10001, 3: 40001, 4: 30001}
 #: A block of more registers than this is shown in 16-bit readings only; --json has all of them.
 _MOST_PAIRS = 32
 
@@ -19,7 +19,7 @@ def raw_lines(ctx: Context, answer: Mapping[str, Any]) -> Iterator[str]:
     first, function = answer["register"], answer["function"]
     last = first + answer["count"] - 1
     classic = ctx.say(
-        f'(PDU address; "{_CLASSIC[function] + first}" in many manuals)', f"（PDU 地址；许多手册写作“{_CLASSIC[function] + first}”）"
+        f'(PDU address; "{CLASSIC[function] + first}" in many manuals)', f"（PDU 地址；许多手册写作“{CLASSIC[function] + first}”）"
     )
     where = f"{answer['where']} " if answer.get("where") else ""
     yield f"{where}unit {answer['unit']} FC{function:02d} reg {first}..{last} {classic}  {answer['round_trip_ms']} ms"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from edge_gateway.cli.verbs import Context
-from edge_gateway.cli.words import span
+from edge_gateway.cli.words import name, span
 from edge_gateway.units import show
 
 Event = Mapping[str, Any]
@@ -19,8 +19,7 @@ def lines(ctx: Context, event: Event) -> Iterator[str]:
     elif event["event"] == "topic":
         new = ctx.say(f"NEW #{event['item']}", f"新 #{event['item']}") if event.get("item") else ctx.say("NEW", "新")
         yield f"  {event['topic']}   {new}   {event['payload'][:60]}"
-        for match in event["matches"]:
-            yield f"      {match['score']:>4.0%}  {match['profile']}  {_title(ctx, match)}   {values(ctx, match)}"
+        yield from (f"      {fits(ctx, match)}" for match in event["matches"])
 
 
 def talk(ctx: Context, event: Event) -> Iterator[str]:
@@ -103,8 +102,7 @@ def _unit(ctx: Context, event: Event) -> Iterator[str]:
         return
     new = ctx.say(f"NEW #{event['item']}", f"新 #{event['item']}") if event.get("item") else ctx.say("NEW", "新")
     yield f"  {where}  {took}   {new}   {_name(ctx, event)}"
-    for match in event["matches"]:
-        yield f"      {match['score']:>4.0%}  {match['profile']}  {_title(ctx, match)}   {values(ctx, match)}"
+    yield from (f"      {fits(ctx, match)}" for match in event["matches"])
     if event.get("bad"):
         yield "      " + ctx.say(f"{event['bad']} broken answers: look at the line", f"有 {event['bad']} 次应答损坏：请检查线路")
 
@@ -117,17 +115,17 @@ def _name(ctx: Context, event: Event) -> str:
     return f"{says}  " * bool(says) + ctx.say("no profile fits: `read --unit … --raw` shows what it says", "没有合适的配置：用 `read --unit … --raw` 查看")
 
 
-def _title(ctx: Context, match: Event) -> str:
-    return str(match["name_zh"] if ctx.language == "zh" else match["name_en"])
+def fits(ctx: Context, match: Event) -> str:
+    """How well a profile fits, which one, and what its channels would read."""
+    return f"{match['score']:>4.0%}  {match['profile']}  {name(ctx, match)}   {_values(ctx, match)}"
 
 
-def values(ctx: Context, match: Event) -> str:
+def _values(ctx: Context, match: Event) -> str:
     """Its channels as decoded: at most four of them."""
     shown = []
     for one in match["values"][:4]:
-        name = one["name_zh"] if ctx.language == "zh" else one["name_en"]
         value = ctx.say("no value", "无数据") if one["value"] is None else show(one["value"], one["decimals"], one["unit"])
-        shown.append(f"{name or one['channel']} {value}")
+        shown.append(f"{name(ctx, one) or one['channel']} {value}")
     more = len(match["values"]) - 4
     return " · ".join(shown) + (f" … +{more}" if more > 0 else "")
 
@@ -172,10 +170,10 @@ def quiet_lines(ctx: Context, event: Event) -> Iterator[str]:
         yield ""
 
 
-def _about(event: Event) -> str:
-    where = f"unit {event['unit']:>3}  FC{event['function']:02d}"
+def _about(ctx: Context, event: Event) -> str:
+    where = f"{ctx.say('unit', '单元')} {event['unit']:>3}  FC{event['function']:02d}"
     if event["register"] is not None:
-        where += f"  reg {event['register']}" + (f" x{event['count']}" if event["count"] is not None else "")
+        where += f"  {ctx.say('reg', '寄存器')} {event['register']}" + (f" x{event['count']}" if event["count"] is not None else "")
     return where
 
 
@@ -188,7 +186,7 @@ def _heard(ctx: Context, event: Event) -> str:
     else:
         said = _words(event["data"]) if event["function"] in (3, 4) else event["data"]
     took = "" if event["took_ms"] is None else f"  {event['took_ms']} ms"
-    return f"  {_about(event)}{writes}  → {said}{took}"
+    return f"  {_about(ctx, event)}{writes}  → {said}{took}"
 
 
 def _words(data: str) -> str:
@@ -206,12 +204,11 @@ def _traffic(ctx: Context, event: Event) -> Iterator[str]:
     for kind in event["kinds"]:
         every = "" if kind["every_s"] is None else ctx.say(f"  every {kind['every_s']} s", f"  每 {kind['every_s']} 秒")
         answered = ctx.say(f"{kind['answered']} of {kind['times']} answered", f"{kind['times']} 次中应答 {kind['answered']} 次")
-        yield f"   {_about(kind)}{every}  {answered}"
+        yield f"   {_about(ctx, kind)}{every}  {answered}"
 
 
 def _moving(ctx: Context, row: Event) -> str:
-    name = row["name_zh"] if ctx.language == "zh" else row["name_en"]
     value = ctx.say("no value", "无数据") if row["value"] is None else show(row["value"], row["decimals"], row["unit_of_measure"])
     change = "" if row["change"] is None else f"{row['change']:+.{row['decimals']}f}"
     where = f"#{row['item']}  {row['framing']}  {ctx.say('unit', '单元')} {row['unit']}"
-    return f"  {change:>8}  {where}  {name}  {value}"
+    return f"  {change:>8}  {where}  {name(ctx, row)}  {value}"

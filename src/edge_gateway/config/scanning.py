@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from edge_gateway.config.model import GatewayConfig
-from edge_gateway.errors import ConfigError, GatewayError
-from edge_gateway.profiles.load import available, load
+from edge_gateway.errors import GatewayError
+from edge_gateway.profiles.load import readable
 from edge_gateway.profiles.model import ModbusProfile
 from edge_gateway.sources.modbus import ModbusRtuConfig, ModbusTcpConfig
 from edge_gateway.sources.modbus_lend import Settings, settings_of, settings_of_host
@@ -80,16 +80,8 @@ class Job:
 
 
 def profiles_of(folder: Path) -> list[ModbusProfile]:
-    """Every Modbus profile along the search path that can be read; a faulty file is ``check``'s and ``drivers test``'s matter."""
-    found = []
-    for name in available([folder / "drivers"]):
-        try:
-            profile = load(name, [folder / "drivers"]).profile
-        except ConfigError:
-            continue
-        if isinstance(profile, ModbusProfile) and profile.modbus.needs == "nothing":
-            found.append(profile)
-    return found
+    """Every Modbus profile along the search path that measures without a write."""
+    return [p for p in readable(folder) if isinstance(p, ModbusProfile) and p.modbus.needs == "nothing"]
 
 
 def jobs(wanted: Mapping[str, Any], config: GatewayConfig | None, folder: Path) -> list[Job]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,6 +98,13 @@ def available(folders: Sequence[Path] = ()) -> dict[str, Path]:
         for file in _files(folder):
             found.setdefault(file.relative_to(folder).with_suffix("").as_posix(), file)
     return dict(sorted(found.items()))
+
+
+def readable(folder: Path) -> Iterator[Profile]:
+    """Every profile along the search path, a site's first (``folder``/drivers); a faulty file is ``drivers test``'s matter."""
+    for name in available([folder / "drivers"]):
+        with suppress(ConfigError):
+            yield load(name, [folder / "drivers"]).profile
 
 
 def _files(folder: Path) -> Iterator[Path]:

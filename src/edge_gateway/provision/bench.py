@@ -51,10 +51,10 @@ async def speaks(settings: Settings, unit: int, parameter: Parameter, beside: Li
         raise  # not asked: nobody knows
     except NoAnswer:
         return False
-    except LinkDown as error:
+    except LinkDown:
         if isinstance(settings, TcpSettings):  # some gateways close the socket instead of saying nothing
             return False
-        raise error from None
+        raise
     except (BadFrame, GatewayError):
         return True
     return True

@@ -139,8 +139,9 @@ class Checkpoints:
                 continue  # read by ``_catch_up``
             self._tree.add(entries[max(0, self._tree.size - first) :])
             every = self._journal.segment_entries
-            if boundary := self._tree.size // every * every:
-                self._due_sizes |= {boundary} if boundary > self._signed else set()
+            boundary = self._tree.size // every * every
+            if boundary > self._signed:
+                self._due_sizes.add(boundary)
 
     async def _rest(self) -> None:
         try:

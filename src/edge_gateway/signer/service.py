@@ -1,6 +1,6 @@
 """The signing process: one key, one ledger, one socket; it signs what extends the last, and knows nothing of what it signs.
 
-It imports no other part of the gateway than the record's proofs: who wants a signature must show a proof.
+Who wants a signature must show a proof: it asks no journal, and reads no other folder than its own.
 """
 
 from __future__ import annotations

@@ -185,9 +185,9 @@ def _has(block: Block, other: Block) -> bool:
     return block[0] == other[0] and block[1] <= other[1] < block[1] + block[2]
 
 
-def rest(plan: Plan, every: Sequence[int] = ALL_ADDRESSES) -> Plan:
+def rest(plan: Plan) -> Plan:
     """The same for the addresses that ``plan`` leaves out."""
-    return Plan(plan.framings, tuple(a for a in every if a not in plan.addresses), block=plan.block, patient_s=plan.patient_s)
+    return Plan(plan.framings, tuple(a for a in ALL_ADDRESSES if a not in plan.addresses), block=plan.block, patient_s=plan.patient_s)
 
 
 def span(found: Sequence[int]) -> str:

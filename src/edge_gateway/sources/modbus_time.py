@@ -49,9 +49,9 @@ class LineTime:
         turnaround_s = self.turnaround_s if turnaround_s is None else turnaround_s
         return self.frames_s(length(block)) + turnaround_s + self.silence_s
 
-    def poll_s(self, poll: PlannedPoll, turnaround_s: float | None = None) -> float:
+    def poll_s(self, poll: PlannedPoll) -> float:
         """One poll when everything answers, with the rests that the unit needs before each request."""
-        return sum(self.request_s(block, turnaround_s) + poll.rest_us / 1e6 for block in poll.blocks)
+        return sum(self.request_s(block) + poll.rest_us / 1e6 for block in poll.blocks)
 
     def failing_s(self, poll: PlannedPoll) -> float:
         """The longest that one poll keeps the line when its unit falls silent; its second try comes after the others."""
