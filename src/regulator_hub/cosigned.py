@@ -6,7 +6,6 @@ store that was restored is found to be behind, and nothing inconsistent with a c
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -15,7 +14,7 @@ from pathlib import Path
 import orjson
 
 from edge_gateway.errors import GatewayError
-from regulator_hub.cosigner import sync_folder
+from regulator_hub.synced import write_synced
 
 _VERSION = 1
 
@@ -64,12 +63,5 @@ def read(folder: Path, gateway: str) -> Cosigned:
 
 
 def write(folder: Path, cosigned: Cosigned) -> None:
-    """Durable on return, and never half: temporary name, fsync, rename, fsync of the folder. Raises OSError."""
-    path = folder / f"{cosigned.gateway}.json"
-    fresh = path.with_suffix(".tmp")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
-        file.write(bytes(cosigned))
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.rename(path)
-    sync_folder(folder)
+    """Durable on return. Raises OSError."""
+    write_synced(folder / f"{cosigned.gateway}.json", bytes(cosigned))

@@ -5,7 +5,6 @@ Source: c2sp.org/tlog-cosignature v1.0.0, type 0x04 (Ed25519).
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -14,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edge_gateway.errors import ConfigError
 from edge_gateway.record.checkpoint import cosignature, cosigned_message
 from edge_gateway.record.note import COSIGNATURE, Key, Signature
+from regulator_hub.synced import sync_folder, write_synced
 
 _FILE = "cosign.key"
 #: What lies beside the key and says that it has cosigned.
@@ -42,15 +42,9 @@ class Cosigner:
 def _make(folder: Path) -> Ed25519PrivateKey:
     made = Ed25519PrivateKey.generate()
     raw = made.private_bytes(serialization.Encoding.Raw, serialization.PrivateFormat.Raw, serialization.NoEncryption())
-    fresh = folder / f"{_FILE}.tmp"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w") as file:
-            file.write(raw.hex() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.rename(folder / _FILE)
-        sync_folder(folder)
+        write_synced(folder / _FILE, raw.hex().encode() + b"\n")
         sync_folder(folder.parent)
     except OSError as error:
         why = f"the cosigning key cannot be made in {folder}: {error.strerror}"
@@ -76,12 +70,3 @@ def _read(path: Path) -> Ed25519PrivateKey:
     except OSError as error:
         why = f"the cosigning key cannot be read: {error.strerror}"
         raise ConfigError(why, file=str(path), hint="run as the hub's user") from None
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` durable."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -21,6 +21,7 @@ import orjson
 from edge_gateway.errors import ConfigError
 from edge_gateway.record.note import ED25519, Key, NoteError
 from edge_gateway.wire import hub as wire
+from regulator_hub.synced import write_synced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,15 +60,13 @@ class Gateways:
         if mqtt:
             record["token"] = token
         path = self._path(gateway)
-        fresh = _written(path, record)
         try:
-            os.link(fresh, path)  # unlike a rename it never replaces: two adds at once cannot both print a token
+            # Unlike a rename a link never replaces: two adds at once cannot both print a token.
+            write_synced(path, _text(record), os.link)
         except FileExistsError:
             raise ConfigError(
                 f"gateway '{gateway}' is registered already", hint=f"to replace its token remove {path} first"
             ) from None
-        finally:
-            fresh.unlink()
         return token
 
     def give_key(self, gateway: str, vkey: str, *, replace: bool, wall_us: int) -> bool:
@@ -93,8 +92,7 @@ class Gateways:
             raise ConfigError(f"gateway '{gateway}' has another key: {held}", hint=hint)
         record = asdict(registered) | {"keys": [*registered.keys, (str(key), wall_us)]}
         del record["id"]
-        path = self._path(gateway)
-        _written(path, record).rename(path)
+        write_synced(self._path(gateway), _text(record))
         self._known.pop(gateway, None)
         return True
 
@@ -134,11 +132,5 @@ class Gateways:
         return self._folder / f"{gateway}.json"
 
 
-def _written(path: Path, record: dict[str, Any]) -> Path:
-    """A synced file beside ``path`` with the record, to be linked or renamed."""
-    fresh = path.with_suffix(".new")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(orjson.dumps(record, option=orjson.OPT_INDENT_2) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return fresh
+def _text(record: dict[str, Any]) -> bytes:
+    return orjson.dumps(record, option=orjson.OPT_INDENT_2) + b"\n"

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_gateway.record.note import COSIGNATURE, ED25519, Key, Note, NoteError, Signature, note_bytes
+from edge_gateway.record.note import COSIGNATURE, ED25519, Key, Note, NoteError, Signature, merged, note_bytes
 
 # golang.org/x/mod/sumdb/note, note_test.go (BSD-3-Clause): a key, its seed, and a note that it signed.
 VKEY = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
@@ -91,3 +91,16 @@ def test_foreign_bytes_give_a_note_or_a_reason(data: bytes) -> None:
     except NoteError:
         return
     assert bytes(note) == data
+
+
+def test_two_witnesses_lines_stand_side_by_side_in_one_note() -> None:
+    note = Note.parse(NOTE)
+    first, second, later = (Signature(name, b"abcd", bytes([n]) * 72) for n, name in enumerate(("hub-1", "hub-2", "hub-1")))
+    one, two = (note_bytes(TEXT, [*note.signatures, line]) for line in (first, second))
+    assert Note.parse(merged(one, two)).signatures == (*note.signatures, second, first)
+    again = note_bytes(TEXT, [*note.signatures, later])
+    assert merged(one, again) == again  # the same witness: its newest line counts
+    assert merged(NOTE, one) == merged(one, NOTE) == one
+    other = note_bytes("another text\n", note.signatures)
+    assert merged(one, other) == other
+    assert merged(b"no note", one) == one

@@ -29,6 +29,7 @@ from edge_gateway.errors import JournalDamaged, JournalError, JournalTooNew
 from edge_gateway.journal.base import Position, Quarantined
 from edge_gateway.journal.segments import Segment
 from edge_gateway.links.sqlite import check_library
+from edge_gateway.record.note import merged
 
 #: Version of the state folder's layout that this release writes.
 LAYOUT = 2
@@ -308,7 +309,13 @@ class Tail:
         self._run(f"REPLACE INTO receipts VALUES({_marks(5)})", (*values, row_crc(*values)))
 
     def put_checkpoint(self, epoch: str, size: int, note: bytes) -> None:
-        """Keep a signed note; the epoch's oldest beyond ``CHECKPOINTS_KEPT`` go, but never the newest that is cosigned."""
+        """Keep a signed note; the epoch's oldest beyond ``CHECKPOINTS_KEPT`` go, but never the newest that is cosigned.
+
+        A note that is kept already under this size gives its other signatures to it: two witnesses' lines stand side by side.
+        """
+        held = self._one("SELECT note FROM checkpoints WHERE epoch = ? AND size = ?", (epoch, size))
+        if held is not None:
+            note = merged(held, note)
         self._run(f"REPLACE INTO checkpoints VALUES({_marks(4)})", (epoch, size, note, row_crc(epoch, size, note.hex())))
         kept = list(self.connection.execute("SELECT size, note FROM checkpoints WHERE epoch = ? ORDER BY size DESC", (epoch,)))
         cosigned = [each for each, held in kept if held.count(_SIGNATURE) > 1][:1]

@@ -142,6 +142,19 @@ def note_bytes(text: str, signatures: Iterable[Signature]) -> bytes:
     return (text + "\n" + "".join(signature.line() for signature in signatures)).encode()
 
 
+def merged(older: bytes, newer: bytes) -> bytes:
+    """``newer``, and the signatures of ``older`` by others, if both are notes of one text; else ``newer`` as it is."""
+    try:
+        kept, note = Note.parse(older), Note.parse(newer)
+    except NoteError:
+        return newer
+    if kept.text != note.text:
+        return newer
+    mine = {(each.name, each.key_id) for each in note.signatures}
+    others = [each for each in kept.signatures if (each.name, each.key_id) not in mine]
+    return note_bytes(note.text, [*note.signatures, *others])
+
+
 def is_key_name(name: str) -> bool:
     """One word without '+': no Unicode space, no control character."""
     return bool(name) and "+" not in name and not any(c.isspace() or ord(c) < 0x20 for c in name)

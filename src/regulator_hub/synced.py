@@ -1,0 +1,33 @@
+"""A file that is durable when the call returns, for its owner alone; knows nothing of what it holds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+
+def write_synced(path: Path, data: bytes, put: Callable[[Path, Path], object] = Path.rename) -> None:
+    """Durable on return, and never half: temporary name (0600), fsync, ``put`` in its place, fsync of the folder.
+
+    ``put(fresh, path)`` replaces what is there; ``os.link`` instead raises FileExistsError. Raises OSError.
+    """
+    fresh = path.with_suffix(".tmp")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        put(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a name in ``folder`` durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
