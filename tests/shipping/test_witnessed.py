@@ -162,6 +162,19 @@ def test_over_a_broker_too(make: Callable[..., Parts], tmp_path: Path) -> None:
             assert parts.alarms() == set()
 
 
+def test_a_reconnect_is_signed_and_witnessed_at_once(make: Callable[..., Parts]) -> None:
+    parts = make()
+    register(parts)
+    with parts.hub, parts.gateway:
+        witnessed(parts)
+        began, signed = time.monotonic(), parts.gateway.status()["signing"]["newest"]["size"]
+        parts.hub.kill()
+        parts.gateway.wait(lambda: parts.gateway.status()["sinks"]["hub"]["state"] != "ok", "the hub to be missed")
+        parts.hub.start()
+        parts.gateway.wait(lambda: parts.size() > signed, "what was committed meanwhile to be witnessed", 30)
+        assert time.monotonic() - began < 25  # the next regular one would come after 30 s
+
+
 def witnessed(parts: Parts) -> int:
     """Until the hub cosigned something; its size."""
     parts.gateway.wait(lambda: parts.size() > 0, "the first cosignature", 60)

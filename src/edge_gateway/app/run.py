@@ -196,7 +196,9 @@ def _signing(loaded: Loaded, journal: Store, telemetry: Telemetry, shipping: Shi
     if not config.signer.socket:
         return None
     client = SignerClient(Path(config.signer.socket))
-    return Checkpoints(f"{config.site.origin}/{config.site.id}", journal, client, telemetry.tell, shipping.signed)
+    checkpoints = Checkpoints(f"{config.site.origin}/{config.site.id}", journal, client, telemetry.tell, shipping.signed)
+    shipping.when_reached(checkpoints.at_once)
+    return checkpoints
 
 
 def _shipping(loaded: Loaded, journal: Store, intake: Intake, clock: SystemClock, telemetry: Telemetry) -> Shipping:

@@ -25,6 +25,7 @@ class HubDelivery(Delivery):
     ) -> None:
         super().__init__(sink=sink, journal=journal, tell=tell, wall_us=wall_us, asks=asks)
         self.hub = sink
+        self.reached: Callable[[], None] = lambda: None  # called when the hub was met again
         self._witnessing = Witnessing(sink, journal, tell, self._wake_in)
 
     async def run(self) -> None:
@@ -72,6 +73,7 @@ class HubDelivery(Delivery):
         try:
             met = await self.hub.meet(self._journal.known_epochs())
             self._witnessing.met(met)
+            self.reached()
             held = {item.epoch: item for item in met}
             for info in list(self._journal.known_epochs()):
                 if info.epoch in held:  # it asks for the newest few hundred

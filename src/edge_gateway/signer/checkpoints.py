@@ -1,7 +1,7 @@
 """When the record is signed, and keeping what was: follows commits, asks the signer, stores the note; holds no key and holds up nobody.
 
 A checkpoint is made every 30 s, at 1,000 entries, at each segment's end, and at once (at most one a second) for a violation,
-a person's step and a stop. While the signer is away the record goes on; the next checkpoint covers what was not signed.
+a person's step, a stop and a reconnect. While the signer is away the record goes on; the next checkpoint covers what was not signed.
 """
 
 from __future__ import annotations
@@ -86,6 +86,10 @@ class Checkpoints:
                     self._wake.set()
         finally:
             unsubscribe()
+
+    def at_once(self) -> None:
+        """Sign what is not signed yet: the hub was reached again, and witnesses up to the newest checkpoint."""
+        self._wake.set()
 
     async def finish(self) -> None:
         """The last checkpoint before a stop, if the signer answers. Raises nothing: what is not signed is signed next time."""
