@@ -107,7 +107,7 @@ async def opened(config: HubToml, clock: Clock) -> AsyncIterator[Hub]:
             interpreter=interpreter,
             witness=witness,
             wall_us=clock.wall_us,
-            seen=watch.seen,
+            watch=watch,
         )
         try:
             await interpreter.load()

@@ -16,7 +16,8 @@ from regulator_hub.interpret import Interpreter
 from regulator_hub.sessions import Sessions
 from regulator_hub.store import ingest
 from regulator_hub.store.ingest import Conflict, Hole, Receipt
-from regulator_hub.store.writer import Writer
+from regulator_hub.store.writer import StoreFailed, Writer
+from regulator_hub.watch import Watch
 from regulator_hub.witness import Witness
 
 #: Larger messages are inflated beside the loop.
@@ -24,7 +25,7 @@ _INFLATE_ASIDE_BYTES = 16 * 1024
 
 
 class Desk:
-    """``answer`` is called with messages whose sender is proven (token or code). ``seen`` hears of each."""
+    """``answer`` is called with messages whose sender is proven (token or code). ``watch`` hears of each new entry."""
 
     def __init__(
         self,
@@ -34,14 +35,14 @@ class Desk:
         interpreter: Interpreter,
         witness: Witness,
         wall_us: Callable[[], int],
-        seen: Callable[[str], None],
+        watch: Watch,
     ) -> None:
         self._name = name
         self._writer = writer
         self._interpreter = interpreter
         self._witness = witness
         self._wall_us = wall_us
-        self._seen = seen
+        self._watch = watch
         self._sessions = Sessions()
         self.counts: Counter[str] = Counter()
 
@@ -53,7 +54,13 @@ class Desk:
 
     async def answer(self, gateway: str, message: Message) -> bytes:
         """The answer's bytes. Raises WireError (to be told as a problem) or StoreFailed."""
-        self._seen(gateway)
+        try:
+            return await self._answer(gateway, message)
+        except StoreFailed:
+            self._watch.deaf()
+            raise
+
+    async def _answer(self, gateway: str, message: Message) -> bytes:
         self.counts[message.kind if message.kind in wire.KINDS else "unknown"] += 1
         if message.kind == "hello":
             session = self._sessions.open(gateway, message.session)
@@ -66,6 +73,7 @@ class Desk:
     async def _hello(self, gateway: str, message: Message) -> dict[str, Any]:
         asked = [(str(epoch), int(size)) for epoch, size in message.head["epochs"]]
         sizes, closed = await self._writer.run(lambda db: ingest.met(db, gateway, asked, self._wall_us()))
+        self._watch.met(gateway)
         known = self._witness.sizes(gateway)
         witnessed = {epoch: known[epoch] for epoch, _ in asked if epoch in known}
         hello = {"hub": self._name, "sizes": sizes, "closed": closed}
@@ -77,6 +85,8 @@ class Desk:
             lambda db: ingest.append(db, gateway, head["epoch"], head["first"], entries, self._wall_us())
         )
         self.counts["entries_received"] += len(entries)
+        if isinstance(result, Receipt):
+            self._watch.seen(gateway, head["epoch"], head["first"] + len(entries) - 1)
         self._interpreter.told(gateway)
         return _told(result)
 
@@ -93,6 +103,7 @@ class Desk:
         epoch, seqs, entries = message.head["epoch"], message.head["seqs"], message.entries()
         copies = [(seq, b'"kind":"violation"' in entry, entry) for seq, entry in zip(seqs, entries, strict=True)]
         need_text = await self._writer.run(lambda db: ingest.copy_live(db, gateway, epoch, copies, self._wall_us()))
+        self._watch.seen(gateway, epoch, max(seqs, default=-1))
         needed = self._interpreter.live(gateway, epoch, list(zip(seqs, entries, strict=True)))
         answer = {"need_config": needed, "epoch": epoch} if needed else {"seen": len(entries), "epoch": epoch}
         return answer if needed or not need_text else answer | {"need_text": need_text}

@@ -54,8 +54,8 @@ def test_it_is_fed_while_all_is_well_and_says_what_it_does(manager: Manager, gat
 
 @pytest.mark.parametrize(
     ("fault", "recovers"),
-    [(signal.SIGUSR1, True), (signal.SIGUSR2, True), (signal.SIGSTOP, True), (signal.SIGWINCH, False)],
-    ids=["event loop blocked", "writer thread blocked", "process stopped", "a source's task gone"],
+    [(signal.SIGUSR1, True), (signal.SIGUSR2, True), (signal.SIGSTOP, True), (signal.SIGWINCH, False), (signal.SIGALRM, False)],
+    ids=["event loop blocked", "writer thread blocked", "process stopped", "a source's task gone", "intake waits for ever"],
 )
 def test_it_starves_in_time_when_work_is_not_done(
     manager: Manager, tmp_path: Path, plant: Plant, fault: signal.Signals, recovers: bool

@@ -216,6 +216,25 @@ async def test_gaps_are_entries_with_their_reason(tmp_path: Path) -> None:
     assert gaps[1] | {"slots": 2, "until_slot_us": 20_000_007} == gaps[1]
 
 
+async def test_time_passes_on_record_where_nothing_else_happens_and_a_restart_replays_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_gateway.intake.loop.TICK_EVERY_S", 0.2)
+    monkeypatch.setattr("edge_gateway.intake.loop.CLOCK_LOOK_S", 0.05)
+    clock = FakeClock()
+    async with running(tmp_path, clock, setup=setup_of(rules=())) as run:
+        for _ in range(6):
+            clock.advance(20_000_000)
+            await asyncio.sleep(0.2)
+        entries = await run.all_entries()
+        ticks = [e for e in entries if e["kind"] == "tick"]
+        assert 3 <= len(ticks) <= 6
+        assert [e["rule_us"] for e in ticks] == sorted({e["rule_us"] for e in ticks}), "rule time moves on with them"
+        assert run.intake.committed_s > 0
+    async with running(tmp_path, clock, setup=setup_of(rules=())) as run:
+        assert (await run.all_entries())[: len(entries)] == entries
+
+
 async def test_a_new_epoch_names_the_one_before(tmp_path: Path) -> None:
     clock = FakeClock()
     async with running(tmp_path, clock) as run:

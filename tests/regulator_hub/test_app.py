@@ -1,4 +1,4 @@
-"""The hub as people and systemd meet it: command line, exit codes, readers, health, silence, durability, speed."""
+"""The hub as people and systemd meet it: command line, exit codes, readers, health, durability, speed."""
 
 from __future__ import annotations
 
@@ -205,23 +205,6 @@ async def test_readings_come_page_by_page_and_none_twice(tmp_path: Path, monkeyp
         assert {(r["value"], r["quality"]) for r in found[:2]} == {(-22.0, "good"), (-23.0, "good")}
         everything = (await site.get(f"{path}/readings"))["readings"]
         assert len(everything) == 2 * len(found)
-
-
-async def test_a_silent_gateway_goes_dark_once_and_comes_back(tmp_path: Path) -> None:
-    token = registered(tmp_path)
-    async with running_hub(tmp_path, dark_after_s=1.0) as running, gateway(running.url, token) as site:
-        await site.hello()
-        path = f"/api/v1/gateways/{GATEWAY}/alarms"
-        found = await site.eventually(path, lambda a: a["alarms"])
-        assert [(a["kind"], a["until_us"]) for a in found["alarms"]] == [("dark", None)]
-        assert (await site.get("/api/v1/gateways"))["gateways"][0]["dark"]
-        await asyncio.sleep(0.6)
-        assert len((await site.get(path))["alarms"]) == 1
-        await site.hello()
-        await site.eventually(path, lambda a: a["alarms"][0]["until_us"] is not None)
-    async with running_hub(tmp_path, dark_after_s=1.0) as running, gateway(running.url, token) as site:
-        found = await site.eventually(path, lambda a: len(a["alarms"]) == 2)  # silence across our own restart counts too
-        assert [a["until_us"] is None for a in found["alarms"]] == [True, False]
 
 
 async def test_the_view_survives_a_restart_and_a_crash(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 
 from edge_gateway.links.notify import notify
 from edge_gateway.page.site import Site
@@ -14,10 +15,12 @@ log = logging.getLogger("edge_gateway")
 WRITER_S = 5.0
 #: A due slot may stand unaccounted for this long beyond its interval (µs).
 SLOT_US = 10_000_000
+#: Intake journals a tick every 15 s, whatever happens; it may be without a commit for this long (real seconds).
+COMMIT_S = 45.0
 
 
 class Watchdog:
-    """Asks three questions: does the loop turn, does the writer answer, is every due slot accounted for?"""
+    """Asks four questions: does the loop turn, does the writer answer, does intake commit, is every due slot accounted for?"""
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -44,6 +47,9 @@ class Watchdog:
                 await self._site.journal.heartbeat()
         except TimeoutError:
             return f"the journal's writer did not answer within {WRITER_S:.0f} s"
+        quiet_s = time.monotonic() - self._site.intake.committed_s
+        if quiet_s > COMMIT_S and not self._site.intake.inbox.paused:  # a full journal is told, and no restart frees it
+            return f"intake committed nothing for {quiet_s:.0f} s"
         mono_us = self._site.clock.mono_us()
         for bus, source in self._site.sources.items():
             overdue_us = source.unaccounted_us(mono_us)

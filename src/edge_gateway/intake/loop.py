@@ -33,6 +33,10 @@ CLOCK_LOOK_S = 1.0
 STEP_US = 1_000_000
 #: How soon a full journal is tried again (real seconds).
 FULL_RETRY_S = 1.0
+#: A tick at least this often, whether a rule is due or not: durable within 20 s, it shows that the gateway lives (real seconds).
+TICK_EVERY_S = 15.0
+#: Where ordinary commits are further apart than this, a tick does not wait for them.
+SOON_US = 5_000_000
 
 
 class Intake:
@@ -52,6 +56,7 @@ class Intake:
         self.state = state
         #: group id -> the newest committed batch: what pages show
         self.latest: dict[str, Batch] = {}
+        #: when entries became durable last (``time.monotonic``)
         self._journal = journal
         self._rule_time = rule_time
         self._clock = clock
@@ -66,7 +71,7 @@ class Intake:
         self._declared: Sequence[Lagging] = ()  # ranges in the record that could not be freed yet
         self._boot = clock.boot
         self._offset_us = self._first_offset_us = clock.wall_us() - clock.mono_us()
-        self._clock_looked_s = time.monotonic()
+        self._clock_looked_s = self._ticked_s = self.committed_s = time.monotonic()
 
     # --- the loop ---------------------------------------------------------------------------------------------
 
@@ -176,13 +181,15 @@ class Intake:
         self._pace.added(self._real_us(), 0, urgent=True)
 
     async def _tick(self) -> None:
-        """Journal and judge the passing of time where a rule is due."""
+        """Journal and judge the passing of time where a rule is due, and every now and then in any case."""
         due_us = self.state.engine.due_us()
-        mono_us = self._clock.mono_us()
-        if due_us is None or self._rule_time.mono_us(due_us) > mono_us:
+        mono_us, now_s = self._clock.mono_us(), time.monotonic()
+        due = due_us is not None and self._rule_time.mono_us(due_us) <= mono_us
+        if not due and now_s - self._ticked_s < TICK_EVERY_S:
             return
+        self._ticked_s = now_s
         rule_us = self._rule_time.at(mono_us)
-        await self.add("tick", {}, rule_us=rule_us)
+        await self.add("tick", {}, rule_us=rule_us, urgent=self._pace.commit_every_us > SOON_US)
         for step in self.state.engine.tick(rule_us, self._clock.wall_us()):
             await self._take_step(step)
 
@@ -264,6 +271,7 @@ class Intake:
         after, started = self._after_commit, time.perf_counter_ns()
         if pending:
             await self._append(pending, texts)
+            self.committed_s = time.monotonic()
         latency_us = (time.perf_counter_ns() - started) // 1000
         self._pending, self._texts, self._batches, self._after_commit = [], [], [], []
         self._pace.committed(self._real_us())

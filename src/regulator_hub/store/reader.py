@@ -55,6 +55,22 @@ def gateways(db: apsw.Connection) -> list[dict[str, Any]]:
     return [{"id": i, "gateway": name, "first_us": a, "last_us": b} for i, name, a, b in rows(db, sql)]
 
 
+def newest(db: apsw.Connection) -> dict[tuple[str, str], int]:
+    """(gateway, epoch) → the highest seq of what was received, on either lane; -1 when there is none."""
+    sql = (
+        "SELECT g.name, e.epoch, max(e.size - 1,"
+        " coalesce((SELECT max(key) - (e.id << ?1) FROM live WHERE key >= e.id << ?1 AND key < (e.id + 1) << ?1), -1))"
+        " FROM epochs e JOIN gateways g ON g.id = e.gateway"
+    )
+    return {(name, epoch): seq for name, epoch, seq in rows(db, sql, (SEQ_BITS,))}
+
+
+def gateways_with_alarm(db: apsw.Connection, kind: str) -> set[str]:
+    """Gateways about which an alarm of this kind is open."""
+    sql = "SELECT g.name FROM alarms a JOIN gateways g ON g.id = a.gateway WHERE a.kind=? AND a.until_us IS NULL"
+    return {name for (name,) in rows(db, sql, (kind,))}
+
+
 def epochs(db: apsw.Connection, gateway: str) -> list[EpochRow]:
     """The gateway's epochs, oldest first."""
     sql = (
