@@ -14,7 +14,7 @@ from pathlib import Path
 import orjson
 
 from edge_gateway.errors import GatewayError
-from regulator_hub.synced import write_synced
+from regulator_hub.synced import sync_folder, write_synced
 
 _VERSION = 1
 
@@ -52,6 +52,12 @@ class Cosigned:
             hint = "restore it from a copy; or remove it, and the newest notes in the store take its place"
             raise MemoryLost(f"the memory of what was cosigned cannot be believed: {error}", hint=hint) from error
         return found
+
+
+def make_folder(folder: Path) -> None:
+    """The folder that ``read`` and ``write`` want, its own name durable too: else a power cut takes all that is in it. Raises OSError."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    sync_folder(folder.parent)
 
 
 def read(folder: Path, gateway: str) -> Cosigned:

@@ -7,7 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def write_synced(path: Path, data: bytes, put: Callable[[Path, Path], object] = Path.rename) -> None:
+def _rename(fresh: Path, path: Path) -> None:
+    fresh.rename(path)
+
+
+def write_synced(path: Path, data: bytes, put: Callable[[Path, Path], object] = _rename) -> None:
     """Durable on return, and never half: temporary name (0600), fsync, ``put`` in its place, fsync of the folder.
 
     ``put(fresh, path)`` replaces what is there; ``os.link`` instead raises FileExistsError. Raises OSError.

@@ -77,7 +77,7 @@ class Witness:
         wall_us: Callable[[], int],
     ) -> None:
         self._folder = folder / COSIGNED
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        memory.make_folder(self._folder)
         self._cosigner = cosigner
         self._gateways = gateways
         self._reader = reader

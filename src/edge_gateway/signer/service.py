@@ -77,10 +77,13 @@ def _key(path: Path, *, fresh: bool) -> Ed25519PrivateKey:
             raise SignerError(f"{path} is gone, though it has signed", hint="restore it from a copy") from None
     born = Ed25519PrivateKey.generate()
     raw = born.private_bytes(serialization.Encoding.Raw, serialization.PrivateFormat.Raw, serialization.NoEncryption())
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
+    fresh_path = path.with_name(path.name + ".tmp")
+    with os.fdopen(os.open(fresh_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w") as file:
         file.write(raw.hex() + "\n")
         file.flush()
         os.fsync(file.fileno())
+    fresh_path.rename(path)
+    ledgers.sync_folder(path.parent)
     return born
 
 
