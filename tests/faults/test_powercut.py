@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from edge_gateway.journal.core import Core
+from edge_gateway.journal.retention import JournalSettings
 from edge_gateway.journal.work import Append
-from tests.faults.powercut import LEAST_SEALS, PLANTED, SETTINGS, STATE, TrustsTheCache, caught, play
+from tests.faults import memories
+from tests.faults.lives import STATE
+from tests.faults.powercut import PLANTED, TrustsTheCache, caught, play, play_large
 from tests.faults.simdisk import PowerCut, SimDisk, SimFiles, forget
 from tests.journal.entries import batch, snapshot
 
@@ -23,13 +26,32 @@ def test_no_cut_loses_or_alters_what_was_acknowledged(seed: int) -> None:
     assert tally.why == []
     assert (tally.lost, tally.corrupt) == (0, 0)
     assert tally.cuts > 100
+    assert tally.in_recovery * 3 > tally.cuts
     assert tally.acknowledged > 1_000
-    assert tally.least_seals_a_run >= LEAST_SEALS
+    assert tally.least_seals_a_run
+    assert min(tally.freed, tally.checkpoints, tally.receipts)
+
+
+def test_no_cut_at_a_whole_segment_loses_anything() -> None:
+    tally = play_large(1_000, 4)
+    assert tally.why == []
+    assert tally.at_4096 >= 4
+    assert tally.seals
 
 
 @pytest.mark.parametrize("planted", PLANTED)
 def test_a_planted_fault_is_noticed(planted: str) -> None:
     assert caught(planted, seed=1)
+
+
+@pytest.mark.parametrize("memory", memories.MEMORIES)
+def test_no_cut_makes_a_memory_forget_what_was_signed(memory: str) -> None:
+    kept = memories.play(memory, 1, 400)
+    assert kept.why == []
+    assert (kept.forgotten, kept.broken) == (0, 0)
+    assert kept.signed > 1_000
+    for planted in memories.PLANTED:
+        assert memories.caught(memory, planted, 1), planted
 
 
 @pytest.mark.parametrize("core", [Core, TrustsTheCache])
@@ -60,6 +82,9 @@ def test_what_a_start_after_a_kill_shows_survives_a_power_cut(core: type[Core]) 
     assert third.state.size == (shown if core is Core else 2), "the planted fault must be noticed"
     third.close()
     forget(files)
+
+
+SETTINGS = JournalSettings(max_bytes=1 << 30, segment_entries=8, hub_name="hub", sinks=("hub", "influx"))
 
 
 def open_core(core: type[Core], files: SimFiles) -> Core:
