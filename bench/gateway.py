@@ -75,6 +75,7 @@ def main() -> None:
     parser.add_argument("--kind", choices=["float32", "int16"], default="float32")
     parser.add_argument("--influx", type=int, choices=[0, 1, 2], default=1)
     parser.add_argument("--no-hub", dest="hub", action="store_false")
+    parser.add_argument("--sign", action="store_true", help="a signer beside it, and the hub cosigns")
     parser.add_argument("--windows", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--warm-up", type=float, default=3.0)
@@ -83,7 +84,7 @@ def main() -> None:
     options = parser.parse_args()
     plan = Plan(
         devices=options.devices, points=options.points, units=options.units, interval_s=options.interval,
-        kind=options.kind, influx=options.influx, hub=options.hub, launch=("--uvloop",) if options.uvloop else (),
+        kind=options.kind, influx=options.influx, hub=options.hub, sign=options.sign, launch=("--uvloop",) if options.uvloop else (),
     )  # fmt: skip
     found = steady(
         plan, warm_up_s=options.warm_up, windows=options.windows, seconds=options.seconds, page_s=options.page

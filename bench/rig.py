@@ -5,6 +5,7 @@ The gateway is pinned to core 0, everything else to core 1. CPU is the kernel's:
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import os
 import shutil
@@ -21,6 +22,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from edge_gateway.cli.client import Client, NotRunning, Refused
+from edge_gateway.record.note import ED25519, Key
+from edge_gateway.signer.client import Client as SignerClient
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -84,6 +87,7 @@ class Plan:
     every_s: float = 1.0
     influx: int = 1
     hub: bool = True
+    sign: bool = False  # a signer beside it, and the hub cosigns
     changer_s: float = 0.0
     calm: bool = False
     launch: tuple[str, ...] = ()  # options of bench/launch.py; empty: the gateway's own command
@@ -120,6 +124,11 @@ def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
+
+
+def said(*command: str) -> str:
+    """What a command prints."""
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 class Rig:
@@ -162,6 +171,8 @@ class Rig:
             influx = f"http://127.0.0.1:{port}"
         if plan.hub:
             hub = self._hub()
+        if plan.sign:
+            self._signer()
         configure(self.folder, plan, [int(p) for p in ports.read_text().split()], influx, hub, self.page_port)
         self.start_gateway()
         return self
@@ -170,14 +181,22 @@ class Rig:
         port, config = free_port(), self.folder / "hub.toml"
         config.write_text(f'listen = "127.0.0.1:{port}"\nstate_dir = "{self.folder}/hub"\n')
         program, where = str(BIN / "regulator-hub"), ["--config", str(config)]
-        added = subprocess.run(
-            [program, "gateways", "add", *where, "bench"], check=True, capture_output=True, text=True
-        )
+        added = said(program, "gateways", "add", *where, "bench")
         token = self.folder / "token"
         token.touch(0o600)
-        token.write_text(next(word for word in added.stdout.split() if word.startswith("rh_")))
+        token.write_text(next(word for word in added.split() if word.startswith("rh_")))
         self.start("hub", LOAD_CORE, program, "run", *where)
         return f"http://127.0.0.1:{port}"
+
+    def _signer(self) -> None:
+        """A signing process on the load's core, its key brought to the hub, the hub's to the gateway."""
+        socket, config = self.folder / "sign.sock", self.folder / "hub.toml"
+        self.start("signer", LOAD_CORE, BIN / "edge-gateway", "signer", "run", "--folder", self.folder / "signer", "--listen", socket)
+        wait_for("the signer", socket.exists)
+        public = asyncio.run(SignerClient(socket).public())
+        program = str(BIN / "regulator-hub")
+        said(program, "gateways", "key", "--config", str(config), "bench", str(Key("example.org/bench", ED25519, public)))
+        (self.folder / "hub.vkey").write_text(said(program, "key", "--config", str(config)))
 
     def start(self, name: str, core: int, *command: object) -> None:
         """Start a program pinned to a core; its output goes to a file of its name."""
@@ -276,6 +295,9 @@ def configure(folder: Path, plan: Plan, ports: list[int], influx: str, hub: str,
         text.append(f'[sinks.influx]\n{table}token_file = "{folder}/influx-token"\n')
     if hub:
         text.append(f'[sinks.hub]\nkind = "hub"\nvia = "http"\nurl = "{hub}"\ntoken_file = "{folder}/token"\n')
+    if plan.sign:
+        text.insert(1, f'[signer]\nsocket = "{folder}/sign.sock"\n')
+        text.append(f'vkey = "{folder}/hub.vkey"\n')
     for number, port in enumerate(ports[: plan.devices]):
         text.append(f'[buses.b{number}]\nkind = "tcp"\nhost = "127.0.0.1"\nport = {port}\n')
         text += [_device(f"d{number}-{unit}", f"b{number}", unit, plan) for unit in range(1, plan.units + 1)]

@@ -1,4 +1,7 @@
-"""One epoch's Merkle tree as it grows, with what proofs of growth need of it; knows no journal and no signer."""
+"""One epoch's Merkle tree as it grows, with what proofs of growth need of it; knows no journal and no signer.
+
+Nodes are kept, not computed again: years of segments, and a checkpoint still costs a few dozen hashes.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from edge_gateway.record.proof import consistency, range_root
 
 #: Segments whose leaves are kept, besides the open one's: a proof from within an older one reads it again.
 _KEPT = 2
+_HASH_BYTES = 32
 
 
 class Missing(Exception):
@@ -19,31 +23,60 @@ class Missing(Exception):
         self.first = first
 
 
+class _Nodes:
+    """Every complete subtree's root over what was added so far: level k holds those of 2ᵏ, 32 bytes each."""
+
+    def __init__(self, hashes: Iterable[bytes] = ()) -> None:
+        self._levels = [bytearray()]
+        for each in hashes:
+            self.add(each)
+
+    def __len__(self) -> int:
+        return len(self._levels[0]) // _HASH_BYTES
+
+    def add(self, found: bytes) -> None:
+        for level in range(len(self._levels)):
+            nodes = self._levels[level]
+            nodes += found
+            if len(nodes) // _HASH_BYTES % 2:
+                return
+            found = node_hash(bytes(nodes[-2 * _HASH_BYTES : -_HASH_BYTES]), found)
+        self._levels.append(bytearray(found))
+
+    def root(self, start: int, width: int) -> bytes:
+        """Over ``width`` of them (a power of two that divides ``start``)."""
+        at = start // width * _HASH_BYTES
+        return bytes(self._levels[width.bit_length() - 1][at : at + _HASH_BYTES])
+
+
 class Tree:
-    """Leaf hashes of the open segment, roots of the whole ones before it. ``size`` is the number of entries."""
+    """All nodes of the open segment, and those above whole ones. ``size`` is the number of entries."""
 
     def __init__(self, segment_entries: int, roots: Iterable[bytes] = ()) -> None:
         self._every = segment_entries
-        self._roots = list(roots)
-        self._leaves: list[bytes] = []
-        self._known: dict[int, list[bytes]] = {}
+        self._whole = _Nodes(roots)
+        self._open = _Nodes()
+        self._known: dict[int, _Nodes] = {}
 
     @property
     def size(self) -> int:
-        return len(self._roots) * self._every + len(self._leaves)
+        return len(self._whole) * self._every + len(self._open)
 
     def add(self, entries: Sequence[bytes]) -> None:
         """The entries that follow, as bytes."""
         for entry in entries:
-            self._leaves.append(leaf_hash(entry))
-            if len(self._leaves) == self._every:
-                self.learn(len(self._roots) * self._every, self._leaves)
-                self._roots.append(tree_root(self._leaves))
-                self._leaves = []
+            self._open.add(leaf_hash(entry))
+            if len(self._open) == self._every:
+                self._keep(len(self._whole) * self._every, self._open)
+                self._whole.add(self._open.root(0, self._every))
+                self._open = _Nodes()
 
-    def learn(self, first: int, leaves: list[bytes]) -> None:
+    def learn(self, first: int, leaves: Iterable[bytes]) -> None:
         """Leaf hashes of a whole segment."""
-        self._known[first] = leaves
+        self._keep(first, _Nodes(leaves))
+
+    def _keep(self, first: int, nodes: _Nodes) -> None:
+        self._known[first] = nodes
         while len(self._known) > _KEPT:
             self._known.pop(next(iter(self._known)))
 
@@ -58,15 +91,12 @@ class Tree:
         return consistency(old, new, self._subtree)
 
     def _subtree(self, start: int, width: int) -> bytes:
-        if width > self._every:
-            half = width // 2
-            return node_hash(self._subtree(start, half), self._subtree(start + half, half))
+        if width >= self._every:
+            return self._whole.root(start // self._every, width // self._every)
         number, at = divmod(start, self._every)
-        if number == len(self._roots):
-            return tree_root(self._leaves[at : at + width])
-        if width == self._every:
-            return self._roots[number]
+        if number == len(self._whole):
+            return self._open.root(at, width)
         first = number * self._every
         if first not in self._known:
             raise Missing(first)
-        return tree_root(self._known[first][at : at + width])
+        return self._known[first].root(at, width)
