@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from edge_gateway.intake.state import Setup, State
-from edge_gateway.reading import BAD_NO_ANSWER, Batch, GapClosed, GapOpened, Group, Note
+from edge_gateway.reading import BAD_NO_ANSWER, BAD_STALE, Batch, GapClosed, GapOpened, Group, Note
 from edge_gateway.testing import FakeClock
 from tests.intake.test_loop import COLD, RULE, batch, flushed, running, setup_of
+from tests.recompute.site import Site
 
 HEAT = Group(id="heat.derived", device="derived", points=("heat",), interval_us=COLD.interval_us)
 APART = Group(id="apart.derived", device="derived", points=("apart",), interval_us=COLD.interval_us)
@@ -105,3 +106,22 @@ async def test_a_snapshot_that_forgets_is_caught(tmp_path: Path, monkeypatch: py
     whole = State.snapshot
     monkeypatch.setattr(State, "snapshot", lambda state: whole(state) | {part: {}})
     assert await forgotten(tmp_path) > 0
+
+
+async def test_an_input_from_before_a_power_cut_is_not_fresh(tmp_path: Path) -> None:
+    """Another boot's monotonic clock begins at zero: by it alone the old reading would seem to come from the future."""
+    clock = FakeClock(mono_us=10**12)
+    site = Site(tmp_path / "site", clock)
+    async with running(tmp_path / "state", clock, setup=site.setup(), orderly=False) as run:
+        for item in site.round():
+            await run.intake.inbox.put(item)
+        await flushed(run)
+        assert run.intake.latest["flow2.derived"].quality is None
+    after = FakeClock(wall_us=clock.wall_us(), mono_us=10_000_000, boot="b00200000000")
+    site.clock = after
+    async with running(tmp_path / "state", after, setup=site.setup()) as run:
+        while (meter := site.registers("meter")).values[1] is None:
+            pass
+        await run.intake.inbox.put(meter)
+        await flushed(run)
+        assert run.intake.latest["both.derived"].quality == [BAD_STALE]

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from edge_gateway.cli.journal_recompute import recompute
 from edge_gateway.cli.main import NO, OK, WARNINGS
 from edge_gateway.cli.verbs import Context, noun, option, verb
 from edge_gateway.errors import GatewayError
@@ -21,9 +22,9 @@ VERIFIED, BROKEN, UNDECIDED = "verified", "broken", "cannot-decide"
 _EXIT = {VERIFIED: OK, BROKEN: NO, UNDECIDED: WARNINGS}
 
 
-@noun("journal", zh="台账：核验。", examples=["edge-gateway journal verify"])
+@noun("journal", zh="台账：核验、重算。", examples=["edge-gateway journal verify", "edge-gateway journal recompute"])
 def command() -> None:
-    """The record: verify it."""
+    """The record: verify it, derive its values again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,3 +203,4 @@ def _verified(ctx: Context, answer: dict[str, Any]) -> Iterator[str]:
 
 
 command.add_command(verify)
+command.add_command(recompute)

@@ -15,7 +15,7 @@ from edge_gateway.intake.state import Setup
 from edge_gateway.profiles.model import Profile
 from edge_gateway.profiles.spec import DeviceSpec
 from edge_gateway.reading import Group
-from edge_gateway.record.entry import canonical
+from edge_gateway.record.entry import DECODE, canonical
 from edge_gateway.rules.base import rules_document
 
 
@@ -47,6 +47,8 @@ def resolved(loaded: Loaded, groups: Mapping[str, Group], software: str) -> dict
     config, models = loaded.config, _models(loaded)
     document = {
         "software": software,
+        "semantics": {"decode": DECODE},
+        "clock": config.clock.model_dump(include={"trust", "speed"}),
         "gateway": config.site.id,
         "site": config.site.model_dump(exclude={"id"}) | {"id": config.site.id},
         "zones": {id_: zone.model_dump() for id_, zone in config.zones.items()},
@@ -83,7 +85,7 @@ def _point(loaded: Loaded, id_: str, models: Mapping[str, Profile]) -> dict[str,
         "decimals": channel.decimals if point.decimals is None else point.decimals,
         "name_zh": point.name_zh or channel.name_zh or id_,
         "name_en": point.name_en or channel.name_en or id_,
-    } | ({"renamed_from": point.renamed_from} if point.renamed_from else {})
+    } | {key: value for key in ("select", "renamed_from") if (value := getattr(point, key))}
 
 
 def needs_restart(running: GatewayConfig, wanted: GatewayConfig) -> tuple[str, ...]:

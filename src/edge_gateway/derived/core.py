@@ -16,6 +16,8 @@ from edge_gateway.derived import formulas
 from edge_gateway.derived.formulas import State
 from edge_gateway.reading import BAD_MISSING, BAD_STALE, GOOD, UNCERTAIN_FUTURE, UNCERTAIN_QUEUED, Group, Value
 
+#: Formulas that add up over time.
+SUMMED = frozenset({"degree-minutes", "counter"})
 #: Whose time is not the reading's own: such readings add nothing to a sum over time.
 _NO_TIME = (UNCERTAIN_QUEUED, UNCERTAIN_FUTURE)
 
@@ -115,7 +117,7 @@ class Derivation:
         values = [float(value) for value, _ in found if value is not None]
         known = len(values) == len(found) and not quality.startswith("bad")
         about = formula.about
-        if formula.kind in ("degree-minutes", "counter"):
+        if formula.kind in SUMMED:
             return self._summed(formula, values[0] if known else None, quality, rule_us)
         if not known:
             return None, quality if quality.startswith("bad") else BAD_STALE
@@ -142,8 +144,12 @@ class Derivation:
         return formulas.degree_minutes(state, value, quality, formula.about, rule_us, formula.max_age_us[0])
 
     def snapshot(self) -> dict[str, State]:
-        """Sums over time, JSON-able. Newest readings are not kept: after a restart they would be old."""
+        """Sums over time, JSON-able. Newest readings are not kept: after a restart they are old (``forget``)."""
         return {point: dict(state) for point, state in self._sums.items()}
+
+    def forget(self) -> None:
+        """A run begins: what was read before it is old, whatever the clock of another boot says; sums go on."""
+        self._newest.clear()
 
     def restore(self, sums: Mapping[str, Any]) -> None:
         """Take over a snapshot's sums, before ``use``."""

@@ -55,6 +55,7 @@ async def recover(journal: Journal, recovery: Recovery, gateway: str) -> Recover
         body = entry.decode(data)
         await _replay(journal, found, body)
         found.last = body
+    state.derivation.forget()
     return found
 
 

@@ -60,6 +60,14 @@ def read(file: Path) -> tuple[Loaded | None, list[ConfigError]]:
         text = file.read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
         return None, [ConfigError(f"cannot be read: {error}", file=str(file), code="unreadable")]
+    profile, faults = parsed(text, file)
+    if profile is None:
+        return None, faults
+    return Loaded(profile=profile, text=text, sha256=hashlib.sha256(text.encode()).hexdigest(), file=file), []
+
+
+def parsed(text: str, file: Path) -> tuple[Profile | None, list[ConfigError]]:
+    """A profile's text, wherever it is from: the profile, or every fault that it has, said of ``file``."""
     try:
         raw = toml_errors.parse(text, str(file), exact=False)
     except ConfigError as error:
@@ -69,7 +77,7 @@ def read(file: Path) -> tuple[Loaded | None, list[ConfigError]]:
         profile = model.model_validate(raw)
     except ValidationError as error:
         return None, toml_errors.explain(error, model, toml_lines.lines(text), str(file))
-    return Loaded(profile=profile, text=text, sha256=hashlib.sha256(text.encode()).hexdigest(), file=file), []
+    return profile, []
 
 
 def read_cases(profile: Path) -> tuple[tuple[Case, ...], list[ConfigError]]:

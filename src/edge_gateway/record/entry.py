@@ -16,6 +16,9 @@ from edge_gateway.reading import Batch, Block, GapClosed, GapOpened, Message
 
 #: Version of the format that this release writes (key ``v``).
 FORMAT = 1
+#: How values come from raw bytes and configuration (``semantics.decode`` of the resolved configuration): what each version says
+#: is in docs/reference/journal-format.md. A release that derives anything otherwise counts on.
+DECODE = 1
 #: The largest entry, in bytes: the hub takes none larger.
 MAX_ENTRY_BYTES = 192 * 1024
 #: A state object larger than this is kept as a content-addressed text and named by its hash.

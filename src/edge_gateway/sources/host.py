@@ -16,14 +16,16 @@ from edge_gateway.links.gpio import Bias, LineSettings, level, open_line
 from edge_gateway.profiles.local import LocalProfile, contact, host
 from edge_gateway.profiles.spec import DeviceSpec
 from edge_gateway.reading import BAD_LINK_DOWN, BAD_UNPARSED, GOOD, Value
+from edge_gateway.sources.host_text import contact as contact_of
+from edge_gateway.sources.host_text import figure
 from edge_gateway.sources.local import Kept, LocalBus
 from edge_gateway.sources.local_look import Found, Unread
 
-#: Bit 0 of the firmware's word: under-voltage now (Raspberry Pi documentation, vcgencmd get_throttled).
-_UNDER_VOLTAGE_NOW = 1
 _THROTTLED = "devices/platform/soc/soc:firmware/get_throttled"
 
 Reading = tuple[Value, str]
+#: What readings of the machine itself are called in the record.
+TOPIC = "host"
 
 
 class ContactSetting(BaseModel):
@@ -69,14 +71,15 @@ class HostReader:
     def __init__(self, disk: Path, sys: Path, proc: Path) -> None:
         self._disk, self._sys, self._proc = disk, sys, proc
         self._lines: dict[str, tuple[ContactSetting, int]] = {}
-        self._channels: dict[str, Callable[[], float]] = {
-            "clock-synchronised": lambda: int(kernel_synchronised()),
-            "clock-error": lambda: clock_error_us() / 1e6,
-            "disk-free": self._disk_free,
-            "memory-free": self._memory_free,
-            "cpu-temperature": self._cpu_temperature,
-            "under-voltage": self._under_voltage,
-            "uptime": lambda: float(self._text(self._proc / "uptime").split()[0]),
+        #: channel -> the kernel's words; ``host_text`` says what they mean
+        self._channels: dict[str, Callable[[], str]] = {
+            "clock-synchronised": lambda: f"synchronised={int(kernel_synchronised())}",
+            "clock-error": lambda: f"maxerror={clock_error_us()}",
+            "disk-free": self._blocks,
+            "memory-free": self._memory,
+            "cpu-temperature": self._processor,
+            "under-voltage": self._supply,
+            "uptime": lambda: f"uptime={self._text(self._proc / 'uptime').split()[0]}",
         }
 
     def open(self, devices: Sequence[DeviceSpec]) -> None:
@@ -96,19 +99,21 @@ class HostReader:
         if device.setting is not None:
             return self._contact(device.id, device.setting)
         columns: dict[str, Reading] = {}
-        said = []
+        said, lines = [], []
         for name in dict.fromkeys(point.channel for point in device.points):
             try:
-                columns[name] = float(f"{self._channels[name]():.9g}"), GOOD
+                words = self._channels[name]()
+                columns[name] = figure(name, words), GOOD
+                lines.append(f"{name} {words}")
             except Unread as unread:
                 columns[name] = None, unread.quality
                 said.append(f"{name}: {unread.why}")
-            except (ValueError, IndexError, OSError, ZeroDivisionError) as error:  # a disk of no size: /proc
+            except (ValueError, IndexError, KeyError, OSError, ZeroDivisionError) as error:  # a disk of no size: /proc
                 columns[name] = None, BAD_UNPARSED
                 said.append(f"{name}: {error}")
         if said and len(said) == len(columns):
             raise Unread(next(iter(columns.values()))[1], "; ".join(said))
-        return Found(columns=columns, said="; ".join(said))
+        return Found(columns=columns, topic=TOPIC, text="\n".join(lines).encode(), said="; ".join(said))
 
     def _contact(self, id_: str, setting: ContactSetting) -> Found:
         try:
@@ -120,44 +125,45 @@ class HostReader:
             if id_ in self._lines:
                 os.close(self._lines.pop(id_)[1])
             raise Unread(BAD_LINK_DOWN, str(error)) from error
-        closed = high == (setting.bias == "pull-down")  # a contact to ground pulls the line low
-        return Found(columns={"contact": (setting.closed if closed else 1 - setting.closed, GOOD)})
+        text = f"level={int(high)}"
+        columns = {"contact": contact_of(text, setting.bias, setting.closed)}
+        return Found(columns=columns, topic=f"{setting.chip} {setting.line}", text=text.encode())
 
-    # --- the machine's channels: each a number, or Unread ----------------------------------------------------------
+    # --- the machine's channels: the kernel's words, or Unread -----------------------------------------------------
 
-    def _disk_free(self) -> float:
-        """% of the disk that the gateway's user may still take."""
+    def _blocks(self) -> str:
+        """Blocks that the gateway's user may still take, and all."""
         stat = os.statvfs(self._disk)
-        return stat.f_bavail / stat.f_blocks * 100
+        return f"f_bavail={stat.f_bavail} f_blocks={stat.f_blocks}"
 
-    def _memory_free(self) -> float:
-        """% of the memory that programs may still take (MemAvailable, Linux Documentation/filesystems/proc.rst)."""
+    def _memory(self) -> str:
+        """What programs may still take, and all."""
         known = {}
         for line in self._text(self._proc / "meminfo").splitlines():
             name, _, rest = line.partition(":")
             known[name] = rest
         if "MemAvailable" not in known or "MemTotal" not in known:
             raise Unread(BAD_UNPARSED, "meminfo has no MemAvailable")
-        return int(known["MemAvailable"].split()[0]) / int(known["MemTotal"].split()[0]) * 100
+        return " ".join(f"{name}={known[name].split()[0]}" for name in ("MemAvailable", "MemTotal"))
 
-    def _cpu_temperature(self) -> float:
-        """°C of the first thermal zone of the processor (Documentation/driver-api/thermal/sysfs-api.rst: m°C)."""
+    def _processor(self) -> str:
+        """The first thermal zone of the processor."""
         zones = sorted((self._sys / "class/thermal").glob("thermal_zone*"))
         for zone in zones:
             with suppress(Unread):
                 if "cpu" in self._text(zone / "type") or len(zones) == 1:
-                    return int(self._text(zone / "temp")) / 1000
+                    return f"temp={self._text(zone / 'temp')}"
         raise Unread(BAD_LINK_DOWN, "this machine has no thermal zone of a processor")
 
-    def _under_voltage(self) -> float:
-        """1 while the supply is too low: the kernel's rpi_volt (which looks every 2 s), else the firmware's own word."""
+    def _supply(self) -> str:
+        """Whether the supply is too low: the kernel's rpi_volt (which looks every 2 s), else the firmware's own word."""
         for folder in sorted((self._sys / "class/hwmon").glob("hwmon*")):
             with suppress(Unread):
                 if self._text(folder / "name") == "rpi_volt":
-                    return int(self._text(folder / "in0_lcrit_alarm"))
+                    return f"alarm={self._text(folder / 'in0_lcrit_alarm')}"
         file = self._sys / _THROTTLED
         if file.exists():
-            return int(self._text(file), 16) & _UNDER_VOLTAGE_NOW
+            return f"throttled={self._text(file)}"
         raise Unread(BAD_LINK_DOWN, "this machine does not watch its supply (no rpi_volt)")
 
     def _text(self, file: Path) -> str:

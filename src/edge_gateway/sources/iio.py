@@ -14,11 +14,8 @@ from edge_gateway.profiles.spec import DeviceSpec
 from edge_gateway.reading import BAD_LINK_DOWN, BAD_NO_ANSWER, BAD_RANGE, BAD_UNPARSED, GOOD
 from edge_gateway.sources.local import Kept, LocalBus
 from edge_gateway.sources.local_look import Found, Unread
-from edge_gateway.sources.loop_current import FULL_MA, current_ma, on_span
+from edge_gateway.sources.loop_current import EndOfScale, readings, told
 from edge_gateway.units import QUANTITIES
-
-#: The last codes of converters with 16 and 24 bits: what lies beyond looks the same.
-FULL_SCALE = frozenset({32_767, 65_535, 8_388_607})
 
 _INPUT = re.compile(r"^(voltage|current)[0-9]+(-voltage[0-9]+)?$")
 
@@ -86,12 +83,6 @@ class IioConfig(LocalBus):
         return IioReader(Path(self.path), self.device)
 
 
-def _at_the_end(raw: int, ma: float) -> bool:
-    """Does the converter show its last code, which every larger current has too? With fewer bits than 16 that is a code like
-    others, and only told at the end of the span: all ones."""
-    return raw in FULL_SCALE or (ma >= FULL_MA and raw > 0 and raw & (raw + 1) == 0)
-
-
 class IioReader:
     """See ``local_look.Reader``. Finds the converter by its name: numbers change with the order of drivers."""
 
@@ -114,21 +105,17 @@ class IioReader:
         offset_text = self._either(folder, setting.input, kind, "offset")
         if scale_text is None:
             raise Unread(BAD_LINK_DOWN, f"{folder.name} has no scale for input {setting.input}")
-        told = f"raw={raw_text} scale={scale_text} offset={offset_text or '0'}"
+        text = told(raw_text, scale_text, offset_text)
         try:
-            ma = current_ma(int(raw_text), float(scale_text), float(offset_text or 0), setting.shunt_ohm)
-        except (ValueError, OverflowError):
-            raise Unread(BAD_UNPARSED, f"input {setting.input} of {folder.name} says no numbers: {told[:120]}") from None
-        if _at_the_end(int(raw_text), ma):
+            columns = readings(text, (setting.low, setting.high), setting.shunt_ohm)
+        except EndOfScale:
             why = f"input {setting.input} of {folder.name} is at the end of its scale: the shunt or the gain is too large"
-            raise Unread(BAD_RANGE, why)
-        value, quality = on_span(ma, setting.low, setting.high)
-        columns = {
-            "value": (None if value is None else float(f"{value:.9g}"), quality),
-            "current": (float(f"{ma:.9g}"), GOOD) if ma - ma == 0 else (None, quality),
-        }
-        said = "" if quality == GOOD else f"{ma:.2f} mA on input {setting.input}"
-        return Found(columns=columns, topic=f"{folder.name}/in_{setting.input}", text=told.encode(), said=said)
+            raise Unread(BAD_RANGE, why) from None
+        except (ValueError, OverflowError):
+            raise Unread(BAD_UNPARSED, f"input {setting.input} of {folder.name} says no numbers: {text[:120]}") from None
+        (_, quality), (ma, _) = columns["value"], columns["current"]
+        said = "" if quality == GOOD else f"{float('nan') if ma is None else ma:.2f} mA on input {setting.input}"
+        return Found(columns=columns, topic=f"{folder.name}/in_{setting.input}", text=text.encode(), said=said)
 
     def _converter(self) -> Path:
         """The folder whose name or label is the configured one."""

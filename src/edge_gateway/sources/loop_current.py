@@ -15,10 +15,16 @@ long that may last before somebody is called is the rules' matter.
 
 from __future__ import annotations
 
-from edge_gateway.reading import BAD_FAULT_HIGH, BAD_FAULT_LOW, BAD_NOT_A_NUMBER, GOOD, UNCERTAIN_OFF_SPAN
+from edge_gateway.reading import BAD_FAULT_HIGH, BAD_FAULT_LOW, BAD_NOT_A_NUMBER, GOOD, UNCERTAIN_OFF_SPAN, Value
 
 FAULT_LOW_MA, VALUE_LOW_MA, VALUE_HIGH_MA, FAULT_HIGH_MA = 3.6, 3.8, 20.5, 21.0
 ZERO_MA, FULL_MA = 4.0, 20.0
+#: The last codes of converters with 16 and 24 bits: what lies beyond looks the same.
+FULL_SCALE = frozenset({32_767, 65_535, 8_388_607})
+
+
+class EndOfScale(ValueError):
+    """The converter shows its last code, which every larger current has too."""
 
 
 def on_span(current_ma: float, low: float, high: float) -> tuple[float | None, str]:
@@ -41,3 +47,30 @@ def current_ma(raw: int, scale: float, offset: float, shunt_ohm: float | None) -
     """
     told = (raw + offset) * scale
     return told if shunt_ohm is None else told / shunt_ohm
+
+
+def told(raw: str, scale: str, offset: str | None) -> str:
+    """The kernel's words for one conversion, as they stand in the record."""
+    return f"raw={raw} scale={scale} offset={offset or '0'}"
+
+
+def readings(text: str, span: tuple[float, float], shunt_ohm: float | None) -> dict[str, tuple[Value, str]]:
+    """Channels ``value`` (on ``span``: at 4 and at 20 mA) and ``current`` (mA) of ``told``'s text, to nine significant digits.
+
+    Raises EndOfScale, and ValueError or OverflowError when the words are no numbers.
+    """
+    words = dict(part.split("=", 1) for part in text.split(" "))
+    raw = int(words["raw"])
+    ma = current_ma(raw, float(words["scale"]), float(words["offset"]), shunt_ohm)
+    if _at_the_end(raw, ma):
+        raise EndOfScale(text)
+    value, quality = on_span(ma, *span)
+    return {
+        "value": (None if value is None else float(f"{value:.9g}"), quality),
+        "current": (float(f"{ma:.9g}"), GOOD) if ma - ma == 0 else (None, quality),
+    }
+
+
+def _at_the_end(raw: int, ma: float) -> bool:
+    """Is it the last code? With fewer bits than 16 that is a code like others, and only told at the end of the span: all ones."""
+    return raw in FULL_SCALE or (ma >= FULL_MA and raw > 0 and raw & (raw + 1) == 0)
