@@ -8,6 +8,7 @@ GatewayError
 │  └─ DeviceRefused     this block only: its readings are bad, with the device's reason
 ├─ JournalError
 │  ├─ JournalFull       back-pressure, alarm; nothing unserved is dropped
+│  │  └─ DiskFails      the same: nothing is acknowledged until all was written anew
 │  ├─ JournalDamaged    move aside, go on in a new epoch, alarm
 │  │  └─ SegmentDamaged one sealed segment: go on behind it, declare it skipped, alarm
 │  ├─ JournalBusy       another process holds the state folder (exit 7)
@@ -84,6 +85,10 @@ class JournalError(GatewayError):
 
 class JournalFull(JournalError):
     """No room for ordinary batches: hold the sources back, alarm."""
+
+
+class DiskFails(JournalFull):
+    """The disk refuses for another reason than room: hold the sources back, alarm, try again."""
 
 
 class JournalDamaged(JournalError):

@@ -103,7 +103,7 @@ class Telemetry:
                 self._full.set(event.full)
                 log.log(
                     logging.CRITICAL if event.full else logging.INFO,
-                    "journal full, ordinary readings stop: %s" if event.full else "journal takes readings again%s",
+                    "the journal takes no more, ordinary readings stop: %s" if event.full else "journal takes readings again%s",
                     event.why,
                 )
             case events.EpochOpened():

@@ -33,7 +33,7 @@ OPENING, WORKING = 24, 330
 SEGMENTS = (16, 32, 64)
 QUARANTINE = 4
 #: Lives in which an fsync fails.
-FAILING = 0.0
+FAILING = 0.25
 LARGE = 4096
 
 
@@ -119,7 +119,7 @@ class Life:
             opened = True
             self.fault.spoil(core, self.disk)
             if not self.disk.dead and self._check(core):
-                core.state.tail.connection.wal_autocheckpoint(self.rng.choice((6, 40, 512)))
+                core.state.tail.fold_frames = self.rng.choice((6, 40, 512))
                 self._act_until(core, last)
         except PowerCut:
             pass  # counted below: SQLite may also have made an error code of it

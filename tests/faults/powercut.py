@@ -13,9 +13,8 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,13 @@ from typing import Any
 import apsw
 
 from edge_gateway.journal.core import Core
+from edge_gateway.journal.renewal import DATABASE
 from edge_gateway.journal.segments import build
-from edge_gateway.journal.tail import Tail
+from edge_gateway.journal.tail import Tail, entry_crc
+from edge_gateway.journal.work import Append, Work
 from tests.faults import memories, results
-from tests.faults.lives import CYCLES, LARGE, Fault, Life, Tally
-from tests.faults.simdisk import PowerCut, SimDisk
+from tests.faults.lives import CYCLES, LARGE, STATE, Fault, Life, Tally
+from tests.faults.simdisk import PowerCut, SimDisk, SimFiles
 
 #: Cuts with segments of 4,096 that a campaign makes besides.
 AT_4096 = 100
@@ -50,27 +51,32 @@ class TrustsTheCache(Core):
     """Planted: after a kill, what the cache shows is taken for durable."""
 
     def open(self) -> None:
-        checkpoint, frames = Tail.checkpoint, Tail.log_frames
+        checkpoint, frames, settle = Tail.checkpoint, Tail.log_frames, SimFiles.settle
         Tail.checkpoint = lambda self: None  # type: ignore[method-assign]
         Tail.log_frames = lambda self: 1 << 30  # type: ignore[method-assign]
+        SimFiles.settle = lambda self, path: None  # type: ignore[method-assign]
         try:
             super().open()
         finally:
             Tail.checkpoint, Tail.log_frames = checkpoint, frames  # type: ignore[method-assign]
+            SimFiles.settle = settle  # type: ignore[method-assign]
 
 
-class TrustsAFailedSync(Core):
-    """Planted: after an fsync that failed the database is opened anew, and what the cache shows is taken for durable."""
+class TrustsAReopening(Core):
+    """Planted: after a sync that failed the database is opened again, and what the cache shows of it counts."""
 
-    def _revive(self) -> None:
-        if self.troubled:
-            with suppress(apsw.Error):
-                self.state.tail.close()
-            acknowledged = self.state.size
-            self.state.take(self._opening.open())
-            self._stale = self.state.size > acknowledged
-            self.state.size = acknowledged
-            self.troubled = ""
+    def _write(self, works: Sequence[Work]) -> None:
+        try:
+            super()._write(works)
+        except apsw.IOError:
+            self.state.tail.abandon()
+            self.state.tail = Tail(STATE / DATABASE, vfs=self.state.files.vfs)
+            self.state.tail.prepare()
+            added = [entry for work in works if isinstance(work, Append) for entry in work.entries]
+            if list(self.state.tail.entries(self.state.size, self.state.size + len(added))) != added:
+                raise
+            self.state.crcs += map(entry_crc, range(self.state.size, self.state.size + len(added)), added)
+            self.state.size += len(added)
 
 
 def _normal(core: Core, disk: SimDisk) -> None:
@@ -92,7 +98,7 @@ PLANTED: dict[str, Fault] = {
     "no fsync of a file": Fault(spoil=_no_file_sync),
     "no folder fsync": Fault(spoil=_no_folder_sync),
     "tail deleted before the seal is durable": Fault(core=DeletesFirst),
-    "trusts what it reads after a failed fsync": Fault(core=TrustsAFailedSync),
+    "re-open and trust after a failed fsync": Fault(core=TrustsAReopening),
 }
 
 
@@ -117,7 +123,7 @@ def caught(planted: str, seed: int, most: int = 400) -> int:
     """Cuts until a planted fault is noticed; 0 if it is not, within ``most`` disks."""
     cuts, fault = 0, PLANTED[planted]
     for disk in range(most):
-        tally = Life(seed + disk, fault, failing=1.0 if fault.core is TrustsAFailedSync else 0.0).play()
+        tally = Life(seed + disk, fault, failing=1.0 if fault.core is TrustsAReopening else 0.0).play()
         cuts += tally.cuts
         if tally.lost or tally.corrupt:
             return max(1, cuts)

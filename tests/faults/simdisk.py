@@ -47,6 +47,13 @@ class Inode:
             data.extend(bytes(offset - len(data)))
         data[offset : offset + len(what)] = what
 
+    def on_disk(self) -> bytes:
+        """What the device answers: what was written, but for what a failed sync dropped; the cache may show more."""
+        data = bytearray(self.durable)
+        for offset, what in self.pending:
+            self.apply(data, offset, what)
+        return bytes(data)
+
     def change(self, offset: int, what: bytes | None) -> None:
         self.apply(self.seen, offset, what)
         self.pending.append((offset, what))
@@ -251,6 +258,15 @@ class SimFiles:
         if inode is None:
             raise FileNotFoundError(path)
         return bytes(inode.seen[offset:] if size < 0 else inode.seen[offset : offset + size])
+
+    def read_disk(self, path: Path) -> Iterator[bytes]:
+        yield self.disk.open(str(path), create=False).on_disk()
+
+    def settle(self, path: Path) -> None:
+        inode = self.disk.open(str(path), create=False)
+        self.disk.sync(str(path), inode)
+        if not self.disk.dead:
+            inode.seen = bytearray(inode.durable)
 
     def write_synced(self, path: Path, chunks: Iterable[bytes]) -> int:
         name = str(path)

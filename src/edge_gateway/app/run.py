@@ -77,7 +77,7 @@ async def run(options: Options) -> None:
     settings = JournalSettings(
         max_bytes=config.journal.bytes_on(options.state_dir), hub_name=hub_name, sinks=tuple(config.sinks)
     )
-    journal = await open_journal(options.state_dir, settings=settings, clock=clock)
+    journal = await open_journal(options.state_dir, settings=settings, clock=clock, tell=telemetry.tell)
     try:
         await _run(options, loaded, journal, clock, telemetry, signals)
     except ExceptionGroup as group:

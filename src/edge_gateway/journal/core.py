@@ -1,7 +1,7 @@
 """The journal's writer without a thread: commits in groups, and what happens when the disk refuses; knows no event loop.
 
 One thread calls it (``writer.py``), or a test drives it step by step over a simulated disk. After an error of the
-disk nothing is acknowledged until the database was opened anew and read back; the same fsync is never tried twice.
+disk nothing is acknowledged until the database was written anew (``renewal.py``); the same fsync is never tried twice.
 """
 
 from __future__ import annotations
@@ -13,19 +13,20 @@ from pathlib import Path
 
 import apsw
 
-from edge_gateway.errors import JournalDamaged, JournalError, JournalFull
+from edge_gateway.errors import DiskFails, JournalDamaged, JournalError, JournalFull
 from edge_gateway.journal.base import Recovery
 from edge_gateway.journal.files import Files
-from edge_gateway.journal.opening import Opened, Opening
+from edge_gateway.journal.opening import DAMAGE, Opened, Opening
+from edge_gateway.journal.renewal import renew
 from edge_gateway.journal.retention import JournalSettings, SkippedRange
 from edge_gateway.journal.room import is_full
 from edge_gateway.journal.segments import Segment
 from edge_gateway.journal.state import State
+from edge_gateway.journal.tail import entry_crc
 from edge_gateway.journal.work import Append, Drop, Move, Refuse, SealJob, Signed, Work
 
 #: What a row costs beside its entry, roughly.
 _ROW_BYTES = 32
-_EVER = 2**62
 
 
 def new_epoch_id() -> str:
@@ -48,13 +49,15 @@ class Core:
         self.state = State(files, state_dir, settings, wall_us)
         self.damaged = ""  # why an earlier epoch was moved aside or closed
         self.troubled = ""  # why the disk is not trusted just now
+        self.disk_error = ""  # the newest of ``disk_errors``
+        self.disk_errors = 0
+        self.renewals = 0  # how often the database was written anew: readers open it again
         self.commits = 0
         self._new_id = new_id
         self._opening = Opening(
             files=files, state_dir=state_dir, new_id=new_id, wall_us=wall_us,
             segment_entries=settings.segment_entries, member_entries=self.state.member_entries,
         )  # fmt: skip
-        self._stale = False  # rows beyond ``size`` may lie in the database: never acknowledged, so they go
 
     def open(self) -> None:
         """Open, check, repair. Raises JournalTooNew, JournalError."""
@@ -118,10 +121,11 @@ class Core:
                     pending = self._after_full(works, pending, refused)
                     continue
                 failures += 1
-                self.troubled = str(error)
+                self._distrust(error)
                 if failures == 2:
                     refused |= dict.fromkeys(pending, _failed(error))
                     break
+        self._fold()
         return [refused.get(at) for at in range(len(works))]
 
     def _admit(self, works: Sequence[Work], pending: list[int], refused: dict[int, JournalError]) -> list[int]:
@@ -153,14 +157,12 @@ class Core:
         state = self.state
         state.texts.put(text for work in works if isinstance(work, Append) for text in work.texts)
         with state.tail.transaction():
-            if self._stale:
-                state.tail.delete_entries(state.size, _EVER)
             for work in works:
                 self._put(work)
-        self._stale = False
         self.commits += 1
         for work in works:
             if isinstance(work, Append):
+                state.crcs += map(entry_crc, range(work.first, work.first + len(work.entries)), work.entries)
                 state.size += len(work.entries)
             elif isinstance(work, Move):
                 self._remember(work)
@@ -212,26 +214,42 @@ class Core:
 
     # --- trouble --------------------------------------------------------------------------------------------
 
+    def _distrust(self, error: Exception) -> None:
+        self.troubled = self.disk_error = str(error)
+        self.disk_errors += 1
+
     def _revive(self) -> None:
-        """After an error of the disk: open anew and read back what counts. Raises JournalDamaged when it is not there."""
+        """After an error of the disk: write the database anew. Raises JournalDamaged when what was acknowledged is not there."""
         if not self.troubled:
             return
         state = self.state
         with suppress(apsw.Error):
-            state.tail.close()
-        acknowledged, epoch = state.size, state.epoch.epoch
-        opened = self._opening.open()
+            state.tail.abandon()
+        epoch, acknowledged = state.epoch.epoch, state.size
+        try:
+            renew(state.files, state.state_dir, state.tail.log.frames, state.confirm)
+            opened = self._opening.open()
+        except DAMAGE as wrong:
+            opened = self._opening.give_up(str(wrong))
         state.take(opened)
-        lost = opened.damaged or (f"entries from {state.size} on are gone" if state.size < acknowledged else "")
-        if lost:
-            self.damaged = lost
-            if not opened.damaged:
-                state.new_epoch(self._new_id(), "damage")
-            self.troubled = ""
-            raise JournalDamaged(f"epoch {epoch} is damaged: {lost}", hint=f"going on in epoch {state.epoch.epoch}")
-        self._stale = state.size > acknowledged
-        state.size = acknowledged
         self.troubled = ""
+        self.renewals += 1
+        if opened.damaged:
+            self.damaged = opened.damaged
+            why = f"epoch {epoch} ended at {acknowledged} entries: {opened.damaged}"
+            raise JournalDamaged(why, hint=f"going on in epoch {state.epoch.epoch}")
+
+    def _fold(self) -> None:
+        """Keep the log short. What was committed is durable without it, so an error here refuses nothing: it is met by the next commit."""
+        if self.troubled:
+            return
+        try:
+            self.state.tail.fold()
+        except apsw.Error as error:
+            if is_full(error):
+                self.state.room.disk_full = True
+            else:
+                self._distrust(error)
 
     def _after_full(self, works: Sequence[Work], pending: list[int], refused: dict[int, JournalError]) -> list[int]:
         """The disk is full: ordinary batches wait; the rest gets the ballast's room, a step at a time."""
@@ -246,18 +264,19 @@ class Core:
         return [at for at in pending if at not in gone]
 
     def _step(self, step: Callable[[], None]) -> None:
-        """Run a step that may use the reserve. Raises JournalFull, JournalDamaged."""
+        """Run a step that may use the reserve. Raises JournalFull (or DiskFails), JournalDamaged."""
         while True:
             try:
                 self._revive()
                 step()
-                return
+                break
             except (apsw.Error, OSError) as error:
                 if not is_full(error):
-                    self.troubled = str(error)
+                    self._distrust(error)
                     raise _failed(error) from error
                 if not self.state.room.shed():
                     raise JournalFull("the disk is full", hint="make room on the disk of the state folder") from error
+        self._fold()
 
     # --- what else the writer is asked --------------------------------------------------------------------------
 
@@ -276,11 +295,11 @@ class Core:
         self._step(step)
 
     def seal_failed(self, error: Exception, *, full: bool) -> None:
-        """A segment's file could not be written: make room, or trust the disk no more until it was read back."""
+        """A segment's file could not be written: make room, or trust the disk no more until the tail was written anew."""
         if full:
             self.state.room.shed()
         else:
-            self.troubled = str(error)
+            self._distrust(error)
 
     def seal(self) -> bool:
         """Seal one segment here and now; False if none is due."""
@@ -299,9 +318,7 @@ class Core:
         self._step(lambda: self.state.free(ranges))
 
     def look_for_room(self) -> bool:
-        """Whether ordinary batches have room (again)."""
-        if self.troubled:
-            return False
+        """Whether ordinary batches have room (again), on a disk that takes them. Raises JournalFull, JournalDamaged."""
         ordinary = False
 
         def step() -> None:
@@ -312,8 +329,8 @@ class Core:
         return ordinary
 
 
-def _failed(error: Exception) -> JournalDamaged:
-    return JournalDamaged(f"the disk fails: {error}", hint="nothing of this was acknowledged; replace the disk")
+def _failed(error: Exception) -> DiskFails:
+    return DiskFails(f"the disk fails: {error}", hint="nothing of this was acknowledged; replace the disk")
 
 
 def _bytes(append: Append) -> int:

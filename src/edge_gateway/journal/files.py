@@ -7,9 +7,11 @@ under both (``vfs`` names the SQLite VFS that belongs to it).
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
+import mmap
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +19,8 @@ from edge_gateway.errors import JournalBusy
 
 #: Ending of a file that is not finished: such files are removed at the next start.
 TEMPORARY = ".tmp"
+#: What is read from the disk at once, past the cache: a multiple of every sector.
+_DIRECT_BYTES = 1 << 20
 
 
 class Closeable(Protocol):
@@ -53,6 +57,14 @@ class Files(Protocol):
         """Up to ``size`` bytes from ``offset`` on (to the end if negative)."""
         ...
 
+    def read_disk(self, path: Path) -> Iterator[bytes]:
+        """A whole file as the disk holds it, whatever the cache shows."""
+        ...
+
+    def settle(self, path: Path) -> None:
+        """Make durable what the cache holds of a file, then let the cache forget it: what is read next comes from the disk."""
+        ...
+
     def write_synced(self, path: Path, chunks: Iterable[bytes]) -> int:
         """Write a new file (or over an old one) and fsync it through the same descriptor; returns its size."""
         ...
@@ -84,9 +96,10 @@ def write_durably(files: Files, path: Path, chunks: Iterable[bytes]) -> int:
     """Temporary name, write, fsync, rename, fsync the folder: after return the file is whole, also after a power cut.
 
     After an error nothing is retried on the same file: what an fsync failed for may be gone from the disk while
-    the cache still shows it. The caller starts again with a new file.
+    the cache still shows it. Who starts again gets a new file, also where the old one could not be removed.
     """
     temporary = path.with_name(path.name + TEMPORARY)
+    files.unlink(temporary)
     try:
         size = files.write_synced(temporary, chunks)
         files.rename(temporary, path)
@@ -146,6 +159,40 @@ class DiskFiles:
         with path.open("rb") as handle:
             handle.seek(offset)
             return handle.read(size)
+
+    def read_disk(self, path: Path) -> Iterator[bytes]:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECT)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            yield from self._read_forgotten(path)  # this file system knows no other way
+            return
+        try:
+            at, size = 0, os.fstat(descriptor).st_size
+            with mmap.mmap(-1, _DIRECT_BYTES) as buffer:  # aligned to a page
+                while at < size:
+                    count = os.preadv(descriptor, [buffer], at)
+                    if not count:
+                        raise OSError(errno.EIO, f"{path} ends at {at} of {size} bytes")
+                    yield buffer[:count]
+                    at += count
+        finally:
+            os.close(descriptor)
+
+    def _read_forgotten(self, path: Path) -> Iterator[bytes]:
+        with path.open("rb", buffering=0) as handle:
+            os.posix_fadvise(handle.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            while chunk := handle.read(_DIRECT_BYTES):
+                yield chunk
+
+    def settle(self, path: Path) -> None:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(descriptor)
 
     def write_synced(self, path: Path, chunks: Iterable[bytes]) -> int:
         with path.open("wb") as handle:

@@ -9,24 +9,24 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import apsw
 
 from edge_gateway.errors import JournalDamaged, JournalError
+from edge_gateway.journal import renewal
 from edge_gateway.journal.base import Position, Quarantined
 from edge_gateway.journal.files import TEMPORARY, Files
+from edge_gateway.journal.renewal import COMPANIONS, DATABASE, LOG
 from edge_gateway.journal.segments import ENDING, Segment, SegmentFile, write_segment
 from edge_gateway.journal.tail import Epoch, Held, Tail, entry_crc, unread_commits
 from edge_gateway.record.merkle import Frontier, node_hash
 
-DATABASE = "journal.sqlite"
-_COMPANIONS = ("-wal", "-shm")
 #: Databases that were moved aside and are kept for a look by a person.
 KEEP_ASIDE = 3
 #: Errors that say "these bytes are not a database".
-_DAMAGE = (JournalDamaged, apsw.CorruptError, apsw.NotADBError, apsw.SQLError, apsw.FormatError)
+DAMAGE = (JournalDamaged, apsw.CorruptError, apsw.NotADBError, apsw.SQLError, apsw.FormatError)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,6 +37,7 @@ class Opened:
     held: Held
     tail_first: int
     size: int
+    crcs: list[int] = field(default_factory=list)  # of the open entries, in order
     damaged: str = ""
 
 
@@ -55,9 +56,13 @@ class Opening:
         """Raises JournalTooNew; JournalError when the folder cannot be used; apsw.Error and OSError for I/O."""
         for folder in (self.state_dir, self.state_dir / "segments"):
             self.files.make_folder(folder)
-        database = self.state_dir / DATABASE
+        database, log = self.state_dir / DATABASE, self.state_dir / (DATABASE + LOG)
+        renewal.forget_unfinished(self.files, self.state_dir)
+        renewal.finish(self.files, self.state_dir)
         self._finish_moving(database)
-        log = self.state_dir / (DATABASE + "-wal")
+        for path in (database, log):  # whoever wrote them may have died of an error of the disk
+            if self.files.exists(path):
+                self.files.settle(path)
         written = self.files.read(log) if self.files.exists(log) else b""
         tail = self._connect(database)
         try:
@@ -65,7 +70,7 @@ class Opening:
             if written and unread_commits(written, tail.log_frames()) > 1:
                 raise JournalDamaged("the database's log is damaged: commits in it can no longer be read")
             return self._check(tail) if there else self._begin(tail)
-        except _DAMAGE as wrong:
+        except DAMAGE as wrong:
             with suppress(apsw.Error):
                 tail.close()
             why = str(wrong)
@@ -73,6 +78,12 @@ class Opening:
             with suppress(apsw.Error):
                 tail.close()
             raise
+        return self.give_up(why)
+
+    def give_up(self, why: str) -> Opened:
+        """Move the database aside and begin another, with all of it that reads. Raises apsw.Error and OSError."""
+        database = self.state_dir / DATABASE
+        renewal.finish(self.files, self.state_dir)
         self._move_aside(database)
         tail = self._connect(database)
         self._prepare(tail, database)
@@ -116,15 +127,12 @@ class Opening:
         first, size, _ = tail.span() or (end, end, 0)
         if first != end:
             raise JournalDamaged(f"the journal's database begins at entry {first}, its segments end at {end}")
-        if sum(1 for _ in tail.entries(first, size)) != size - first:
+        found = list(tail.crcs())
+        if [seq for seq, _ in found] != list(range(first, size)):
             raise JournalDamaged("the journal's database lacks an entry")
-        try:
+        with suppress(apsw.BusyError):  # someone reads just now; the log itself was synced, and is enough
             tail.checkpoint()
-        except apsw.BusyError:  # someone reads just now; the log itself is enough
-            log = self.state_dir / (DATABASE + "-wal")
-            if self.files.exists(log):
-                self.files.sync(log)
-        return Opened(tail=tail, held=held, tail_first=first, size=size)
+        return Opened(tail=tail, held=held, tail_first=first, size=size, crcs=[crc for _, crc in found])
 
     # --- damage -----------------------------------------------------------------------------------------------
 
@@ -138,11 +146,11 @@ class Opening:
         self.files.sync_folder(self.state_dir)
         self._move_companions(name)
         for old in self._aside()[:-KEEP_ASIDE]:
-            for ending in ("", *_COMPANIONS):
+            for ending in ("", *COMPANIONS):
                 self.files.unlink(self.state_dir / (old + ending))
 
     def _move_companions(self, name: str) -> None:
-        for ending in _COMPANIONS:
+        for ending in COMPANIONS:
             if self.files.exists(self.state_dir / (DATABASE + ending)):
                 self.files.rename(self.state_dir / (DATABASE + ending), self.state_dir / (name + ending))
         self.files.sync_folder(self.state_dir)
@@ -246,7 +254,7 @@ class Saved:
         except apsw.Error:
             return saved
         try:
-            with suppress(*_DAMAGE, apsw.Error):
+            with suppress(*DAMAGE, apsw.Error):
                 held = database.held()
                 saved.epochs, saved.cursors, saved.receipts = held.epochs, held.cursors, held.receipts
                 saved.segments = {(s.epoch, s.first): s for s in held.segments}

@@ -18,7 +18,7 @@ import orjson
 from edge_gateway.errors import JournalDamaged, JournalError, JournalTooNew, SegmentDamaged
 from edge_gateway.journal.base import EpochInfo, Position, SegmentInfo
 from edge_gateway.journal.files import DiskFiles, Files
-from edge_gateway.journal.opening import DATABASE
+from edge_gateway.journal.renewal import DATABASE
 from edge_gateway.journal.segments import SegmentFile
 from edge_gateway.journal.tail import LAYOUT, Epoch, Tail
 from edge_gateway.journal.texts import Texts

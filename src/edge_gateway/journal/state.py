@@ -16,7 +16,8 @@ import orjson
 from edge_gateway.errors import JournalDamaged
 from edge_gateway.journal.base import Position, Recovery
 from edge_gateway.journal.files import TEMPORARY, Files
-from edge_gateway.journal.opening import DATABASE, Opened, epoch_root
+from edge_gateway.journal.opening import Opened, epoch_root
+from edge_gateway.journal.renewal import DATABASE
 from edge_gateway.journal.retention import JournalSettings, Plan, SkippedRange, plan
 from edge_gateway.journal.room import Room
 from edge_gateway.journal.segments import MEMBER_ENTRIES, Segment, SegmentFile, segment_path, texts_named, write_segment
@@ -33,6 +34,7 @@ class State:
     held: Held
     tail_first: int  # the first entry that is in no sealed segment
     size: int  # acknowledged entries of the open epoch
+    crcs: list[int]  # of the entries from ``tail_first`` on: what was acknowledged is known without the disk
     kept: list[Segment]  # sealed segments whose files are here, oldest first
 
     def __init__(self, files: Files, state_dir: Path, settings: JournalSettings, wall_us: Callable[[], int]) -> None:
@@ -58,10 +60,19 @@ class State:
     def take(self, opened: Opened) -> None:
         """Begin with what opening found."""
         self.tail, self.held = opened.tail, opened.held
-        self.tail_first, self.size = opened.tail_first, opened.size
+        self.tail_first, self.size, self.crcs = opened.tail_first, opened.size, opened.crcs
         self.kept = [segment for segment in opened.held.segments if not segment.freed]
         self.segments_bytes = sum(segment.size_bytes for segment in self.kept)
         self.order = {epoch.epoch: epoch.number for epoch in opened.held.epochs}
+
+    def confirm(self, tail: Tail) -> None:
+        """Raises JournalDamaged unless a database holds what was acknowledged, no more and no less."""
+        tail.check()
+        found, mine = tail.held(), self.held
+        if (found.epochs, found.segments, found.cursors, found.receipts) != (mine.epochs, mine.segments, mine.cursors, mine.receipts):
+            raise JournalDamaged("what the disk holds of cursors, receipts and segments is not what was written")
+        if list(tail.crcs()) != list(enumerate(self.crcs, self.tail_first)):
+            raise JournalDamaged(f"the disk does not hold entries {self.tail_first} to {self.size} as they were written")
 
     def tidy(self) -> None:
         """Remove unfinished files, and those that were freed but not yet unlinked."""
@@ -179,8 +190,14 @@ class State:
         return SealJob(epoch=self.epoch.epoch, first=self.tail_first, end=end) if self.size >= end else None
 
     def write_seal(self, job: SealJob, entries: Iterable[bytes]) -> Segment:
-        """Write the job's file. Touches no state: another thread may do it with entries of its own reading."""
-        return write_segment(self.files, self.state_dir, job.epoch, job.first, entries, self.member_entries)
+        """Write the job's file. Touches no state: another thread may do it with entries of its own reading.
+
+        Raises JournalDamaged if they are not all: a reader may look at a database that is being exchanged.
+        """
+        whole = list(entries)
+        if len(whole) != job.end - job.first:
+            raise JournalDamaged(f"entries {job.first} to {job.end} are to be sealed, {len(whole)} were read")
+        return write_segment(self.files, self.state_dir, job.epoch, job.first, whole, self.member_entries)
 
     def sealed(self, segment: Segment) -> None:
         """The file is durable: its entries leave the tail."""
@@ -188,6 +205,7 @@ class State:
             self.tail.put_segment(segment)
             self.tail.delete_entries(segment.first, segment.end)
         self._remember(segment)
+        del self.crcs[: segment.end - self.tail_first]
         self.tail_first = segment.end
 
     def _remember(self, segment: Segment) -> None:
@@ -226,6 +244,7 @@ class State:
         self.held.epochs = [*self.held.epochs[:-1], closed, born]
         self.order = {epoch.epoch: epoch.number for epoch in self.held.epochs}
         self.tail_first = self.size = 0
+        self.crcs = []
 
     # --- recovery -------------------------------------------------------------------------------------------
 

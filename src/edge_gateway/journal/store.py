@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from edge_gateway import events
 from edge_gateway.clock import Clock
 from edge_gateway.errors import JournalError
 from edge_gateway.journal.base import EpochInfo, Position, Quarantined, Recovery, SegmentInfo
@@ -32,6 +33,10 @@ T = TypeVar("T")
 Told = Callable[[str, int, Sequence[bytes]], None]
 
 
+def _nobody(_event: events.Event) -> None:
+    """Tools that read and write a journal have no alarms to raise."""
+
+
 @dataclass(slots=True, eq=False)
 class _Waiting:
     """Somebody on the loop who waits for the writer; ``generation`` counts refusals of appends."""
@@ -40,8 +45,8 @@ class _Waiting:
     generation: int = 0
 
 
-async def open_journal(state_dir: Path, *, settings: JournalSettings, clock: Clock) -> Store:
-    """Open (or begin) the journal in ``state_dir``.
+async def open_journal(state_dir: Path, *, settings: JournalSettings, clock: Clock, tell: events.Tell = _nobody) -> Store:
+    """Open (or begin) the journal in ``state_dir``; ``tell`` hears of the disk's errors.
 
     Raises JournalBusy (another process has it), JournalTooNew, JournalError (the folder cannot be used). A damaged
     database is moved aside and a new epoch begins: see ``Recovery.damaged`` and ``previous()``.
@@ -59,13 +64,14 @@ async def open_journal(state_dir: Path, *, settings: JournalSettings, clock: Clo
     except BaseException:
         lock.close()
         raise
-    return Store(core, recovery, lock, clock)
+    return Store(core, recovery, lock, clock, tell)
 
 
 class Store:
     """One open journal. All methods belong to the event loop that opened it."""
 
-    def __init__(self, core: Core, recovery: Recovery, lock: Closeable, clock: Clock) -> None:
+    def __init__(self, core: Core, recovery: Recovery, lock: Closeable, clock: Clock, tell: events.Tell = _nobody) -> None:
+        self._tell = tell
         self._loop = asyncio.get_running_loop()
         self._core = core
         self._recovery: Recovery | None = recovery
@@ -214,15 +220,17 @@ class Store:
             self._next_seq = self._committed
 
     def _see(self, view: View) -> None:
-        changed = view.epoch != self._view.epoch
-        self._view = view
+        before, self._view = self._view, view
+        changed = view.epoch != before.epoch
+        if view.disk_errors > before.disk_errors and not before.troubled:
+            self._tell(events.Alarmed(code="disk-error", why=f"the disk failed, and nothing is acknowledged until all is written anew: {view.disk_error}"))
         if changed:
             self._generation += 1
             self._next_seq = self._committed = view.size
             self._ring.clear(view.size)
             self._cursors = dict(view.cursors) | {s: at for s, at in self._cursors.items() if _stands(at, view)}
-            if not self._closed:
-                self._reading.submit(self._close_reader)  # it may look at a database that was moved aside
+        if (changed or view.renewals != before.renewals) and not self._closed:
+            self._reading.submit(self._close_reader)  # it may look at a database that was moved aside, or exchanged
 
     def _resolve(self, waiting: _Waiting, result: Any, error: BaseException | None) -> None:
         self._waiting.discard(waiting)

@@ -34,7 +34,10 @@ from edge_gateway.record.note import merged
 #: Version of the state folder's layout that this release writes.
 LAYOUT = 2
 PAGE_BYTES = 4096
-AUTOCHECKPOINT_PAGES = 512
+#: The log is folded into the main file when it has so many frames.
+FOLD_FRAMES = 512
+#: Header of the log, and of each of its frames. https://sqlite.org/fileformat2.html#walformat
+_LOG_HEADER_BYTES, _FRAME_HEADER_BYTES = 32, 24
 #: Checkpoints kept of an epoch: each one vouches for all before it.
 CHECKPOINTS_KEPT = 8
 #: A signature line of a note begins so; the second one is a witness's.
@@ -75,15 +78,19 @@ def row_crc(*values: Any) -> int:
     return crc32(orjson.dumps(values))
 
 
+def log_bytes(frames: int) -> int:
+    """Where the log's first ``frames`` frames end."""
+    return _LOG_HEADER_BYTES + max(0, frames) * (_FRAME_HEADER_BYTES + PAGE_BYTES)
+
+
 def unread_commits(log: bytes, frames: int) -> int:
     """Commits of the log's own generation that lie beyond the ``frames`` which SQLite recognises.
 
     SQLite ends its reading at the first frame that fails its checksum. A power cut leaves at most one commit behind
     such a frame, the one that was being written; more of them were acknowledged, and a bit of the log has changed.
-    File format: https://sqlite.org/walformat.html.
     """
-    size = 24 + PAGE_BYTES
-    starts = range(32 + max(0, frames) * size, len(log) - size + 1, size)
+    frame = log_bytes(1) - log_bytes(0)
+    starts = range(log_bytes(frames), len(log) - frame + 1, frame)
     return sum(log[at + 8 : at + 16] == log[16:24] and log[at + 4 : at + 8] != bytes(4) for at in starts)
 
 
@@ -116,6 +123,18 @@ class Held:
     checkpoints: list[tuple[str, int, bytes]] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class Log:
+    """``frames`` of the log that were synced and that the main file lacks."""
+
+    frames: int = 0
+
+    def committed(self, _connection: apsw.Connection, _name: str, frames: int) -> int:
+        """SQLite's word after each commit."""
+        self.frames = frames
+        return apsw.SQLITE_OK
+
+
 class Tail:
     """One connection to the database. Raises apsw's errors as they come; JournalDamaged for rows that fail their check."""
 
@@ -127,6 +146,8 @@ class Tail:
         self.connection = apsw.Connection(name, flags=flags, vfs=vfs)
         self.connection.set_busy_timeout(5000)
         self._exclusive = vfs is not None
+        self.log = Log()
+        self.fold_frames = FOLD_FRAMES
 
     def prepare(self) -> bool:
         """Set the writing connection up; False if the file is new and waits for ``create``.
@@ -140,7 +161,7 @@ class Tail:
         if self._one("PRAGMA journal_mode=WAL") != "wal":
             raise JournalError("the state folder's file system cannot keep a write-ahead log", hint="use a local disk")
         self._run("PRAGMA synchronous=FULL")
-        self._run(f"PRAGMA wal_autocheckpoint={AUTOCHECKPOINT_PAGES}")
+        self.connection.set_wal_hook(self.log.committed)  # instead of SQLite's own checkpoints, whose errors nobody hears of
         self._run(f"PRAGMA journal_size_limit={4 * 1024 * 1024}")
         self._run("PRAGMA temp_store=MEMORY")
         layout = self.layout()
@@ -255,6 +276,13 @@ class Tail:
         where = "WHERE s.epoch = ? AND s.first <= ? AND s.first + s.count > ?"
         return next(self.segments(where, (epoch, seq, seq)), None)
 
+    def crcs(self) -> Iterator[tuple[int, int]]:
+        """``(seq, crc)`` of the open entries, in order. Raises JournalDamaged for an entry that fails its check."""
+        for seq, crc, entry in self.connection.execute("SELECT seq, crc, entry FROM tail ORDER BY seq"):
+            if crc != entry_crc(seq, entry):
+                raise JournalDamaged(f"entry {seq} in the journal's database fails its check")
+            yield seq, crc
+
     def span(self) -> tuple[int, int, int] | None:
         """First seq, one past the last, and bytes of the open entries; None if there are none."""
         first, last, size = self.connection.execute(
@@ -281,10 +309,8 @@ class Tail:
     # --- what changes; all inside a transaction ----------------------------------------------------------------
 
     def add_entries(self, first: int, entries: Sequence[bytes]) -> None:
-        self.connection.executemany(
-            "INSERT INTO tail(seq, crc, entry) VALUES(?, ?, ?)",
-            [(seq, entry_crc(seq, entry), entry) for seq, entry in enumerate(entries, first)],
-        )
+        rows = [(seq, entry_crc(seq, entry), entry) for seq, entry in enumerate(entries, first)]
+        self.connection.executemany("INSERT INTO tail(seq, crc, entry) VALUES(?, ?, ?)", rows)
 
     def delete_entries(self, first: int, end: int) -> None:
         self._run("DELETE FROM tail WHERE seq >= ? AND seq < ?", (first, end))
@@ -365,12 +391,24 @@ class Tail:
 
     def log_frames(self) -> int:
         """How many frames of the log SQLite recognises (and brings into the main file as far as readers let it)."""
-        frames, _ = self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        frames, folded = self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        self.log.frames = 0 if frames == folded else frames
         return int(frames)
+
+    def fold(self) -> None:
+        """Bring a long log into the main file, as far as readers let it: the next commit begins it anew then."""
+        if self.log.frames >= self.fold_frames:
+            self.log_frames()
 
     def checkpoint(self) -> None:
         """Bring everything into the main file and empty the log: what was read after a kill is durable then."""
         self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        self.log.frames = 0
+
+    def abandon(self) -> None:
+        """Close without another write: SQLite would fold in what it reads from the cache."""
+        self.connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        self.connection.close()
 
     def close(self) -> None:
         self.connection.close()

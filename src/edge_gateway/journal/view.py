@@ -33,6 +33,9 @@ class View:
     used_bytes: int
     damaged: str
     troubled: str
+    disk_errors: int
+    disk_error: str
+    renewals: int
     commits: int
 
 
@@ -44,8 +47,9 @@ def look(core: Core) -> View:
         known=tuple(infos(state.held.epochs, state.size, freed=True)),
         sizes={e.epoch: state.size if e.size is None else e.size for e in state.held.epochs},
         cursors=dict(state.held.cursors), kept=state.kept, segments=state.held.segments,
-        skipped_due=state.skipped_due, previous=core.previous(), full=state.room.full,
-        used_bytes=state.used, damaged=core.damaged, troubled=core.troubled, commits=core.commits,
+        skipped_due=state.skipped_due, previous=core.previous(), full=state.room.full or bool(core.troubled),
+        used_bytes=state.used, damaged=core.damaged, troubled=core.troubled,
+        disk_errors=core.disk_errors, disk_error=core.disk_error, renewals=core.renewals, commits=core.commits,
     )  # fmt: skip
 
 
@@ -58,7 +62,7 @@ def status(view: View, settings: JournalSettings, appended_bytes: int, open_us: 
         "freed_segments": len(view.segments) - len(view.kept), "size_bytes": view.used_bytes,
         "max_bytes": settings.max_bytes, "reserve_bytes": settings.reserve_bytes, "bytes_per_day": per_day,
         "autonomy_hours": round(room / per_day * 24, 1) if per_day else None, "full": view.full,
-        "damaged": view.damaged, "troubled": view.troubled, "commits": view.commits,
+        "damaged": view.damaged, "troubled": view.troubled, "disk_errors": view.disk_errors, "commits": view.commits,
     }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ import apsw
 
 from edge_gateway.errors import JournalError, JournalFull
 from edge_gateway.journal.core import Core
-from edge_gateway.journal.opening import DATABASE
+from edge_gateway.journal.renewal import DATABASE
 from edge_gateway.journal.room import is_full
 from edge_gateway.journal.segments import Segment
 from edge_gateway.journal.tail import Tail
@@ -168,18 +168,16 @@ class Writer:
         now = time.monotonic()
         if self._riding:
             waits.append(self._riding_since + self._lazy_s - now)
-        if self._core.state.room.full:
+        if self._core.state.room.full or self._core.troubled:
             waits.append(LOOK_AGAIN_S)
         if self._sealing is None and self._core.seal_due() is not None:
             waits.append(self._seal_after - now)
         return max(0.0, min(waits)) if waits else None
 
     def _idle(self) -> None:
-        if self._core.state.room.full:
-            try:
+        if self._core.state.room.full or self._core.troubled:
+            with suppress(JournalError):  # told by the next append that meets it
                 self._core.look_for_room()
-            except JournalError:
-                return  # told by the next append that meets it
             self._post([], [], 0)
 
     def _lazy_due(self) -> bool:
