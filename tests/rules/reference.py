@@ -32,6 +32,8 @@ def reference(rule: BoundRule, events: list[Event]) -> list[Told]:
     events = [event for event in events if event[1] != "skip"]
     if rule.kind == "stale":
         return _stale(rule, events)
+    if rule.kind == "flat":
+        return _flat(rule, events)
     if rule.kind == "rate":
         return _limit(rule, _rates(rule, events), None, float(rule.per_s or 0), None, float(rule.per_s or 0))
     low, high = (None if n is None else float(n) for n in (rule.low, rule.high))
@@ -48,7 +50,9 @@ def _over(value: float, low: float | None, high: float | None) -> float:
     return low - value if low is not None and value < low else 0.0
 
 
-def _limit(rule: BoundRule, events: list[Event], low: Any, high: Any, clear_low: Any, clear_high: Any) -> list[Told]:  # noqa: C901 -- one page, in the order of the page it was written from
+def _limit(  # noqa: C901 -- one page, in the order of the page it was written from
+    rule: BoundRule, events: list[Event], low: Any, high: Any, clear_low: Any, clear_high: Any, begins: dict[int, int] | None = None
+) -> list[Told]:
     told: list[Told] = []
     trail: list[Event] = []  # readings of this excursion
     said: list[str] = []  # what was told of it
@@ -59,6 +63,7 @@ def _limit(rule: BoundRule, events: list[Event], low: Any, high: Any, clear_low:
         if what != "tick":
             trail.append((at, what))
         first, (last_at, last) = trail[0][0], trail[-1]
+        first, delays = (begins[first], begins[first] + rule.after_us) if begins else (first, first)
         fired, noticed = "violated" in said, bool(said)
         step = ""
         ended = False
@@ -69,9 +74,9 @@ def _limit(rule: BoundRule, events: list[Event], low: Any, high: Any, clear_low:
         elif last is None or (what == "tick" and (not _over(last, low, high) or at - last_at > rule.fresh_us)):
             continue
         elif _over(last, low, high):
-            if not fired and rule.violation_after_us is not None and at - first >= rule.violation_after_us:
+            if not fired and rule.violation_after_us is not None and at - delays >= rule.violation_after_us:
                 step = "violated"
-            elif not noticed and at - first >= rule.notice_after_us:
+            elif not noticed and at - delays >= rule.notice_after_us:
                 step = "notice"
         elif not _over(last, clear_low, clear_high):
             values = [(t, v) for t, v in trail if v is not None]
@@ -100,6 +105,43 @@ def _beyond(trail: list[Event], now: int, fresh: int, low: Any, high: Any) -> in
     return sum(
         min(end - t, fresh) for (t, v), end in zip(trail, ends, strict=True) if v is not None and _over(v, low, high)
     )
+
+
+def _flat(rule: BoundRule, events: list[Event]) -> list[Told]:
+    """How long values stayed within the band of each other, in seconds; an excursion begins where the stretch did."""
+    out: list[Event] = []
+    begins: dict[int, int] = {}
+    stretch: list[Event] = []
+    for at, what in events:
+        if what is None or what == "tick":
+            out.append((at, what))
+            continue
+        stretch.append((at, what))
+        if max(v for _, v in stretch) - min(v for _, v in stretch) > float(rule.terms["band"]):
+            stretch = [(at, what)]
+        out.append((at, (at - stretch[0][0]) / 1e6))
+        begins[at] = stretch[0][0]
+    most = rule.after_us / 1e6
+    return _limit(rule, out, None, most, None, most, begins)
+
+
+def spread(rule: BoundRule, seen: list[tuple[int, dict[int, Any] | str]]) -> list[Told]:
+    """``seen``: per call its time and what each input said, or "tick", or "skip". An instant is judged when it is over."""
+    events: list[Event] = []
+    newest: dict[int, Event] = {}
+    spoke = False
+    for n, (at, said) in enumerate(seen):
+        if said == "tick" and not spoke:
+            events.append((at, "tick"))
+        elif isinstance(said, dict):
+            newest |= {which: (at, what) for which, what in said.items()}
+            spoke = spoke or bool(said)
+        if spoke and n + 1 < len(seen) and seen[n + 1][0] > at:
+            known = [v for time, v in newest.values() if v is not None and at - time <= rule.fresh_us]
+            events.append((at, max(known) - min(known) if len(known) > 1 else None))
+            spoke = False
+    high = float(rule.high or 0)
+    return _limit(rule, events, None, high, None, float(rule.clear_high or high))
 
 
 def _rates(rule: BoundRule, events: list[Event]) -> list[Event]:

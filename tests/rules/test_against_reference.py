@@ -42,7 +42,7 @@ def test_the_traces_reach_every_step_of_every_kind() -> None:
         kinds = {(rule.id, rule.point): rule.kind for rule in made}
         seen |= {(kinds[s.rule, s.point], s.step) for s in course(rng, Engine(made))[1]}
     timed = {"notice", "violated", "recovered", "cancelled"}
-    wanted = {(kind, step) for kind in ("limit", "rate") for step in timed | {"unknown", "active"}}
+    wanted = {(kind, step) for kind in ("limit", "rate", "flat", "spread") for step in timed | {"unknown", "active"}}
     assert seen == wanted | {("stale", step) for step in timed}
 
 
@@ -95,6 +95,7 @@ def _missed(seed: int) -> bool:
         calls.append(Call(at))
         if (due := engine.due_us()) is not None and due <= at:
             steps += engine.tick(at, at)
+    steps += engine.tick(399 * S, 399 * S)  # the last instant of a rule over several points is over
     return any(told(steps, rule) != expected(rule, calls) for rule in made)
 
 

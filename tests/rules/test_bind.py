@@ -38,6 +38,34 @@ POINTS = [
     point("chill-core", "chill", "temperature", "Cel"),
     point("ready-core", "ready", "temperature", "Cel"),
 ]
+PAIR = """
+id = "pair"
+version = "1.0.0"
+edition = "2026-11"
+name_zh = "对"
+name_en = "Pair"
+[[rule]]
+id = "apart"
+kind = "spread"
+select = { zone_kind = "frozen-store", quantity = "temperature" }
+unit = "Cel"
+most = "2"
+clear_at = "1.5"
+notices_only = true
+severity = "minor"
+department = "market-regulation"
+title_zh = "两支探头读数不一致"
+title_en = "Two probes disagree"
+do_zh = ["对照标准温度计"]
+do_en = ["Hold both against a reference"]
+[rule.basis]
+standard = "operator"
+clause = "none"
+edition = "2026-11"
+effective_from = "unknown"
+verified = "no"
+source = "operator's choice"
+"""
 PERMIT: dict[str, dict[str, Any]] = {
     "main": {
         "zone": "outlet1",
@@ -123,6 +151,19 @@ def test_silence_is_three_intervals_and_at_least_a_minute() -> None:
     assert bound(slow, "cold-chain-silence", "cold1-air").after_us == 1_800_000_000
     assert bound(slow, "cold-chain-silence", "cold1-air").limit == "≤ 1800 s"
     assert bound(slow, "frozen-store-air", "cold1-air").fresh_us == 1_800_000_000
+
+
+def test_probes_that_disagree_are_one_rule_a_zone_over_all_of_its_points(tmp_path: Path) -> None:
+    (tmp_path / "pair.toml").write_text(PAIR, encoding="utf-8")
+    pack = load_pack("pair", [tmp_path])
+    one = bind([pack], POINTS, ZONES, {})
+    assert one.rules == []
+    assert one.not_monitored[0].why == "there is one such point here: nothing to compare it with"
+    three = [point(name, "cold1", "temperature", "Cel") for name in ("cold1-c", "cold1-b")]
+    found = bind([pack], [*POINTS, *three], ZONES, {}).rules
+    assert [(each.point, each.others, each.high, each.clear_high) for each in found] == [("cold1-air", ("cold1-b", "cold1-c"), "2", "1.5")]
+    odd = bind([pack], [*POINTS, point("cold1-k", "cold1", "temperature", "K")], ZONES, {})
+    assert odd.not_monitored[0].why == "its limit is in Cel, the point is in K"
 
 
 def test_a_permit_that_permits_nothing_is_refused_with_its_key() -> None:

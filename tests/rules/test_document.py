@@ -10,7 +10,7 @@ import pytest
 
 from edge_gateway.rules.cases import Outcome, clock, load_cases, run_case
 from edge_gateway.rules.load import LoadedPack, load_pack
-from edge_gateway.rules.model import RateRule, Rule, StaleRule
+from edge_gateway.rules.model import FlatRule, RateRule, Rule, SpreadRule, StaleRule
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reference" / "rules.md"
@@ -101,6 +101,10 @@ def _row(rule: Rule) -> str:
 def _limit(rule: Rule) -> str:
     if isinstance(rule, StaleRule):
         return f"silence ≤ {rule.factor:g} intervals, at least {rule.after_s:g} s"
+    if isinstance(rule, FlatRule):
+        return f"moves by more than {rule.band} {rule.unit} within {rule.after_s:g} s"
+    if isinstance(rule, SpreadRule):
+        return f"≤ {rule.most} {rule.unit} apart"
     if isinstance(rule, RateRule):
         return f"≤ {rule.per_s} {rule.unit}/s"
     sides = [f"≥ {rule.low}"] if rule.low is not None else []

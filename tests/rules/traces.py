@@ -11,7 +11,7 @@ from typing import Any
 from edge_gateway.rules.base import BoundRule, Step
 from edge_gateway.rules.engine import Engine
 
-from .reference import Event, Told, reference
+from .reference import Event, Told, reference, spread
 
 S = 1_000_000
 GROUPS = (("a", "b"), ("c",))
@@ -38,7 +38,7 @@ def rules(rng: random.Random) -> list[BoundRule]:
     made = []
     for point in ("a", "b", "c"):
         for name, kind in rng.sample(
-            [("l1", "limit"), ("l2", "limit"), ("r", "rate"), ("s", "stale")], rng.randint(1, 3)
+            [("l1", "limit"), ("l2", "limit"), ("r", "rate"), ("s", "stale"), ("f", "flat"), ("d", "spread")], rng.randint(1, 4)
         ):
             notice = rng.choice([0, 0, 10, 20])
             numbers: dict[str, Any] = {
@@ -55,6 +55,11 @@ def rules(rng: random.Random) -> list[BoundRule]:
                 )  # fmt: skip
             elif kind == "rate":
                 numbers |= {"per_s": rng.choice(["0.1", "0.4"]), "window_us": rng.choice([0, 15]) * S}
+            elif kind == "flat":
+                numbers |= {"after_us": rng.choice([15, 30, 60]) * S, "terms": {"band": rng.choice(["0", "0.5"])}}
+            elif kind == "spread":
+                others = rng.sample([name for name in ("a", "b", "c") if name != point], rng.randint(1, 2))
+                numbers |= {"others": tuple(others)} | rng.choice([{"high": "3"}, {"high": "3", "clear_high": "1"}])
             else:
                 numbers |= {"after_us": rng.choice([15, 30]) * S}
             made.append(
@@ -137,10 +142,22 @@ def told(steps: list[Step], rule: BoundRule) -> list[Told]:
 
 def expected(rule: BoundRule, calls: list[Call]) -> list[Told]:
     """The reference's steps. Silence counts from the first call of all, whatever it was about."""
+    if rule.kind == "spread":
+        return spread(rule, _together(calls, (rule.point, *rule.others)))
     seen = events(calls, rule.point)
     if rule.kind == "stale" and calls:
         seen = [(calls[0].at, None), *seen]
     return reference(rule, seen)
+
+
+def _together(calls: list[Call], inputs: tuple[str, ...]) -> list[tuple[int, dict[int, Any] | str]]:
+    """What several points said, call by call."""
+    alone = [events(calls, name) for name in inputs]
+    seen: list[tuple[int, dict[int, Any] | str]] = []
+    for call, *said in zip(calls, *alone, strict=True):
+        told_now = {which: what for which, (_, what) in enumerate(said) if what != "skip" and call.points}
+        seen.append((call.at, told_now if call.points else "tick"))
+    return seen
 
 
 def differences(seed: int, build: Callable[[list[BoundRule]], Engine] = Engine) -> list[str]:

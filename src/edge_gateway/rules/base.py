@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 #: Kinds, each named by the broken condition.
-LIMIT, RATE, STALE = "limit", "rate", "stale"
+LIMIT, RATE, STALE, FLAT, SPREAD = "limit", "rate", "stale", "flat", "spread"
 
 #: Steps that the engine takes. ``cancelled``: a notice ended without a violation.
 NOTICE, VIOLATED, RECOVERED, UNKNOWN, ACTIVE, CANCELLED = (
@@ -18,6 +18,7 @@ NOTICE, VIOLATED, RECOVERED, UNKNOWN, ACTIVE, CANCELLED = (
     "active",
     "cancelled",
 )
+_LISTS = ("do_zh", "do_en", "others")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,10 @@ class BoundRule:
     clear_after_us: int = 0
     unknown_after_us: int = 0
     fresh_us: int = 900_000_000
+    #: further points that it is judged by
+    others: tuple[str, ...] = ()
+    #: a kind's own numbers, as decimal text or whole numbers of µs
+    terms: Mapping[str, str | int] = field(default_factory=dict, hash=False)
     #: the limit as people read it, with its UCUM unit: ``≤ -18 Cel``
     limit: str = ""
     severity: str = "minor"
@@ -81,10 +86,10 @@ class BoundRule:
 
     def as_config(self) -> dict[str, Any]:
         """JSON-able, for the resolved configuration; what is empty is left out."""
-        body = {key: value for key, value in asdict(self).items() if value not in (None, "", ())}
+        body = {key: value for key, value in asdict(self).items() if value not in (None, "", (), {})}
         body["basis"] = self.basis
         body["notices_only"] = self.notices_only
-        for key in ("do_zh", "do_en"):
+        for key in _LISTS:
             if key in body:
                 body[key] = list(body[key])
         return body
@@ -93,7 +98,7 @@ class BoundRule:
     def from_config(cls, body: dict[str, Any]) -> BoundRule:
         """The rule that ``as_config`` described. Raises TypeError when a key is missing."""
         known = {key: value for key, value in body.items() if key in cls.__dataclass_fields__}
-        for key in ("do_zh", "do_en"):
+        for key in _LISTS:
             known[key] = tuple(known.get(key, ()))
         return cls(**known)
 

@@ -11,7 +11,7 @@ from edge_gateway.errors import ConfigError
 from edge_gateway.reading import FRESH_INTERVALS
 from edge_gateway.rules.base import BoundRule, NotMonitored
 from edge_gateway.rules.load import LoadedPack
-from edge_gateway.rules.model import LimitRule, RateRule, Rule, StaleRule, check_limits
+from edge_gateway.rules.model import FlatRule, LimitRule, RateRule, Rule, SpreadRule, StaleRule, check_limits
 from edge_gateway.toml_lines import line_of
 
 __all__ = ["Binding", "BoundRule", "NotMonitored", "PointFacts", "ZoneFacts", "bind"]
@@ -80,9 +80,9 @@ def _bind_rule(
     binding: Binding,
 ) -> None:
     found = False
-    for point in _selected(rule, points, zones):
+    for point, *others in _places(rule, list(_selected(rule, points, zones))):
         found = True
-        outcome = _numbers(rule, point, permits.get(point.zone))
+        outcome = _numbers(rule, (point, *others), permits.get(point.zone))
         if isinstance(outcome, str):
             binding.not_monitored.append(_not_monitored(loaded, rule, outcome, point.id))
         else:
@@ -102,6 +102,16 @@ def _selected(rule: Rule, points: Sequence[PointFacts], zones: Mapping[str, Zone
             continue
         if not select.quantity or point.quantity in select.quantity:
             yield point
+
+
+def _places(rule: Rule, selected: Sequence[PointFacts]) -> list[list[PointFacts]]:
+    """Where a rule judges: at each point, or (``spread``) once in each zone, over all of its points."""
+    if not isinstance(rule, SpreadRule):
+        return [[point] for point in selected]
+    zones: dict[str, list[PointFacts]] = {}
+    for point in sorted(selected, key=lambda each: each.id):
+        zones.setdefault(point.zone, []).append(point)
+    return list(zones.values())
 
 
 def _not_monitored(loaded: LoadedPack, rule: Rule, why: str, place: str) -> NotMonitored:
@@ -131,16 +141,31 @@ def _shared(loaded: LoadedPack, rule: Rule, point: PointFacts) -> dict[str, Any]
     }  # fmt: skip
 
 
-def _numbers(rule: Rule, point: PointFacts, permit: tuple[str, Mapping[str, Any]] | None) -> dict[str, Any] | str:
-    """The numbers of a rule at a point, or why it cannot judge there."""
+def _numbers(
+    rule: Rule, points: tuple[PointFacts, ...], permit: tuple[str, Mapping[str, Any]] | None
+) -> dict[str, Any] | str:
+    """The numbers of a rule at its points, or why it cannot judge there."""
     if isinstance(rule, StaleRule):
-        return _silence(rule, point)
-    if rule.unit != point.unit:
-        return f"its limit is in {rule.unit}, the point is in {point.unit}"
+        return _silence(rule, points[0])
+    if other := next((point for point in points if point.unit != rule.unit), None):
+        return f"its limit is in {rule.unit}, the point is in {other.unit}"
+    if isinstance(rule, FlatRule):
+        limit = f"moves by more than {rule.band} {rule.unit} within {rule.after_s:g} s"
+        return {"after_us": _us(rule.after_s), "terms": {"band": rule.band}, "limit": limit}
+    if isinstance(rule, SpreadRule):
+        return _spread(rule, points)
     if isinstance(rule, RateRule):
         limit = f"≤ {rule.per_s} {rule.unit}/s"
         return {"per_s": rule.per_s, "window_us": _us(rule.window_s), "limit": limit}
     return _limit(rule, permit)
+
+
+def _spread(rule: SpreadRule, points: tuple[PointFacts, ...]) -> dict[str, Any] | str:
+    if len(points) < 2:
+        return "there is one such point here: nothing to compare it with"
+    others = tuple(point.id for point in points[1:])
+    limit = f"≤ {rule.most} {rule.unit} apart"
+    return {"high": rule.most, "clear_high": rule.clear_at, "others": others, "limit": limit}
 
 
 def _silence(rule: StaleRule, point: PointFacts) -> dict[str, Any] | str:

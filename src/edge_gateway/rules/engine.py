@@ -13,6 +13,7 @@ from typing import Any, cast
 from edge_gateway.reading import GOOD, UNCERTAIN_FUTURE, UNCERTAIN_QUEUED, Value
 from edge_gateway.rules.base import UNKNOWN, BoundRule, First, Step
 from edge_gateway.rules.kinds import StaleTrack, track_for
+from edge_gateway.rules.measure import Joint, Measured
 from edge_gateway.rules.plan import Plan, Point, is_number
 from edge_gateway.rules.track import IDLE, NOTICED, PENDING, Track
 
@@ -36,11 +37,18 @@ class Engine:
         self._left_seen: dict[str, list[int]] = {}
         self._settled = False
         self._now_us = 0
+        #: rules over several points that the present instant concerns, and that instant: judged when it is over
+        self._joint: set[Joint] = set()
+        self._instant = 0, 0
         # By name, so that the order in which files list rules and points decides nothing.
         for order, rule in enumerate(sorted(rules, key=lambda each: (each.id, each.point))):
             track = track_for(rule, order)
-            self._points.setdefault(rule.point, Point()).add(track)
             self._tracks[_key(rule.id, rule.point)] = track
+            if isinstance(track, Measured):
+                for at, name in enumerate(track.inputs):
+                    self._points.setdefault(name, Point()).measured.append((track, at))
+            else:
+                self._points.setdefault(rule.point, Point()).add(track)
         for point in self._points.values():
             point.settle()
 
@@ -49,7 +57,7 @@ class Engine:
     def judge(
         self, rule_us: int, wall_us: int, points: tuple[str, ...], values: list[Value], quality: list[str] | None
     ) -> list[Step]:
-        """The steps that one batch makes, in the order of its columns and of the rules' ids.
+        """The steps that one batch makes, in the order of its columns and of the rules' ids; rules over several readings last.
 
         A value that is None, NaN or infinite, or of a quality other than good or uncertain, is unknown. Queued and
         future readings are not judged at all. ``rule_us`` never decreases from call to call; ``values`` is kept until
@@ -60,6 +68,8 @@ class Engine:
             plan = self._plan(points)
         self._now_us = rule_us
         steps = self._begin(rule_us, wall_us) if not self._settled else []
+        if self._joint and rule_us > self._instant[0]:
+            self._judge_instant(steps)
         if quality is None:
             loud = plan.loud(values)
             if loud is not None:
@@ -70,10 +80,41 @@ class Engine:
                 plan.judged(rule_us, wall_us, values)
                 if plan.queued_us is None and plan.silences:
                     self._watch(plan)
+                if plan.measured:
+                    self._measure(plan, (rule_us, wall_us), values, None, steps)
                 return steps
             quality = [GOOD] * len(values)
         self._judge_mixed(plan, rule_us, wall_us, values, quality, steps)
+        if plan.measured:
+            self._measure(plan, (rule_us, wall_us), values, quality, steps)
         return steps
+
+    def _measure(
+        self, plan: Plan, now: tuple[int, int], values: list[Value], quality: list[str] | None, steps: list[Step]
+    ) -> None:
+        """Rules over several readings are told each of theirs."""
+        for column, track, at in plan.measured:
+            word = GOOD if quality is None else quality[column]
+            if word in _UNJUDGED:
+                continue
+            value = values[column]
+            known = is_number(value) and (word == GOOD or word.startswith("uncertain"))
+            step = track.observe(at, cast("float", value) if known else None, *now)
+            if step is not None:
+                steps.append(step)
+            if isinstance(track, Joint):
+                self._joint.add(track)
+                self._instant = now
+            self._queue(track, track.due_us())
+
+    def _judge_instant(self, steps: list[Step]) -> None:
+        """The instant that concerned rules over several points is over."""
+        for track in sorted(self._joint, key=lambda each: each.order):
+            step = track.over(*self._instant)
+            if step is not None:
+                steps.append(step)
+            self._queue(track, track.due_us())
+        self._joint.clear()
 
     def _judge_mixed(
         self, plan: Plan, rule_us: int, wall_us: int, values: list[Value], quality: list[str], steps: list[Step]
@@ -125,6 +166,8 @@ class Engine:
         """The steps that the passing of time makes, in the order of the rules' ids and the points."""
         self._now_us = rule_us
         steps = self._begin(rule_us, wall_us) if not self._settled else []
+        if self._joint and rule_us > self._instant[0]:
+            self._judge_instant(steps)
         ripe: list[Track] = []
         while (due_us := self.due_us()) is not None and due_us <= rule_us:
             track = cast("Track", heappop(self._due)[2])
@@ -259,7 +302,8 @@ class Engine:
                 rules[key] = state
         seen = {name: list(point.seen()) for name, point in self._points.items() if point.silences}
         heard = {name: times for name, times in seen.items() if times[0] >= 0}
-        return {"rules": rules, "seen": {**self._left_seen, **heard}}
+        instant = {"instant": list(self._instant)} if self._joint else {}
+        return {"rules": rules, "seen": {**self._left_seen, **heard}, **instant}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over a snapshot, also one made under other rules: what no rule claims stays, unknown.
@@ -280,6 +324,8 @@ class Engine:
                     point.seen_us, point.seen_wall_us = seen.pop(name)
         for point in self._points.values():
             point.settle()
+        self._instant = tuple(state.get("instant", (0, 0)))
+        self._joint = {track for track in self._tracks.values() if isinstance(track, Joint) and track.instant_us is not None}
         self._left, self._left_seen, self._settled = left, seen, False
 
 

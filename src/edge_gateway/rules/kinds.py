@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from edge_gateway.rules.base import CANCELLED, NOTICE, RATE, RECOVERED, STALE, VIOLATED, BoundRule, First, Step
+from edge_gateway.rules.measure import MEASURES
 from edge_gateway.rules.track import BROKEN, GREATEST, IDLE, NOTICED, Track
 
 #: A tick that comes later than this after a silence was due shows that nobody was listening (power cut, restart).
@@ -154,4 +155,5 @@ class StaleTrack(Track):
 
 def track_for(rule: BoundRule, order: int) -> Track:
     """The track of a rule's kind."""
-    return {RATE: RateTrack, STALE: StaleTrack}.get(rule.kind, Track)(rule, order)
+    kinds: dict[str, type[Track]] = {RATE: RateTrack, STALE: StaleTrack, **MEASURES}
+    return kinds.get(rule.kind, Track)(rule, order)

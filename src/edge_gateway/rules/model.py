@@ -163,8 +163,7 @@ class LimitRule(_Rule):
 
     @model_validator(mode="after")
     def _numbers(self) -> LimitRule:
-        if self.unit not in UNITS:
-            raise ValueError(f"unknown unit '{self.unit}'; UCUM codes known: {' '.join(sorted(UNITS))}")
+        known_unit(self.unit)
         if self.low is None and self.high is None and self.permit is None:
             raise ValueError("a limit needs low, high, or a permit to take them from")
         if (
@@ -199,8 +198,7 @@ class RateRule(_Rule):
 
     @model_validator(mode="after")
     def _numbers(self) -> RateRule:
-        if self.unit not in UNITS:
-            raise ValueError(f"unknown unit '{self.unit}'; UCUM codes known: {' '.join(sorted(UNITS))}")
+        known_unit(self.unit)
         if Decimal(self.per_s) <= 0:
             raise ValueError(f"per_s must be more than 0, not {self.per_s}")
         return self
@@ -223,7 +221,49 @@ class StaleRule(_Rule):
         return self
 
 
-Rule = Annotated[LimitRule | RateRule | StaleRule, Field(discriminator="kind")]
+class FlatRule(_Rule):
+    """``flat``: values that stay within ``band`` of each other for longer than ``after_s``: a stuck probe."""
+
+    kind: Literal["flat"]
+    unit: str
+    band: Number
+    after_s: Annotated[float, Field(gt=0, le=31 * 86_400)]
+
+    @model_validator(mode="after")
+    def _numbers(self) -> FlatRule:
+        known_unit(self.unit)
+        if Decimal(self.band) < 0:
+            raise ValueError(f"band must not be negative: {self.band}")
+        return self
+
+
+class SpreadRule(_Rule):
+    """``spread``: the selected points of one zone lie further apart than ``most``: one of its probes is wrong.
+
+    A zone with one such point is not monitored: nothing says whether its probe is right.
+    """
+
+    kind: Literal["spread"]
+    unit: str
+    most: Number
+    clear_at: Number | None = None
+
+    @model_validator(mode="after")
+    def _numbers(self) -> SpreadRule:
+        known_unit(self.unit)
+        if Decimal(self.most) <= 0:
+            raise ValueError(f"most must be more than 0, not {self.most}")
+        check_limits(None, self.most, None, self.clear_at)
+        return self
+
+
+def known_unit(unit: str) -> None:
+    """Raises ValueError for a unit that is no UCUM code known here."""
+    if unit not in UNITS:
+        raise ValueError(f"unknown unit '{unit}'; UCUM codes known: {' '.join(sorted(UNITS))}")
+
+
+Rule = Annotated[LimitRule | RateRule | StaleRule | FlatRule | SpreadRule, Field(discriminator="kind")]
 
 
 class RulePack(_Model):

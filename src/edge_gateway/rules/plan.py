@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from edge_gateway.reading import Value
 from edge_gateway.rules.kinds import RateTrack, StaleTrack
+from edge_gateway.rules.measure import Measured
 from edge_gateway.rules.track import GREATEST, IDLE, Track
 
 #: A quiet change is a little smaller than the permitted one: no rounding may hide what would offend.
@@ -23,12 +24,13 @@ _SAFE = 0.999
 class Point:
     """A point's tracks, its quiet band, and when it last said something known (itself or through its plan)."""
 
-    __slots__ = ("column", "high", "low", "plan", "rates", "seen_us", "seen_wall_us", "silences", "tracks")
+    __slots__ = ("column", "high", "low", "measured", "plan", "rates", "seen_us", "seen_wall_us", "silences", "tracks")
 
     def __init__(self) -> None:
         self.tracks: list[Track] = []  # limit and rate, in the order of their ids
         self.rates: list[RateTrack] = []  # those of them that are rates
         self.silences: list[StaleTrack] = []
+        self.measured: list[tuple[Measured, int]] = []  # what takes its readings for one of its inputs, and which
         self.plan: Plan | None = None
         self.column = 0
         self.seen_us = -1
@@ -36,7 +38,7 @@ class Point:
         self.low, self.high = -GREATEST, GREATEST
 
     def add(self, track: Track) -> None:
-        """One more rule at this point."""
+        """One more rule that judges single readings of this point."""
         if isinstance(track, StaleTrack):
             self.silences.append(track)
             return
@@ -77,7 +79,7 @@ class Plan:
     """The columns of one poll group."""
 
     __slots__ = (
-        "anchor_us", "anchor_values", "columns", "highs", "in_step", "least_us", "lows", "queued_us", "rate_columns",
+        "anchor_us", "anchor_values", "columns", "highs", "in_step", "least_us", "lows", "measured", "queued_us", "rate_columns",
         "seen_us", "seen_wall_us", "silences", "steps", "window_us",
     )  # fmt: skip
 
@@ -94,6 +96,11 @@ class Plan:
         self.window_us = windows.pop() if len(windows) == 1 else 0
         #: how far a value may be from the anchor's and be quiet
         self.steps = [GREATEST if point is None else self._step(point) for point in columns]
+        #: (column, rule, which of its inputs), in the order of the rules
+        self.measured = sorted(
+            ((column, track, at) for column, point in enumerate(columns) if point is not None for track, at in point.measured),
+            key=lambda each: (each[1].order, each[2]),
+        )
         self.in_step = False
         self.anchor_us = 0
         self.anchor_values: list[float] = []

@@ -31,7 +31,7 @@ class Track:
 
     __slots__ = (
         "beyond_us", "clear_after_us", "clear_high", "clear_low", "clear_us", "excess", "first", "fresh_us", "high",
-        "last_us", "last_value", "low", "near_us", "notice_after_us", "offends", "order", "peak", "phase", "queued_us", "rule",
+        "last_us", "last_value", "low", "near_us", "notice_after_us", "offends", "offset_us", "order", "peak", "phase", "queued_us", "rule",
         "said_unknown", "spent", "unknown_after_us", "unknown_us", "violation_after_us",
     )  # fmt: skip
 
@@ -47,6 +47,8 @@ class Track:
         self.clear_after_us = rule.clear_after_us
         self.unknown_after_us = rule.unknown_after_us
         self.fresh_us = rule.fresh_us
+        #: how long after ``first`` the delays begin to count
+        self.offset_us = 0
         #: the due time that the engine's queue holds for this track
         self.queued_us: int | None = None
         #: how far ahead of its due time the engine looks it up again
@@ -77,7 +79,7 @@ class Track:
             if within:
                 return None
             self.phase = PENDING
-            self.first = First(rule_us=rule_us, wall_us=wall_us, value=value)
+            self.first = self.begun(value, rule_us, wall_us)
         else:
             self._hold(rule_us)
         was_unknown, self.said_unknown, self.unknown_us = self.said_unknown, False, None
@@ -93,6 +95,10 @@ class Track:
         if step is None and was_unknown:
             return self._step(ACTIVE, rule_us, wall_us)
         return step
+
+    def begun(self, value: float, rule_us: int, wall_us: int) -> First:
+        """What an excursion that this value begins counts from."""
+        return First(rule_us=rule_us, wall_us=wall_us, value=value)
 
     def unknown(self, rule_us: int, wall_us: int) -> Step | None:
         """A reading that says nothing: every timer runs on, nothing fires, nothing clears."""
@@ -139,7 +145,7 @@ class Track:
 
     def _advance(self, rule_us: int, wall_us: int) -> Step | None:
         """A reading offends: fire what its delay, counted from the first offending one, has come to."""
-        elapsed_us = rule_us - self.first.rule_us
+        elapsed_us = rule_us - self.first.rule_us - self.offset_us
         if self.phase != BROKEN and self.violation_after_us is not None and elapsed_us >= self.violation_after_us:
             self.phase = BROKEN
             return self._step(VIOLATED, rule_us, wall_us)
@@ -173,9 +179,9 @@ class Track:
         if not self.offends or self.spent:
             return None
         if self.phase == PENDING:
-            due_us = self.first.rule_us + self.notice_after_us
+            due_us = self.first.rule_us + self.offset_us + self.notice_after_us
         elif self.phase == NOTICED and self.violation_after_us is not None:
-            due_us = self.first.rule_us + self.violation_after_us
+            due_us = self.first.rule_us + self.offset_us + self.violation_after_us
         else:
             return None
         return due_us if due_us - self.last_us <= self.fresh_us else None

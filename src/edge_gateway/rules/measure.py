@@ -1,0 +1,158 @@
+"""Kinds that judge what several readings come to: ``flat`` (a stuck probe) and ``spread`` (probes that disagree); pure.
+
+A measure makes one value of readings, or unknown; the timers of ``track`` judge that value. ``observe`` is told every
+reading of every input: these kinds have no quiet band, they cost what they watch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edge_gateway.rules.base import FLAT, SPREAD, BoundRule, First, Step
+from edge_gateway.rules.track import BROKEN, IDLE, NOTICED, Track
+
+_US_PER_S = 1_000_000
+
+
+class Measured(Track):
+    """A rule over readings of its ``inputs``: its own point first, then ``rule.others``."""
+
+    __slots__ = ("inputs",)
+
+    def __init__(self, rule: BoundRule, order: int = 0) -> None:
+        super().__init__(rule, order)
+        self.inputs = (rule.point, *rule.others)
+
+    def observe(self, at: int, value: float | None, rule_us: int, wall_us: int) -> Step | None:
+        """A reading of input ``at``; None: unknown. Readings come in the order of rule time."""
+        raise NotImplementedError
+
+    def memory(self) -> Any:
+        """What the measure remembers of readings, JSON-able; None for nothing."""
+        return None
+
+    def recall(self, memory: Any) -> None:
+        """Take over what ``memory`` gave."""
+
+    def state(self) -> dict[str, Any] | None:
+        memory = self.memory()
+        return super().state() if memory is None else {**(super().state() or {}), "memory": memory}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        super().restore(state)
+        if state.get("memory") is not None:
+            self.recall(state["memory"])
+
+
+class FlatTrack(Measured):
+    """``flat``: known values that stay within ``band`` of each other for longer than ``after_us``.
+
+    The value judged is how long they did, in seconds; ``first`` is the reading that the stretch began with, delays
+    count from the end of ``after_us``. Unknown readings end no stretch: a probe that is stuck before and after them was stuck.
+    """
+
+    __slots__ = ("band", "began", "least", "most")
+
+    def __init__(self, rule: BoundRule, order: int = 0) -> None:
+        super().__init__(rule, order)
+        self.high = self.clear_high = rule.after_us / _US_PER_S
+        self.offset_us = rule.after_us
+        self.band = float(rule.terms["band"])
+        self.began: First | None = None
+        self.least = self.most = 0.0
+
+    def observe(self, at: int, value: float | None, rule_us: int, wall_us: int) -> Step | None:
+        if value is None:
+            return self.unknown(rule_us, wall_us)
+        least, most = min(self.least, value), max(self.most, value)
+        if self.began is None or most - least > self.band:
+            self.began = First(rule_us=rule_us, wall_us=wall_us, value=value)
+            least = most = value
+        self.least, self.most = least, most
+        return self.known((rule_us - self.began.rule_us) / _US_PER_S, rule_us, wall_us)
+
+    def begun(self, value: float, rule_us: int, wall_us: int) -> First:
+        return self.began or super().begun(value, rule_us, wall_us)
+
+    def memory(self) -> Any:
+        if self.began is None:
+            return None
+        return [self.began.rule_us, self.began.wall_us, self.began.value, self.least, self.most]
+
+    def recall(self, memory: Any) -> None:
+        rule_us, wall_us, value, self.least, self.most = memory
+        self.began = First(rule_us=rule_us, wall_us=wall_us, value=value)
+
+
+class Joint(Measured):
+    """A rule over readings of several points: each instant of rule time is judged once, when it is over.
+
+    So no reading is held against one that a reading of the same instant is about to replace, and it does not matter
+    how the instant's readings came in batches.
+    """
+
+    __slots__ = ("heard_us", "instant_us", "values")
+
+    def __init__(self, rule: BoundRule, order: int = 0) -> None:
+        super().__init__(rule, order)
+        self.values: list[float | None] = [None] * len(self.inputs)
+        self.heard_us = [-1] * len(self.inputs)
+        #: the instant that is still to be judged
+        self.instant_us: int | None = None
+
+    def observe(self, at: int, value: float | None, rule_us: int, wall_us: int) -> Step | None:
+        self.values[at], self.heard_us[at], self.instant_us = value, rule_us, rule_us
+        return None
+
+    def over(self, rule_us: int, wall_us: int) -> Step | None:
+        """The instant ``rule_us`` is over: judge it."""
+        self.instant_us = None
+        value = self.value(rule_us)
+        return self.unknown(rule_us, wall_us) if value is None else self.known(value, rule_us, wall_us)
+
+    def value(self, rule_us: int) -> float | None:
+        """What the newest readings come to; None: unknown."""
+        raise NotImplementedError
+
+    def fresh(self, rule_us: int) -> list[float]:
+        """The newest known values of the inputs that still speak."""
+        heard = zip(self.values, self.heard_us, strict=True)
+        return [value for value, us in heard if value is not None and us >= 0 and rule_us - us <= self.fresh_us]
+
+    def due_us(self) -> int | None:
+        """An instant that offends may come to fire before the next reading: somebody must look by then, once it is over."""
+        if self.instant_us is None:
+            return super().due_us()
+        value = self.value(self.instant_us)
+        if self.phase == BROKEN or value is None or self.low <= value <= self.high:
+            return None
+        after_us = self.violation_after_us if self.phase == NOTICED else self.notice_after_us
+        begun_us = self.instant_us if self.phase == IDLE else self.first.rule_us
+        return None if after_us is None else max(self.instant_us + 1, begun_us + after_us)
+
+    def tick(self, rule_us: int, wall_us: int) -> Step | None:
+        return None if self.instant_us is not None else super().tick(rule_us, wall_us)
+
+    def memory(self) -> Any:
+        return None if max(self.heard_us) < 0 else [self.values, self.heard_us, self.instant_us]
+
+    def recall(self, memory: Any) -> None:
+        values, heard_us, instant_us = memory
+        if len(values) == len(self.inputs):  # another set of points begins anew
+            self.values, self.heard_us, self.instant_us = list(values), list(heard_us), instant_us
+
+
+class SpreadTrack(Joint):
+    """``spread``: the newest known values of the inputs lie further apart than ``high``.
+
+    Fewer than two that speak say nothing: unknown.
+    """
+
+    __slots__ = ()
+
+    def value(self, rule_us: int) -> float | None:
+        known = self.fresh(rule_us)
+        return None if len(known) < 2 else max(known) - min(known)
+
+
+MEASURES: dict[str, type[Measured]] = {FLAT: FlatTrack, SPREAD: SpreadTrack}
