@@ -56,6 +56,7 @@ FLOORS: Mapping[str, int] = {
     "recompute": 4,  # values anew from a record at rest: above every part that derives some
     "shipping": 4,
     "history": 4,
+    "evidence": 5,  # reads the record as history does, and stands beside the page
     "page": 5,
     "config": 6,
     "app": 7,

@@ -83,11 +83,14 @@ def test_a_whole_record_has_the_roots_of_its_entries(copy: Path) -> None:
     ]
 
 
+def roots_at(folder: Path, size: int) -> dict[int, str]:
+    return {at: root.hex() for at, root in check(folder, {SECOND: [size]}).epochs[1].roots.items()}
+
+
 def test_the_root_at_any_earlier_size(copy: Path) -> None:
     for size in range(len(OPEN) + 1):
-        found = check(copy, Checkpoint(f"{LOG}/{SECOND}", size, bytes(32)))
-        assert found.roots == {SECOND: root_of(OPEN[:size])}
-    assert check(copy, Checkpoint(f"{LOG}/{SECOND}", len(OPEN) + 1, bytes(32))).roots == {}
+        assert roots_at(copy, size) == {size: root_of(OPEN[:size])}
+    assert roots_at(copy, len(OPEN) + 1) == {}
 
 
 def test_the_first_releases_record_is_whole(tmp_path: Path) -> None:
@@ -103,10 +106,10 @@ def test_what_was_freed_is_known_by_its_root(copy: Path) -> None:
         tail.put_segment(type(kept)(**{name: getattr(kept, name) for name in kept.__slots__} | {"freed": True}))
     tail.close()
     segment_path(copy, SECOND, 0).unlink()
-    found = check(copy, Checkpoint(f"{LOG}/{SECOND}", 3, bytes(32)))
+    found = check(copy, {SECOND: [3]})
     assert found.broken is None
     assert [(e.size, e.root, e.checked, e.kept) for e in found.epochs][1] == (29, root_of(OPEN), 21, 8)
-    assert found.roots == {}  # within a segment that is gone: not decidable
+    assert found.epochs[1].roots == {}  # within a segment that is gone: not decidable
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -202,7 +205,7 @@ def test_three_outcomes(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     for size in (1, 8, 17, 29):
         code, said = verdict(capsys, copy, "--against", str(checkpoint(tmp_path, size, OPEN)), *keys)
         assert (code, said["outcome"]) == (0, "verified"), said
-        assert said["checkpoint"] == {"origin": f"{LOG}/{SECOND}", "size": size, "witnessed_s": 1_780_000_100}
+        assert said["checkpoint"] == {"epoch": SECOND, "size": size, "witnessed_s": 1_780_000_100}
     segment_path(copy, SECOND, 8).unlink()
     code, said = verdict(capsys, copy, "--against", str(checkpoint(tmp_path, 29, OPEN)), *keys)
     assert (code, said["outcome"], said["at"]) == (1, "broken", {"epoch": SECOND, "first": 8, "last": 15})
@@ -213,9 +216,9 @@ def test_only_a_checkpoint_finds_a_forgery_that_agrees_with_itself(
 ) -> None:
     forge(copy, SECOND, 8, [*OPEN[8:11], batch(11, salt="forged"), *OPEN[12:16]])
     assert check(copy).broken is None  # whole, and not what was signed
-    keys = ["--key", str(GATEWAY_KEY)]
+    keys = ["--key", str(GATEWAY_KEY), "--witness", str(HUB_KEY)]
     code, said = verdict(capsys, copy, "--against", str(checkpoint(tmp_path, 29, OPEN)), *keys)
-    assert (code, said["outcome"]) == (1, "broken")
+    assert (code, said["outcome"], said["code"]) == (1, "broken", "against")
     assert "not those that were signed" in str(said["why"])
     code, said = verdict(capsys, copy, "--against", str(checkpoint(tmp_path, 8, OPEN)), *keys)
     assert code == 0  # and an older checkpoint, from before the forged entry, cannot know
@@ -239,27 +242,37 @@ def test_a_checkpoint_counts_by_keys_from_elsewhere_only(copy: Path, tmp_path: P
     _, other_hub = pair("hub.example.org", COSIGNATURE, 4)
     _, elsewhere = pair("example.org/xj/other", ED25519, 1)
     (tmp_path / "key").write_text(f"{GATEWAY_KEY}\n")
-    assert verdict(capsys, copy, "--against", str(file), "--key", str(tmp_path / "key"))[0] == 0
-    for options in (
-        ["--key", str(stranger)],
-        ["--key", str(elsewhere)],
-        ["--key", "nonsense"],
-        ["--key", str(GATEWAY_KEY), "--witness", str(other_hub)],
-        ["--key", str(GATEWAY_KEY), "--witness", str(GATEWAY_KEY)],
+    assert verdict(capsys, copy, "--against", str(file), "--key", str(tmp_path / "key"), "--witness", str(HUB_KEY))[0] == 0
+    for options, wanted in (
+        (["--key", str(stranger)], "against-unknown"),
+        (["--key", str(elsewhere)], "against-unknown"),
+        (["--key", str(GATEWAY_KEY), "--witness", str(other_hub)], "against-unknown"),
+        (["--key", str(GATEWAY_KEY)], "unknown-witness"),
     ):
+        code, said = verdict(capsys, copy, "--against", str(file), *options)
+        assert (code, said["outcome"], said["code"]) == (3, "cannot-decide", wanted), options
+    assert "hub.example.org+" in str(said["why"])
+    for options in (["--key", "nonsense"], ["--key", str(GATEWAY_KEY), "--witness", str(GATEWAY_KEY)], ["--key", str(HUB_KEY)]):
         assert cli(["journal", "verify", str(copy), "--against", str(file), *options]) == 1, options
-        assert "is no checkpoint that counts" in (said := capsys.readouterr().err) or "no valid cosignature" in said
+        assert "error" in capsys.readouterr().err
     file.write_bytes(file.read_bytes().replace(b"\n29\n", b"\n28\n"))
-    assert cli(["journal", "verify", str(copy), "--against", str(file), "--key", str(GATEWAY_KEY)]) == 1
+    assert verdict(capsys, copy, "--against", str(file), "--key", str(GATEWAY_KEY))[1]["code"] == "against-unknown"
     assert cli(["journal", "verify", str(copy), "--against", str(file)]) == 2
     assert cli(["journal", "verify", str(tmp_path / "nothing")]) == 1
+
+
+def test_a_checkpoint_that_nobody_cosigned_counts_as_signed_only(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = checkpoint(tmp_path, 29, OPEN, cosigned=False)
+    assert cli(["journal", "verify", str(copy), "--against", str(file), "--key", str(GATEWAY_KEY)]) == 0
+    assert f"complete through entry {SECOND}/28, not witnessed" in capsys.readouterr().out
 
 
 def test_what_people_read(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--against", str(checkpoint(tmp_path, 29, OPEN)), "--key", str(GATEWAY_KEY), "--witness", str(HUB_KEY)]
     assert cli(["journal", "verify", str(copy), *options]) == 0
     said = capsys.readouterr().out
-    assert f"VERIFIED: complete through entry {SECOND}/28, witnessed at 2026-05-28 20:28:20 +00:00" in said
+    assert f"complete through entry {SECOND}/28, witnessed at 2026-05-28 20:28:20 +00:00" in said
+    assert "\nVERIFIED\n" in said
     assert "does not prove" in said
     assert cli(["journal", "verify", str(copy), "--lang", "zh"]) == 3
     assert "无法判定" in capsys.readouterr().out

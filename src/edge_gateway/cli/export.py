@@ -66,8 +66,8 @@ def command(ctx: Context, /, how: str, points: tuple[str, ...], out: Path | None
     """
     reading = Reading(ctx.state_dir)
     try:
-        zone = _zone(asked["timezone"] or _site_zone(reading))
-        low_us, high_us = _period(asked["from_"], asked["to"], asked["day"], zone)
+        zone = _zone(asked["timezone"] or site_zone(reading))
+        low_us, high_us = period(asked["from_"], asked["to"], asked["day"], zone)
         lookback, count = Lookback(reading), Count()
         rows = lookback.rows(low_us, high_us, frozenset(points) or None)
         empty = ctx.say("no readings in this period", "此时段没有读数")
@@ -98,7 +98,8 @@ def _conclude(ctx: Context, lookback: Lookback, count: Count, points: tuple[str,
     return NO if unknown or lookback.damaged or lookback.undecodable else OK
 
 
-def _period(from_: str | None, to: str | None, day: str | None, zone: ZoneInfo) -> tuple[int, int]:
+def period(from_: str | None, to: str | None, day: str | None, zone: ZoneInfo) -> tuple[int, int]:
+    """What --from, --to and --day ask for, in µs; without any of them everything."""
     if day and (from_ or to):
         raise click.UsageError("give --day, or --from and --to")
     try:
@@ -114,7 +115,7 @@ def _period(from_: str | None, to: str | None, day: str | None, zone: ZoneInfo) 
     return low_us, high_us
 
 
-def _site_zone(reading: Reading) -> str:
+def site_zone(reading: Reading) -> str:
     """The site's time zone by the newest configuration in the record; UTC if there is none yet."""
     config = newest_config(reading)
     return str(config["site"].get("timezone") or "UTC") if config else "UTC"

@@ -33,7 +33,7 @@ VERBS = {
     "violations": ("violations", "list, acknowledge or close violations", "列出、知悉或关闭违规"),
     "quarantine": ("quarantine", "what sinks refused: list, retry, drop", "被拒收的数据：列出、重试、丢弃"),
     "provision": ("provision", "a device's own parameters: compare, set, verify", "设备自身参数：对照、设置、复核"),
-    "journal": ("journal", "verify the record, derive its values again", "核验台账、重算读数"),
+    "journal": ("journal", "verify the record, recompute it, take evidence out", "核验、重算台账，导出证据包"),
     "drivers": ("drivers", "device profiles: list, show, test, begin one", "设备档案：列出、查看、检验、起草"),
     "signer": ("signer", "run the process that signs the record", "运行签名进程"),
     "export": ("export", "export readings from the journal", "从台账导出读数"),

@@ -29,7 +29,21 @@ class Closeable(Protocol):
     def close(self) -> None: ...
 
 
-class Files(Protocol):
+class Readable(Protocol):
+    """Where a segment file may be read from: a folder, or what stands for one."""
+
+    def exists(self, path: Path) -> bool: ...
+
+    def size(self, path: Path) -> int:
+        """Size in bytes; 0 if it is not there."""
+        ...
+
+    def read(self, path: Path, offset: int = 0, size: int = -1) -> bytes:
+        """Up to ``size`` bytes from ``offset`` on (to the end if negative)."""
+        ...
+
+
+class Files(Readable, Protocol):
     """What the journal asks of a file system. All methods raise OSError as the system does."""
 
     #: SQLite VFS that reaches the same disk; None is the default one.
@@ -45,16 +59,6 @@ class Files(Protocol):
 
     def names(self, folder: Path) -> list[str]:
         """Names in a folder, sorted; [] if it is not there."""
-        ...
-
-    def exists(self, path: Path) -> bool: ...
-
-    def size(self, path: Path) -> int:
-        """Size in bytes; 0 if it is not there."""
-        ...
-
-    def read(self, path: Path, offset: int = 0, size: int = -1) -> bytes:
-        """Up to ``size`` bytes from ``offset`` on (to the end if negative)."""
         ...
 
     def read_disk(self, path: Path) -> Iterator[bytes]:

@@ -21,7 +21,7 @@ from edge_gateway.journal.files import TEMPORARY, Files
 from edge_gateway.journal.renewal import COMPANIONS, DATABASE, LOG
 from edge_gateway.journal.segments import ENDING, Segment, SegmentFile, write_segment
 from edge_gateway.journal.tail import Epoch, Held, Tail, entry_crc, unread_commits
-from edge_gateway.record.merkle import Frontier, node_hash
+from edge_gateway.record.merkle import Frontier
 
 #: Databases that were moved aside and are kept for a look by a person.
 KEEP_ASIDE = 3
@@ -311,12 +311,5 @@ def epoch_root(segments: Iterable[Segment], segment_entries: int) -> str | None:
         else:
             short = segment
     if short is not None:
-        return joined(frontier, bytes.fromhex(short.root)).hex()
+        return frontier.joined(bytes.fromhex(short.root)).hex()
     return frontier.root().hex()
-
-
-def joined(frontier: Frontier, right: bytes) -> bytes:
-    """Root of a tree whose complete subtrees are ``frontier`` and whose last, smaller subtree has root ``right``."""
-    for left in reversed(frontier.edge):
-        right = node_hash(left, right)
-    return right

@@ -19,7 +19,7 @@ from edge_gateway.errors import JournalDamaged, JournalError, JournalTooNew, Seg
 from edge_gateway.journal.base import EpochInfo, Position, SegmentInfo
 from edge_gateway.journal.files import DiskFiles, Files
 from edge_gateway.journal.renewal import DATABASE
-from edge_gateway.journal.segments import SegmentFile
+from edge_gateway.journal.segments import Segment, SegmentFile
 from edge_gateway.journal.tail import LAYOUT, Epoch, Tail
 from edge_gateway.journal.texts import Texts
 from edge_gateway.record.entry import decode
@@ -90,6 +90,10 @@ class Reading:
     def segments(self) -> list[SegmentInfo]:
         """All sealed segments, freed ones included."""
         return [segment.info() for segment in self._tail.segments()]
+
+    def sealed(self) -> list[Segment]:
+        """As ``segments``, with their wall times and texts."""
+        return list(self._tail.segments())
 
     def checkpoints(self) -> list[tuple[str, int, bytes]]:
         """See ``journal.base.Reader.checkpoints``."""

@@ -18,13 +18,15 @@ import orjson
 
 from edge_gateway.errors import SegmentDamaged
 from edge_gateway.journal.base import SegmentInfo
-from edge_gateway.journal.files import Files, write_durably
-from edge_gateway.record.entry import FORMAT
+from edge_gateway.journal.files import Files, Readable, write_durably
+from edge_gateway.record.entry import FORMAT, MAX_ENTRY_BYTES
 from edge_gateway.record.merkle import leaf_hash, tree_root
 
 #: Entries of a data member: what one look-up inflates.
 MEMBER_ENTRIES = 256
 ENDING = ".ndjson.gz"
+#: The most that a member may inflate to: so many of the largest entries. What is larger was not written by us.
+MAX_MEMBER_BYTES, MAX_FOOTER_BYTES = MEMBER_ENTRIES * (MAX_ENTRY_BYTES + 1), 8 << 20
 _GZIP = 31  # zlib's wbits for a gzip member with CRC-32 and length
 #: Of narrow entries (two points each) level 7 leaves 10 % less than 6 for a tenth more time; 9 doubles the time of wide ones.
 _LEVEL = 7
@@ -42,6 +44,7 @@ def _trailer(footer_at: int) -> bytes:
     return b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff" + stored + struct.pack("<II", zlib.crc32(line), len(line))
 
 
+_PLACE_DIGITS = 12
 #: Length of the last member: 52.
 TRAILER_BYTES = len(_trailer(0))
 
@@ -174,6 +177,18 @@ def _segment(footer: dict[str, Any], size_bytes: int) -> Segment:
     )
 
 
+def _sound(footer: dict[str, Any], footer_at: int) -> None:
+    """The members that a footer names lie one after the other from the file's beginning to the footer. Raises ValueError, TypeError, KeyError."""
+    places = [(seq, offset) for seq, offset in footer["members"]]
+    ends = [*places[1:], (footer["first"] + footer["count"], footer_at)]
+    if any(type(number) is not int for place in (*places, *ends) for number in place):
+        raise TypeError("a place is no number")
+    if not places or places[0] != (footer["first"], 0):
+        raise ValueError("its first member is not at its beginning")
+    if not all(a < c and b < d for (a, b), (c, d) in zip(places, ends, strict=True)):
+        raise ValueError("its members are not in order")
+
+
 def write_segment(
     files: Files, state_dir: Path, epoch: str, first: int, entries: Iterable[bytes], member_entries: int
 ) -> Segment:
@@ -188,7 +203,7 @@ def write_segment(
 class SegmentFile:
     """One sealed file for reading. Every byte given out was covered by a member's CRC-32."""
 
-    def __init__(self, files: Files, state_dir: Path, epoch: str, first: int, count: int = 0) -> None:
+    def __init__(self, files: Readable, state_dir: Path, epoch: str, first: int, count: int = 0) -> None:
         """Reads the footer. Raises FileNotFoundError when the file is gone, SegmentDamaged when it does not read."""
         self._files = files
         self._path = segment_path(state_dir, epoch, first)
@@ -197,11 +212,14 @@ class SegmentFile:
         if not size and not files.exists(self._path):
             raise FileNotFoundError(self._path)
         try:
-            trailer = orjson.loads(self._inflate(size - TRAILER_BYTES, TRAILER_BYTES))
-            self._footer_at = int(trailer["footer_at"])
-            footer = orjson.loads(self._inflate(self._footer_at, size - TRAILER_BYTES - self._footer_at))
+            trailer = orjson.loads(self._inflate(size - TRAILER_BYTES, TRAILER_BYTES))["footer_at"]
+            if not (isinstance(trailer, str) and len(trailer) == _PLACE_DIGITS and trailer.isascii() and trailer.isdigit()):
+                raise ValueError("its trailer names no place")
+            self._footer_at = int(trailer)
+            footer = orjson.loads(self._inflate(self._footer_at, size - TRAILER_BYTES - self._footer_at, MAX_FOOTER_BYTES))
             if (footer["epoch"], footer["first"]) != (epoch, first) or (count and footer["count"] != count):
                 raise self._damaged("its footer is another segment's")
+            _sound(footer, self._footer_at)
             self.footer: dict[str, Any] = footer
             self.segment = _segment(footer, size)
         except (ValueError, KeyError, TypeError) as wrong:
@@ -211,13 +229,13 @@ class SegmentFile:
     def _damaged(self, why: str) -> SegmentDamaged:
         return SegmentDamaged(why, epoch=self._epoch, first=self._first, count=self._count)
 
-    def _inflate(self, offset: int, size: int) -> bytes:
-        """One member's content. Raises SegmentDamaged unless exactly one whole member lies there."""
+    def _inflate(self, offset: int, size: int, most: int = MAX_MEMBER_BYTES) -> bytes:
+        """One member's content. Raises SegmentDamaged unless exactly one whole member of at most ``most`` bytes lies there."""
         if offset < 0 or size <= 0:
             raise self._damaged("it is cut short")
         unpacker = zlib.decompressobj(_GZIP)
         try:
-            data = unpacker.decompress(self._files.read(self._path, offset, size))
+            data = unpacker.decompress(self._files.read(self._path, offset, size), most)
         except zlib.error as wrong:
             raise self._damaged(f"a member at byte {offset} fails its check ({wrong})") from wrong
         except FileNotFoundError:

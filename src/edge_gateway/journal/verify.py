@@ -6,53 +6,45 @@ the folder can write all of it anew. A checkpoint from elsewhere, signed by a ke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_gateway.errors import JournalDamaged, SegmentDamaged
 from edge_gateway.journal.base import EpochInfo, Position, SegmentInfo
 from edge_gateway.journal.files import DiskFiles
-from edge_gateway.journal.opening import joined
 from edge_gateway.journal.reading import Reading
 from edge_gateway.journal.segments import SegmentFile
-from edge_gateway.record.checkpoint import Checkpoint
-from edge_gateway.record.entry import decode
-from edge_gateway.record.merkle import Frontier, leaf_hash
+from edge_gateway.record.walk import Broken, Walk
 
 _PART_ENTRIES, _PART_BYTES = 1024, 4 << 20
 
 
-class Broken(Exception):
-    """The record is not what it says it is: entries ``first`` … ``last`` of ``epoch``, and why."""
-
-    def __init__(self, epoch: str, first: int, last: int, why: str) -> None:
-        super().__init__(why)
-        self.epoch, self.first, self.last, self.why = epoch, first, last, why
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Epoch:
-    """An epoch that was checked. ``root`` (hex) is its tree's; ``checked`` entries were read, ``kept`` are known by their segments' roots only."""
+    """An epoch that was checked. ``root`` (hex) is its tree's; ``checked`` entries were read, ``kept`` are known by their segments' roots only.
+
+    ``roots``: the tree's root at the sizes that were asked for, where it can be known.
+    """
 
     epoch: str
     size: int
     root: str
     checked: int
     kept: int
+    roots: Mapping[int, bytes] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)
 class Findings:
-    """What was found, epoch by epoch, oldest first. ``roots``: hex root at the size that was asked for, by epoch."""
+    """What was found, epoch by epoch, oldest first, up to the first fault."""
 
     epochs: list[Epoch] = field(default_factory=list)
     broken: Broken | None = None
-    roots: dict[str, str] = field(default_factory=dict)
 
 
-def check(state_dir: Path, asked: Checkpoint | None = None, *, told: Callable[[Epoch], None] = lambda _: None) -> Findings:
-    """Read everything that is here. ``asked``: also compute the root at that checkpoint's size, for its epoch.
+def check(state_dir: Path, asked: Mapping[str, Iterable[int]] | None = None) -> Findings:
+    """Read everything that is here. ``asked``: sizes, by epoch, at which the root is wanted too.
 
     Stops at the first fault. Raises JournalError (no journal there), JournalTooNew.
     """
@@ -63,19 +55,18 @@ def check(state_dir: Path, asked: Checkpoint | None = None, *, told: Callable[[E
         for segment in reading.segments():
             by_epoch.setdefault(segment.epoch, []).append(segment)
         for info in reading.known_epochs():
-            size = asked.size if asked is not None and asked.origin.rpartition("/")[2] == info.epoch else None
-            tree = _Tree(info.epoch, size)
+            tree = Walk(info.epoch, (asked or {}).get(info.epoch, ()))
             _segments(state_dir, info, by_epoch.get(info.epoch, []), tree)
-            if not info.closed:
+            if info.closed:
+                _closed(reading, info, tree)
+            else:
                 _tail(reading, info, tree)
-            _closed(reading, info, tree)
-            epoch = Epoch(
-                epoch=info.epoch, size=tree.size, root=tree.root().hex(), checked=tree.checked, kept=tree.size - tree.checked
-            )
-            found.epochs.append(epoch)
-            if tree.at is not None:
-                found.roots[info.epoch] = tree.at.hex()
-            told(epoch)
+            found.epochs.append(
+                Epoch(
+                    epoch=info.epoch, size=tree.size, root=tree.root().hex(), checked=tree.checked,
+                    kept=tree.size - tree.checked, roots=tree.roots,
+                )
+            )  # fmt: skip
     except Broken as broken:
         found.broken = broken
     finally:
@@ -83,63 +74,12 @@ def check(state_dir: Path, asked: Checkpoint | None = None, *, told: Callable[[E
     return found
 
 
-class _Tree:
-    """An epoch's tree as it is read; ``at`` is its root at ``asked`` entries once they have passed."""
-
-    def __init__(self, epoch: str, asked: int | None) -> None:
-        self.epoch = epoch
-        self.checked = 0
-        self.at: bytes | None = None
-        self._asked = asked
-        self._whole = Frontier()
-        self._part = Frontier()  # the segment or tail under way
-        self._look()
-
-    @property
-    def size(self) -> int:
-        return self._whole.size + self._part.size
-
-    def root(self) -> bytes:
-        return joined(self._whole, self._part.root()) if self._part.size else self._whole.root()
-
-    def add(self, entry: bytes) -> None:
-        """One entry, read. Raises Broken for one that is none, or another one."""
-        seq = self.size
-        try:
-            told = decode(entry)
-            right = told["seq"] == seq
-        except (ValueError, KeyError, TypeError) as error:
-            raise Broken(self.epoch, seq, seq, f"it is no entry: {error}") from error
-        if not right:
-            raise Broken(self.epoch, seq, seq, f"entry {told['seq']} stands in its place")
-        self._part.append(leaf_hash(entry))
-        self.checked += 1
-        self._look()
-
-    def seal(self) -> str:
-        """The segment under way is complete: its root (hex). A short one closes the epoch: it stays the tree's right edge."""
-        root, count = self._part.root(), self._part.size
-        if count & (count - 1) == 0:
-            self._part = Frontier()
-            self._whole.append_subtree(root, count)
-        return root.hex()
-
-    def keep(self, root: str, count: int) -> None:
-        """A segment that is gone: its root was kept."""
-        self._whole.append_subtree(bytes.fromhex(root), count)
-        self._look()
-
-    def _look(self) -> None:
-        if self.size == self._asked:
-            self.at = self.root()
-
-
-def _segments(state_dir: Path, info: EpochInfo, segments: list[SegmentInfo], tree: _Tree) -> None:
+def _segments(state_dir: Path, info: EpochInfo, segments: list[SegmentInfo], tree: Walk) -> None:
     files = DiskFiles()
     for segment in segments:
         last = segment.first + segment.count - 1
         if segment.first != tree.size:
-            raise Broken(info.epoch, tree.size, segment.first - 1, "a segment is missing")
+            raise Broken(info.epoch, tree.size, segment.first - 1, "a segment is missing", "missing")
         if segment.freed:
             tree.keep(segment.root, segment.count)
             continue
@@ -148,24 +88,24 @@ def _segments(state_dir: Path, info: EpochInfo, segments: list[SegmentInfo], tre
             for entry in file.entries():
                 tree.add(entry)
         except FileNotFoundError:
-            raise Broken(info.epoch, segment.first, last, "its segment's file is missing") from None
+            raise Broken(info.epoch, segment.first, last, "its segment's file is missing", "missing") from None
         except SegmentDamaged as damage:
-            raise Broken(info.epoch, tree.size, last, damage.why) from damage
+            raise Broken(info.epoch, tree.size, last, damage.why, "segment") from damage
         if tree.seal() != segment.root:
-            raise Broken(info.epoch, segment.first, last, "its entries do not give the root that was kept of their segment")
+            raise Broken(info.epoch, segment.first, last, "its entries do not give the root that was kept of their segment", "segment-root")
 
 
-def _tail(reading: Reading, info: EpochInfo, tree: _Tree) -> None:
+def _tail(reading: Reading, info: EpochInfo, tree: Walk) -> None:
     try:
         for entry in _entries(reading, info, tree):
             tree.add(entry)
     except JournalDamaged as damage:
-        raise Broken(info.epoch, tree.size, info.size - 1, damage.why) from damage
+        raise Broken(info.epoch, tree.size, info.size - 1, damage.why, "tail") from damage
     if tree.size != info.size:
-        raise Broken(info.epoch, tree.size, info.size - 1, "the open entries end before their end")
+        raise Broken(info.epoch, tree.size, info.size - 1, "the open entries end before their end", "tail")
 
 
-def _entries(reading: Reading, info: EpochInfo, tree: _Tree) -> Iterator[bytes]:
+def _entries(reading: Reading, info: EpochInfo, tree: Walk) -> Iterator[bytes]:
     while tree.size < info.size:
         part = reading.read(Position(info.epoch, tree.size), max_entries=_PART_ENTRIES, max_bytes=_PART_BYTES, end=info.size)
         if not part:
@@ -173,12 +113,10 @@ def _entries(reading: Reading, info: EpochInfo, tree: _Tree) -> Iterator[bytes]:
         yield from part
 
 
-def _closed(reading: Reading, info: EpochInfo, tree: _Tree) -> None:
+def _closed(reading: Reading, info: EpochInfo, tree: Walk) -> None:
     """A closed epoch's size and root were fixed when it was closed."""
-    if not info.closed:
-        return
     if tree.size != info.size:
-        raise Broken(info.epoch, tree.size, info.size - 1, "the epoch was closed with more entries")
+        raise Broken(info.epoch, tree.size, info.size - 1, "the epoch was closed with more entries", "closed")
     kept = reading.root_of(info.epoch)
     if kept is not None and kept != tree.root().hex():
-        raise Broken(info.epoch, 0, info.size - 1, "the epoch's entries do not give the root that was kept of it")
+        raise Broken(info.epoch, 0, info.size - 1, "the epoch's entries do not give the root that was kept of it", "closed")

@@ -66,6 +66,12 @@ class Frontier:
             root = node_hash(left, root)
         return root
 
+    def joined(self, right: bytes) -> bytes:
+        """Root of a tree that goes on to the right of this one with a smaller subtree of root ``right``."""
+        for left in reversed(self._edge):
+            right = node_hash(left, right)
+        return right
+
 
 def tree_root(leaves: Iterable[bytes]) -> bytes:
     """Root over leaf hashes, in order."""

@@ -84,13 +84,14 @@ class Tree:
         """Root over the first ``size`` entries. Raises Missing, ValueError beyond the end."""
         if not 0 <= size <= self.size:
             raise ValueError(f"no root of {size} entries: {self.size} are here")
-        return range_root(0, size, self._subtree) if size else tree_root(())
+        return range_root(0, size, self.subtree) if size else tree_root(())
 
     def growth(self, old: int, new: int) -> list[bytes]:
         """The proof that the tree of ``new`` entries begins with that of ``old``. Raises Missing, ValueError."""
-        return consistency(old, new, self._subtree)
+        return consistency(old, new, self.subtree)
 
-    def _subtree(self, start: int, width: int) -> bytes:
+    def subtree(self, start: int, width: int) -> bytes:
+        """Root of ``width`` (a power of two that divides ``start``) entries from ``start`` on. Raises Missing."""
         if width >= self._every:
             return self._whole.root(start // self._every, width // self._every)
         number, at = divmod(start, self._every)

@@ -1,0 +1,70 @@
+"""Keys as people bring them, verifier keys or fingerprints, against the keys that a pack names; trusts only what comes from outside."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import Any
+
+import orjson
+
+from edge_gateway.record.note import COSIGNATURE, ED25519, Key, NoteError
+
+#: The fewest digits of a fingerprint that decide (128 bits): nobody finds a second key for them.
+LEAST_DIGITS = 32
+MAX_KEYS = 1000
+_BLANKS = re.compile(r"[\s:-]")
+_DIGITS = re.compile(rf"[0-9a-f]{{{LEAST_DIGITS},64}}\Z")
+
+
+class UnknownKey(Exception):
+    """A fingerprint that no key of the pack has."""
+
+
+def fingerprint(key: Key) -> str:
+    """SHA-256 of the 32 bytes of the public key: 64 hex digits in groups of four."""
+    digits = sha256(key.public).hexdigest()
+    return " ".join(digits[at : at + 4] for at in range(0, 64, 4))
+
+
+def given(text: str, kind: int, named: Iterable[Key]) -> Key:
+    """The key of ``kind`` that a person gave: a verifier key, or a fingerprint of one of those ``named`` in the pack.
+
+    Raises NoteError for what is neither, UnknownKey.
+    """
+    if "+" in text:
+        key = Key.parse(text)
+        if key.kind != kind:
+            raise NoteError(f"'{key.name}' is the key of {'a gateway' if key.kind == ED25519 else 'a witness'} (type {key.kind})")
+        return key
+    digits = _BLANKS.sub("", text).lower()
+    if not _DIGITS.match(digits):
+        raise NoteError(f"neither a verifier key nor a fingerprint ({LEAST_DIGITS} to 64 hex digits): {text[:80]!r}")
+    for key in named:
+        if key.kind == kind and sha256(key.public).hexdigest().startswith(digits):
+            return key
+    raise UnknownKey(text)
+
+
+def dump(keys: Iterable[Key]) -> bytes:
+    """The member ``keys.json``."""
+    roles = {ED25519: "gateway", COSIGNATURE: "witness"}
+    rows = [{"role": roles[key.kind], "vkey": str(key), "fingerprint": fingerprint(key)} for key in keys]
+    note = "Information, never trust: compare with what you were given another way. 仅供参考，不作信任依据：请与经其他途径获得的信息核对。"
+    return orjson.dumps({"note": note, "keys": rows}, option=orjson.OPT_INDENT_2) + b"\n"
+
+
+def parse(data: bytes) -> list[Key]:
+    """The keys that a ``keys.json`` names; what is none is passed over: nothing here is trusted."""
+    try:
+        rows: Any = orjson.loads(data)["keys"]
+    except (ValueError, KeyError, TypeError):
+        return []
+    found = []
+    for row in rows[:MAX_KEYS] if isinstance(rows, list) else ():
+        try:
+            found.append(Key.parse(row["vkey"]))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
+    return found

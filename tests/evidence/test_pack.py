@@ -1,0 +1,69 @@
+"""A pack made out of a record is verified for the period that it claims, by keys from outside only; what was done to it is found."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from edge_gateway.evidence.check import check
+from edge_gateway.evidence.judge import Asked, Verdict
+from tests.evidence.record import GATEWAY, HUB, Epoch, entries, pack, write
+from tests.journal.entries import BEGAN_US
+
+BEGAN_S = BEGAN_US // 1_000_000
+FIRST = Epoch("00000000000000e1", entries(21), [(5, BEGAN_S + 6), (21, BEGAN_S + 22)])
+PREVIOUS = {"epoch": FIRST.name, "size": 21, "root": FIRST.root(21), "reason": "restore"}
+SECOND = Epoch(
+    "00000000000000e2",
+    entries(29, previous=PREVIOUS, began=100),
+    [(9, BEGAN_S + 110), (16, None), (27, BEGAN_S + 128), (29, None)],
+)
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("record") / "state", [FIRST, SECOND])
+
+
+def judged(data: bytes, key: object = GATEWAY.key, witness: object = HUB.key, against: bytes | None = None) -> Verdict:
+    return check(io.BytesIO(data), Asked(key and str(key), witness and str(witness), against))
+
+
+def s(seconds: int) -> int:
+    return BEGAN_US + seconds * 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("asked", "claimed", "segments"),
+    [
+        ((-(2**61), 2**61), (s(0), s(126)), 7),
+        ((s(3), s(12)), (s(3), s(12)), 2),
+        ((s(105), s(110)), (s(105), s(110)), 2),
+        ((s(15), s(110)), (s(15), s(110)), 4),
+        ((s(120), s(200)), (s(120), s(126)), 2),
+    ],
+)
+def test_a_period_is_carried_claimed_and_verified(state: Path, asked: tuple[int, int], claimed: tuple[int, int], segments: int) -> None:
+    data, made = pack(state, *asked)
+    claim = made.manifest.claim
+    assert claim is not None
+    assert (claim.from_us, claim.to_us) == claimed
+    with zipfile.ZipFile(io.BytesIO(data)) as zipped:  # any zip program reads it
+        assert zipped.testzip() is None
+        names = zipped.namelist()
+        assert sum(name.startswith("segments/") for name in names) == segments
+        for name in names:
+            if name.startswith("segments/") and (state / name).exists():
+                assert zipped.read(name) == (state / name).read_bytes()
+    verdict = judged(data)
+    assert (verdict.outcome, verdict.code) == ("verified", "")
+    assert verdict.throughs[-1].time_s in (BEGAN_S + 22, BEGAN_S + 128)
+
+
+def test_keys_come_from_outside(state: Path) -> None:
+    data, _ = pack(state)
+    assert (judged(data, None, None).outcome, judged(data, None, None).code) == ("cannot-decide", "unknown-key")
+    assert judged(data, GATEWAY.key, None).code == "unknown-witness"
