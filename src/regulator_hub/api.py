@@ -19,6 +19,7 @@ from regulator_hub.store import witnessed
 from regulator_hub.store.reader import EpochRow, Reader
 from regulator_hub.view import View
 from regulator_hub.watch import Watch
+from regulator_hub.witness import Witness
 
 #: Entries that one request for readings looks at; ``next`` tells where to go on.
 MAX_SCAN = 20_000
@@ -44,6 +45,7 @@ class Held:
     interpreter: Interpreter
     watch: Watch
     clock: Clock
+    witness: Witness
 
     def view(self, request: Request) -> View:
         """The asked gateway's view. Raises Asked."""
@@ -60,6 +62,7 @@ class Held:
             view = self.interpreter.view(name)
             epochs = await self.reader.run(read.epochs, name)
             notes = {epoch: size for epoch, size, _ in await self.reader.run(witnessed.notes, name)}
+            pending = await self.witness.pending(name)
             found.append(
                 {
                     "gateway": name,
@@ -73,6 +76,7 @@ class Held:
                             "epoch": e.epoch,
                             "size": e.size,
                             "witnessed": notes.get(e.epoch),
+                            "pending": e.epoch in pending,
                             "closed_at": e.closed_at,
                             "interpreted": view.state["cursors"].get(e.epoch, 0),
                             "skipped": await self.reader.run(read.skipped, e.id),

@@ -138,7 +138,7 @@ def web(hub: Hub, page: Page) -> ASGIApp:
 
     listed: list[BaseRoute] = [
         entries_route(hub.desk, hub.gateways, lambda: hub.stopping),
-        *routes(Held(hub.reader, hub.interpreter, hub.watch, hub.clock)),
+        *routes(Held(hub.reader, hub.interpreter, hub.watch, hub.clock, hub.witness)),
         *page.routes(),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
@@ -179,7 +179,7 @@ async def run(config: HubToml, clock: Clock, listening: Callable[[str], None]) -
 async def run_until(hub: Hub, stop: asyncio.Event, listening: Callable[[str], None]) -> None:
     """Serve until ``stop`` is set: carriers first, then what stands behind them."""
     config = hub.config
-    page = Page(hub.reader, hub.interpreter, hub.watch, hub.clock, config.language)
+    page = Page(hub.reader, hub.interpreter, hub.watch, hub.clock, hub.witness, config.language)
     sock = listen_tcp(config.listen, key="listen")
     host, port = sock.getsockname()[:2]
     async with asyncio.TaskGroup() as inner:

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pwd
 import sys
 import time
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from edge_gateway.errors import ConfigError, GatewayError, JournalBusy, JournalTooNew
 
+if TYPE_CHECKING:
+    from regulator_hub.gateways import Registered
+    from regulator_hub.store.reader import EpochRow
+
+COMMAND_LINE = ParameterSource.COMMANDLINE
 #: Exit codes: 1 trouble, 2 usage (click), 7 the state folder is in use, 78 `run` was given a configuration it refuses.
 EXIT_TROUBLE, EXIT_BUSY, EXIT_CONFIG = 1, 7, 78
 
@@ -60,9 +69,16 @@ def run(
         sys.exit(_say(group, EXIT_TROUBLE))
 
 
-@main.group()
-def gateways() -> None:
-    """Which gateways may deliver. 登记网关。"""
+@main.group(invoke_without_command=True)
+@_config
+@_state
+@click.pass_context
+def gateways(context: click.Context, file: Path | None, state_dir: Path | None) -> None:
+    """Which gateways may deliver, and which epochs wait for a person. 登记网关，确认新纪元。"""
+    if context.invoked_subcommand is None:
+        context.invoke(list_, file=file, state_dir=state_dir, as_json=False)
+    elif context.get_parameter_source("file") is COMMAND_LINE or context.get_parameter_source("state_dir") is COMMAND_LINE:
+        raise click.UsageError("--config and --state-dir stand behind the subcommand")
 
 
 @gateways.command()
@@ -94,15 +110,40 @@ def add(gateway: str, mqtt: bool, file: Path | None, state_dir: Path | None) -> 
 def key(gateway: str, vkey: str, replace: bool, file: Path | None, state_dir: Path | None) -> None:
     """Register VKEY, the key of GATEWAY's signer, brought by a person. 登记网关签名公钥（由人员另行带来）。
 
-    It is the line that `edge-gateway signer key` prints there. Checkpoints signed by it, and by no other, are cosigned.
+    It is the line that `edge-gateway signer key` prints there. Checkpoints signed by it, and by no other, are cosigned. With
+    the first key you accept the epochs that the hub knows of the gateway by now, or the first one that comes.
+    """
+    from regulator_hub.gateways import Gateways
+
+    with _trouble():
+        registry, now_us = Gateways(_folder(file, state_dir)), time.time_ns() // 1000
+        known = [epoch.epoch for epoch in _epochs(file, state_dir, gateway)]
+        new = registry.give_key(gateway, vkey, replace=replace, wall_us=now_us, by=_who(), known=known)
+    said = ("registered", "已登记") if new else ("registered already", "此前已登记")
+    print(f"{gateway}: {said[0]} {said[1]}")
+
+
+@gateways.command()
+@click.argument("gateway")
+@click.argument("epoch")
+@click.option("--reason", default="", help="Why it is in order: new hardware, a disk that failed, …")
+@_config
+@_state
+def accept(gateway: str, epoch: str, reason: str, file: Path | None, state_dir: Path | None) -> None:
+    """Accept EPOCH of GATEWAY: from now on it is cosigned. 确认网关的新纪元，此后予以联署。
+
+    `regulator-hub gateways` lists what waits. Look first why the gateway began a new one, and what it names of the one before.
     """
     from regulator_hub.gateways import Gateways
 
     with _trouble():
         registry = Gateways(_folder(file, state_dir))
-        new = registry.give_key(gateway, vkey, replace=replace, wall_us=time.time_ns() // 1000)
-    said = ("registered", "已登记") if new else ("registered already", "此前已登记")
-    print(f"{gateway}: {said[0]} {said[1]}")
+        if epoch not in {each.epoch for each in _epochs(file, state_dir, gateway)}:
+            hint = "`regulator-hub gateways` lists what waits"
+            raise ConfigError(f"the hub holds no epoch '{epoch}' of gateway '{gateway}'", hint=hint)
+        new = registry.accept(gateway, epoch, by=_who(), reason=reason, wall_us=time.time_ns() // 1000)
+    said = ("accepted", "已确认") if new else ("accepted already", "此前已确认")
+    print(f"{gateway} {epoch}: {said[0]} {said[1]}")
 
 
 @gateways.command("list")
@@ -110,24 +151,30 @@ def key(gateway: str, vkey: str, replace: bool, file: Path | None, state_dir: Pa
 @_state
 @click.option("--json", "as_json", is_flag=True)
 def list_(file: Path | None, state_dir: Path | None, as_json: bool) -> None:
-    """List registered gateways. 列出已登记的网关。"""
+    """List registered gateways, and epochs that wait for a person. 列出已登记的网关与待确认的纪元。"""
     import orjson
 
     from regulator_hub.gateways import Gateways
 
     with _trouble():
         found = Gateways(_folder(file, state_dir)).list()
+        waits = {item.id: _waiting(file, state_dir, item) for item in found}
     if as_json:
         items = [
-            {"gateway": i.id, "added_us": i.added_us, "mqtt": bool(i.token), "key": i.keys[-1][0] if i.keys else None}
+            {
+                "gateway": i.id, "added_us": i.added_us, "mqtt": bool(i.token), "key": i.keys[-1][0] if i.keys else None,
+                "pending": waits[i.id], "accepted": [asdict(each) for each in i.accepted],
+            }
             for i in found
-        ]
+        ]  # fmt: skip
         print(orjson.dumps({"gateways": items}).decode())
         return
     for item in found:
         added = datetime.fromtimestamp(item.added_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M UTC")
         key = item.keys[-1][0] if item.keys else "no key: never cosigned 无公钥，不予联署"
         print(f"{item.id:<32}  {added}  {'http mqtt' if item.token else 'http':<9}  {key}")
+        for epoch in waits[item.id]:
+            print(f"  pending 待确认 {epoch}: regulator-hub gateways accept {item.id} {epoch}")
     if not found:
         click.echo("No gateway is registered: regulator-hub gateways add ID. 尚未登记网关。", err=True)
 
@@ -149,6 +196,38 @@ def _folder(file: Path | None, state_dir: Path | None) -> Path:
     from regulator_hub.config import load
 
     return (state_dir or load(file).state_dir) / "gateways"
+
+
+def _epochs(file: Path | None, state_dir: Path | None, gateway: str) -> list[EpochRow]:
+    """What the hub's store knows of a gateway's epochs, oldest first; the hub may be running."""
+    from regulator_hub.store.reader import epochs
+    from regulator_hub.store.schema import open_reader
+
+    path = _folder(file, state_dir).parent / "hub.sqlite"
+    if not path.exists():
+        return []
+    db = open_reader(path)
+    try:
+        return epochs(db, gateway)
+    finally:
+        db.close()
+
+
+def _waiting(file: Path | None, state_dir: Path | None, registered: Registered) -> list[str]:
+    from regulator_hub.acceptance import waiting
+    from regulator_hub.config import load
+    from regulator_hub.cosigned import read
+    from regulator_hub.cosigner import COSIGNED
+
+    folder = load(file, state_dir=state_dir).witness_folder / COSIGNED
+    return waiting(registered, _epochs(file, state_dir, registered.id), read(folder, registered.id).logs)
+
+
+def _who() -> str:
+    """The user of the operating system who does this; behind sudo the one who asked too."""
+    name = pwd.getpwuid(os.getuid()).pw_name
+    asked = os.environ.get("SUDO_USER", "") if os.getuid() == 0 else ""
+    return f"{name} (sudo: {asked})" if asked else name
 
 
 class _trouble:  # noqa: N801 -- reads as a statement

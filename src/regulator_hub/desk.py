@@ -76,8 +76,10 @@ class Desk:
         self._watch.met(gateway)
         known = self._witness.sizes(gateway)
         witnessed = {epoch: known[epoch] for epoch, _ in asked if epoch in known}
+        pending = [epoch for epoch in await self._witness.pending(gateway) if epoch in sizes]
         hello = {"hub": self._name, "sizes": sizes, "closed": closed}
-        return {"hello": hello | ({"witnessed": witnessed} if witnessed else {})}
+        more = {"witnessed": witnessed, "pending": pending}
+        return {"hello": hello | {key: value for key, value in more.items() if value}}
 
     async def _entries(self, gateway: str, message: Message) -> dict[str, Any]:
         head, entries = message.head, message.entries()
@@ -88,6 +90,8 @@ class Desk:
         if isinstance(result, Receipt):
             self._watch.seen(gateway, head["epoch"], head["first"] + len(entries) - 1)
         self._interpreter.told(gateway)
+        if head["first"] == 0:
+            await self._witness.born(gateway, head["epoch"])
         return _told(result)
 
     async def _skipped(self, gateway: str, message: Message) -> dict[str, Any]:

@@ -8,10 +8,14 @@ token in its file: a hash cannot check an HMAC, and a key for decrypting it woul
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hmac
 import os
 import secrets
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from dataclasses import replace as replaced
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,6 +26,16 @@ from edge_gateway.errors import ConfigError
 from edge_gateway.record.note import ED25519, Key, NoteError
 from edge_gateway.wire import hub as wire
 from regulator_hub.synced import write_synced
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An epoch that may be cosigned: since when (µs UTC), by whom (OS user), why."""
+
+    epoch: str
+    at_us: int
+    by: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +50,7 @@ class Registered:
     token_sha256: str
     token: str = ""
     keys: list[tuple[str, int]] = field(default_factory=list)
+    accepted: list[Accepted] = field(default_factory=list)
 
     @property
     def key(self) -> Key | None:
@@ -69,32 +84,65 @@ class Gateways:
             ) from None
         return token
 
-    def give_key(self, gateway: str, vkey: str, *, replace: bool, wall_us: int) -> bool:
+    def give_key(
+        self, gateway: str, vkey: str, *, replace: bool, wall_us: int, by: str = "", known: Sequence[str] = ()
+    ) -> bool:
         """Register the key of the gateway's signer; True if it was not in force already. Raises ConfigError.
 
-        A second, different one only with ``replace``: whoever may deliver must not be able to exchange it.
+        A second, different one only with ``replace``: whoever may deliver must not be able to exchange it. The first one
+        accepts the epochs that are ``known`` of the gateway by now, in the name of ``by``.
         """
-        registered = self.find(gateway)
-        if registered is None:
-            raise ConfigError(f"gateway '{gateway}' is not registered", hint="regulator-hub gateways add ID")
-        try:
-            key = Key.parse(vkey)
-            if key.kind != ED25519 or key.name.rpartition("/")[2] != gateway:
-                raise NoteError(f"it is of '{key.name}'")
-            held = registered.key
-        except NoteError as error:
-            hint = "copy the whole line that `edge-gateway signer key` prints at that gateway"
-            raise ConfigError(f"this is no key of gateway '{gateway}': {error}", hint=hint) from None
-        if held == key:
-            return False
-        if held is not None and not replace:
-            hint = "if its signer was really given a new key: the same command with --replace"
-            raise ConfigError(f"gateway '{gateway}' has another key: {held}", hint=hint)
-        record = asdict(registered) | {"keys": [*registered.keys, (str(key), wall_us)]}
-        del record["id"]
-        write_synced(self._path(gateway), _text(record))
-        self._known.pop(gateway, None)
+        with self._alone():
+            registered = self._registered(gateway)
+            try:
+                key = Key.parse(vkey)
+                if key.kind != ED25519 or key.name.rpartition("/")[2] != gateway:
+                    raise NoteError(f"it is of '{key.name}'")
+                held = registered.key
+            except NoteError as error:
+                hint = "copy the whole line that `edge-gateway signer key` prints at that gateway"
+                raise ConfigError(f"this is no key of gateway '{gateway}': {error}", hint=hint) from None
+            if held == key:
+                return False
+            if held is not None and not replace:
+                hint = "if its signer was really given a new key: the same command with --replace"
+                raise ConfigError(f"gateway '{gateway}' has another key: {held}", hint=hint)
+            accepted = list(registered.accepted)
+            if held is None:
+                accepted += [Accepted(epoch, wall_us, by, "known when the key was registered") for epoch in known]
+            self._write(replaced(registered, keys=[*registered.keys, (str(key), wall_us)], accepted=accepted))
+            return True
+
+    def accept(self, gateway: str, epoch: str, *, by: str, reason: str, wall_us: int) -> bool:
+        """From now on ``epoch`` may be cosigned; False if it might already. Raises ConfigError, OSError."""
+        with self._alone():
+            registered = self._registered(gateway)
+            if any(each.epoch == epoch for each in registered.accepted):
+                return False
+            self._write(replaced(registered, accepted=[*registered.accepted, Accepted(epoch, wall_us, by, reason)]))
         return True
+
+    def _registered(self, gateway: str) -> Registered:
+        found = self.find(gateway)
+        if found is None:
+            raise ConfigError(f"gateway '{gateway}' is not registered", hint="regulator-hub gateways add ID")
+        return found
+
+    def _write(self, registered: Registered) -> None:
+        record = asdict(registered)
+        del record["id"]
+        write_synced(self._path(registered.id), _text(record))
+        self._known.pop(registered.id, None)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The hub and the command line may both change a registration: one after the other."""
+        handle = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
 
     def list(self) -> list[Registered]:
         """All registered gateways, by id."""
@@ -113,7 +161,8 @@ class Gateways:
             if gateway in self._known and self._known[gateway][0] == changed:
                 return self._known[gateway][1]
             record = orjson.loads(path.read_bytes())
-            registered = Registered(id=gateway, **record)
+            accepted = [Accepted(**each) for each in record.pop("accepted", [])]
+            registered = Registered(id=gateway, accepted=accepted, **record)
         except FileNotFoundError:
             self._known.pop(gateway, None)
             return None

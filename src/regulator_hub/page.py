@@ -19,6 +19,7 @@ from regulator_hub.interpret import Interpreter
 from regulator_hub.store import reader as read
 from regulator_hub.store.reader import Reader
 from regulator_hub.watch import Watch
+from regulator_hub.witness import Witness
 
 #: How often gateways' signs of life and alarms are looked at (real seconds).
 LOOK_S = 2.0
@@ -29,11 +30,14 @@ MAX_ALARMS = 50
 class Page:
     """``routes`` to serve, ``run`` to keep browsers told."""
 
-    def __init__(self, reader: Reader, interpreter: Interpreter, watch: Watch, clock: Clock, language: str) -> None:
+    def __init__(
+        self, reader: Reader, interpreter: Interpreter, watch: Watch, clock: Clock, witness: Witness, language: str
+    ) -> None:
         self._reader = reader
         self._interpreter = interpreter
         self._watch = watch
         self._clock = clock
+        self._witness = witness
         self._language = language
         self._feed = Feed(self._full, self._stamp)
         self._told: dict[str, dict[str, Any]] = {"violations": {}, "gateways": {}, "alarms": {}}
@@ -67,7 +71,7 @@ class Page:
                 self._publish("violations", self._violations())
                 if time.monotonic() - looked_s >= LOOK_S:
                     looked_s = time.monotonic()
-                    self._publish("gateways", self._calm(self._gateways()))
+                    self._publish("gateways", self._calm(await self._gateways()))
                     self._publish("alarms", await self._alarms())
             await asyncio.sleep(0.2)  # rows are conflated by then
 
@@ -95,7 +99,7 @@ class Page:
         return {
             "points": {key: row for view in views for key, row in _by_point(rows.points(view, now_us)).items()},
             "violations": self._violations(),
-            "gateways": self._gateways(),
+            "gateways": await self._gateways(),
             "alarms": await self._alarms(),
         }
 
@@ -111,7 +115,7 @@ class Page:
         views = self._interpreter.views.values()
         return {f"{v['gateway']}/{v['violation']}": v for view in views for v in rows.violations(view, ended=False)}
 
-    def _gateways(self) -> dict[str, dict[str, Any]]:
+    async def _gateways(self) -> dict[str, dict[str, Any]]:
         return {
             name: {
                 "gateway": name,
@@ -119,8 +123,9 @@ class Page:
                 "dark": name in self._watch.dark,
                 "last_us": self._watch.last_us(name),
                 "quarantined": view.state["quarantined"],
+                "pending": await self._witness.pending(name),
             }
-            for name, view in self._interpreter.views.items()
+            for name, view in list(self._interpreter.views.items())
         }
 
     async def _alarms(self) -> dict[str, Any]:

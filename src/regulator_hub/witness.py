@@ -20,6 +20,7 @@ from edge_gateway.record.checkpoint import Checkpoint
 from edge_gateway.record.merkle import EMPTY_ROOT, Frontier
 from edge_gateway.record.note import ED25519, Key, Note, NoteError, note_bytes
 from regulator_hub import cosigned as memory
+from regulator_hub.acceptance import Acceptance, Behind, Logs
 from regulator_hub.cosigned import Cosigned, MemoryLost
 from regulator_hub.cosigner import COSIGNED, Cosigner
 from regulator_hub.gateways import Gateways
@@ -42,17 +43,27 @@ _EPOCH = re.compile(r"[0-9a-f]{16}\Z")
 class Refused(Exception):
     """Not cosigned. ``alarm``: the kind under which it is alarmed and kept; "" for what is no sign of anything."""
 
-    def __init__(self, code: str, why: str, *, alarm: str = "", ours: tuple[int, bytes] | None = None) -> None:
+    def __init__(
+        self,
+        code: str,
+        why: str,
+        *,
+        alarm: str = "",
+        ours: tuple[int, bytes] | None = None,
+        behind: Behind | None = None,
+    ) -> None:
         super().__init__(why)
         self.code = code
         self.why = why
         self.alarm = alarm
         self.ours = ours  # size and root that stand against it
+        self.behind = behind  # what a new epoch should have named
 
     def answer(self) -> dict[str, Any]:
         """As the protocol says it."""
         held = {} if self.ours is None else {"held": {"size": self.ours[0], "root": self.ours[1].hex()}}
-        return {"refused": self.code, "why": self.why} | held
+        behind = {} if self.behind is None else {"behind": self.behind.held()}
+        return {"refused": self.code, "why": self.why} | held | behind
 
 
 @dataclass(slots=True)
@@ -83,6 +94,7 @@ class Witness:
         self._reader = reader
         self._writer = writer
         self._wall_us = wall_us
+        self._acceptance = Acceptance(gateways=gateways, reader=reader, writer=writer, wall_us=wall_us)
         self._known: dict[str, Cosigned] = {}
         self._lost: dict[str, str] = {}  # gateway -> why its memory cannot be believed
         self._trees: dict[tuple[str, str], _Tree] = {}
@@ -119,6 +131,8 @@ class Witness:
                 held = 0 if at is None else at.size
                 log.error("gateway %s: %d entries of epoch %s were cosigned, the store holds %d", gateway, size, epoch, held)
                 await self._alarm(gateway, STORE_BEHIND, epoch, {"held": held, "cosigned": size})
+        for epoch in await self.pending(gateway):
+            await self.born(gateway, epoch)  # the hub may have been killed before it looked
 
     async def run(self) -> None:
         """Compute each gateway's newest tree again from the stored bytes: they must give the root that was cosigned."""
@@ -139,8 +153,19 @@ class Witness:
 
     def sizes(self, gateway: str) -> dict[str, int]:
         """How far each epoch was cosigned."""
+        return {epoch: size for epoch, (size, _) in self._logs(gateway).items()}
+
+    async def pending(self, gateway: str) -> list[str]:
+        """Epochs that wait for a person. Raises ConfigError."""
+        return await self._acceptance.pending(gateway, self._logs(gateway))
+
+    async def born(self, gateway: str, epoch: str) -> None:
+        """The first entry of an epoch came: it must name what was cosigned before. Raises StoreFailed."""
+        await self._acceptance.born(gateway, epoch, self._logs(gateway))
+
+    def _logs(self, gateway: str) -> Logs:
         known = self._known.get(gateway)
-        return {} if known is None else {epoch: size for epoch, (size, _) in known.logs.items()}
+        return {} if known is None else known.logs
 
     # --- judging --------------------------------------------------------------------------------------------------
 
@@ -152,6 +177,7 @@ class Witness:
                 head, signed = self._opened(gateway, note)
                 found = await self._cosigned(gateway, epoch, head)
                 if found is None:
+                    await self._wanted(gateway, epoch)
                     return {"cosignature": await self._cosign(gateway, epoch, head, signed), "size": head.size, "epoch": epoch}
                 return {"expected": found, "epoch": epoch}
             except _Later as later:
@@ -159,6 +185,21 @@ class Witness:
             except Refused as refused:
                 await self._held_against(gateway, epoch, refused, note[:MAX_NOTE_BYTES])
                 return refused.answer()
+
+    async def _wanted(self, gateway: str, epoch: str) -> None:
+        """Raises Refused while a person has not accepted the epoch. All else is said before: a fork waits for nobody."""
+        logs = self._logs(gateway)
+        try:
+            waits = await self._acceptance.waits(gateway, epoch, logs)
+        except OSError as error:
+            raise StoreFailed(f"the acceptance cannot be kept: {error}", hint="look at the hub's disk") from error
+        if not waits:
+            return
+        found = await self._acceptance.born(gateway, epoch, logs)
+        why = f"a new epoch waits for a person: regulator-hub gateways accept {gateway} {epoch}"
+        if found is not None:
+            why += f"; it names {found.named} entries of epoch {found.epoch}, {found.size} were cosigned"
+        raise Refused("pending", why, behind=found)
 
     def _opened(self, gateway: str, data: bytes) -> tuple[Checkpoint, Note]:
         """The checkpoint, signed by the registered key. Raises Refused."""
@@ -222,8 +263,7 @@ class Witness:
         return tree
 
     def _last(self, gateway: str, epoch: str) -> tuple[int, bytes]:
-        known = self._known.get(gateway)
-        return known.logs.get(epoch, (0, EMPTY_ROOT)) if known is not None else (0, EMPTY_ROOT)
+        return self._logs(gateway).get(epoch, (0, EMPTY_ROOT))
 
     async def _grow(self, epoch_id: int, tree: _Tree, end: int) -> None:
         """Hash the store's own bytes up to ``end``. Raises _Later after ``AT_ONCE`` entries: what was done is kept."""

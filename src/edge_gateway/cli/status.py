@@ -95,6 +95,9 @@ def _proven(ctx: Context, status: dict[str, Any]) -> Iterator[str]:
     for sink, health in status["sinks"].items():
         if "witness" in health:
             yield _witnessed(ctx, sink, health["witness"], status["wall_us"])
+            for epoch in health["witness"].get("pending", ()):
+                text = ("waits there for a person to accept it; not cosigned until then", "待监管端人员确认，此前不予联署")
+                yield f"{ctx.say('pending', '待确认')}   {ctx.say('at the hub', '监管端')} {sink}  {epoch}  {ctx.say(*text)}"
 
 
 def _signing(ctx: Context, signing: dict[str, Any]) -> str:
@@ -113,6 +116,7 @@ _NOT_COSIGNED = {
     "early": "监管端尚未收到这么多条",
     "later": "监管端仍在计算散列树",
     "unsupported": "监管端版本较旧，不联署",
+    "pending": "新纪元待监管端人员确认：regulator-hub gateways accept",
     "no-key": "监管端尚未登记本网关公钥：regulator-hub gateways key",
     "no-checkpoint": "监管端认为这不是检查点",
     "foreign-key": "检查点并非由监管端登记的公钥签名",

@@ -19,6 +19,7 @@ from edge_gateway.clock import Clock
 from edge_gateway.errors import GatewayError, JournalFull
 from edge_gateway.intake.inbox import Command, Inbox
 from edge_gateway.intake.pace import Pace
+from edge_gateway.intake.previous import previous
 from edge_gateway.intake.ruletime import RuleTime
 from edge_gateway.intake.state import Setup, State, fitting
 from edge_gateway.journal.base import Journal, Lagging
@@ -217,9 +218,9 @@ class Intake:
     async def _open_segment(self) -> None:
         """A segment's first entry is a snapshot of everything needed to go on from there."""
         if self._next_seq() % self._journal.segment_entries == 0:
-            await self.add("snapshot", self._snapshot_body())
+            await self.add("snapshot", await self._snapshot_body())
 
-    def _snapshot_body(self) -> dict[str, Any]:
+    async def _snapshot_body(self) -> dict[str, Any]:
         body: dict[str, Any] = {"config": self.state.config}
         snapshot = self.state.snapshot()
         state = entry.canonical(snapshot)
@@ -228,8 +229,8 @@ class Intake:
             body["state_text"] = entry.text_hash(state)
         else:
             body["state"] = snapshot
-        previous = self._journal.previous() if self._next_seq() == 0 else None
-        return body | ({"previous": previous} if previous else {})
+        before = await previous(self._journal) if self._next_seq() == 0 else None
+        return body | ({"previous": before} if before else {})
 
     async def apply(self, setup: Setup, *, by: str, reason: str) -> int:
         """Bring a configuration into force: a ``config`` entry, and the rules from it on. Returns its config_seq."""
@@ -252,7 +253,7 @@ class Intake:
         """Close the epoch and go on in a new one, whose first entry names the old one. Runs inside intake."""
         await self._commit()
         await self._journal.new_epoch(reason)
-        await self.add("snapshot", self._snapshot_body(), urgent=True)
+        await self.add("snapshot", await self._snapshot_body(), urgent=True)
         self._tell(events.EpochOpened(epoch=self._journal.epoch, reason=reason))
 
     async def command(self, act: Callable[[], Awaitable[object]]) -> object:

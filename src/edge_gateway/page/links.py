@@ -136,6 +136,8 @@ def _sink(name: str, sink: Mapping[str, Any], kind: str, words: Words) -> dict[s
     for key in ("rejected", "skipped"):
         if sink[key]:
             item["lines"].append(words.say(f"link.{key}", n=sink[key]))
+    for epoch in sink.get("witness", {}).get("pending", ()):
+        item["lines"].append(words.say("link.pending", epoch=epoch))
     if item["bad"] and sink["last_ok_wall_us"]:
         item["ticks"].append(words.tick("tick.ok", sink["last_ok_wall_us"]))
     item["said"] = str(sink["why"])

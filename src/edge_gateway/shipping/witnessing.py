@@ -38,6 +38,7 @@ class Witnessing:
         self._supported = True
         self._not_before_s = 0.0
         self._refused = False
+        self._resting: dict[str, float] = {}  # epoch -> until when it is not shown (monotonic): the others go on
 
     def offer(self, epoch: str, size: int, note: bytes) -> None:
         """A checkpoint was signed."""
@@ -64,6 +65,7 @@ class Witnessing:
     def met(self, held: Sequence[Held]) -> None:
         """A session began: what the hub holds and cosigned."""
         self._supported, self._not_before_s = True, 0.0
+        self._resting.clear()
         for item in held:
             self._held[item.epoch] = item.size
             self._witnessed[item.epoch] = max(item.witnessed, self._witnessed.get(item.epoch, 0))
@@ -84,8 +86,12 @@ class Witnessing:
             return False
         epoch, size, note = due
         verdict = await self._hub.show(epoch, note)
-        self._supported, self._refused = verdict.supported, not verdict.note
-        self._not_before_s = time.monotonic() + (verdict.again_s or EVERY_S) * random.uniform(0.8, 1.2)
+        again_s = (verdict.again_s or EVERY_S) * random.uniform(0.8, 1.2)
+        self._supported, self._refused = verdict.supported, not verdict.note and not verdict.only_this
+        if verdict.only_this:
+            self._resting[epoch], again_s = time.monotonic() + again_s, EVERY_S
+            self._wake(self._resting[epoch] - time.monotonic())
+        self._not_before_s = time.monotonic() + again_s
         if verdict.note:
             self._journal.keep_checkpoint(epoch, size, verdict.note)
             self._witnessed[epoch] = size + 1
@@ -96,8 +102,11 @@ class Witnessing:
         return True
 
     def _due(self) -> tuple[str, int, bytes] | None:
-        """The newest epoch's largest note that is held whole; an earlier epoch's when it has none."""
+        """The newest epoch's largest note that is held whole; an earlier epoch's when it has none, or rests."""
+        now_s = time.monotonic()
         for epoch in reversed(self._notes):
+            if self._resting.get(epoch, now_s) > now_s:
+                continue
             size = max((size for size in self._notes[epoch] if size <= self._held.get(epoch, 0)), default=None)
             if size is not None:
                 return epoch, size, self._notes[epoch][size]

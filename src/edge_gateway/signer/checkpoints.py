@@ -13,7 +13,7 @@ from typing import Any
 
 from edge_gateway.backoff import Backoff
 from edge_gateway.errors import JournalDamaged, JournalError, SignerAway, SignerError, SignerRefused
-from edge_gateway.events import Event, SignerTroubled
+from edge_gateway.events import Alarmed, Event, SignerTroubled
 from edge_gateway.journal.base import Journal, Position
 from edge_gateway.record.checkpoint import Checkpoint
 from edge_gateway.record.merkle import leaf_hash
@@ -165,7 +165,13 @@ class Checkpoints:
             self._key = Key(self._name, ED25519, await self._signer.public())
         while self._left:
             epoch, tree, signed = self._left[0]
-            await self._sign(epoch, tree, signed, tree.size)
+            try:
+                await self._sign(epoch, tree, signed, tree.size)
+            except SignerRefused as refused:
+                if not refused.root:
+                    raise
+                # It knows another end of that epoch and always will: a copy was restored. The new epoch is signed all the same.
+                self._tell(Alarmed(code="signer-refused", why=f"the end of epoch {epoch} is not signed: {refused}"))
             self._left.pop(0)
         for size in sorted({*self._due_sizes, self._tree.size}):
             if size > self._signed:

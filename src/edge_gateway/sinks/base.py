@@ -115,7 +115,7 @@ class Verdict:
     """What the hub said to a checkpoint: ``note`` with its cosignature, or b"" and ``code`` and ``why`` not.
 
     ``alarm``: a code, where a person must look; "" otherwise. ``again_s``: when asking again makes sense (0: at once).
-    ``supported``: False for a hub that cosigns nothing.
+    ``supported``: False for a hub that cosigns nothing. ``only_this``: it says nothing of other epochs' checkpoints.
     """
 
     note: bytes = b""
@@ -124,6 +124,7 @@ class Verdict:
     why: str = ""
     again_s: float = 0.0
     supported: bool = True
+    only_this: bool = False
 
 
 class HubLink(Sink, Protocol):

@@ -61,8 +61,10 @@ class HubSink:
         asked = epochs[-wire.MAX_HELLO_EPOCHS :]
         hello = await self._lane.hello([(info.epoch, info.size) for info in asked])
         sizes, closed, seen = hello["sizes"], hello.get("closed") or [], hello.get("witnessed") or {}
-        if not isinstance(closed, list) or not isinstance(seen, dict):
+        pending = hello.get("pending") or []
+        if not isinstance(closed, list) or not isinstance(seen, dict) or not isinstance(pending, list):
             raise Unreachable("the hub's answer to hello names no list of closed epochs, or none of witnessed ones")
+        self._witness.met([info.epoch for info in asked if info.epoch in pending])
         held = [
             Held(
                 epoch=info.epoch,

@@ -14,7 +14,9 @@ from edge_gateway.sinks.base import Verdict
 
 #: Refusals that a person must look at, on both sides.
 ALARMS = frozenset({"fork", "roll-back", "foreign-key", "foreign-log", "store-differs"})
-#: When asking again makes sense (s): after entries (or a person, who brings the key), while the hub computes, after a refusal.
+#: Refusals of one epoch, while those of another may be cosigned.
+OF_AN_EPOCH = frozenset({"pending", "skipped", "closed"})
+#: When asking again makes sense (s): after entries (or a person, who brings the key or accepts an epoch), while the hub computes, after a refusal.
 EARLY_S, LATER_S, REFUSED_S = 5.0, 2.0, 30.0
 _COSIGNATURE_BYTES = 8 + 64
 
@@ -26,13 +28,20 @@ class HubWitness:
         self._key = key
         self._newest: dict[str, Any] | None = None
         self._why = self._code = ""
+        self._pending: list[str] = []
 
     def status(self) -> dict[str, Any]:
         """JSON-able. ``newest``: epoch, size and time of the newest cosignature, ``known`` whether by the configured key.
 
-        ``code`` and ``why``: what the newest checkpoint met instead of a cosignature, "" if nothing.
+        ``code`` and ``why``: what the newest checkpoint met instead of a cosignature, "" if nothing. ``pending``: epochs that
+        wait at the hub for a person.
         """
-        return {"newest": self._newest, "key": None if self._key is None else str(self._key), "code": self._code, "why": self._why}
+        key = None if self._key is None else str(self._key)
+        return {"newest": self._newest, "key": key, "code": self._code, "why": self._why, "pending": self._pending}
+
+    def met(self, pending: list[str]) -> None:
+        """A session began: which epochs wait at the hub."""
+        self._pending = pending
 
     def learn(self, epoch: str, data: bytes) -> bool:
         """A note that was kept: whether it carries a right cosignature of the hub's key."""
@@ -51,6 +60,10 @@ class HubWitness:
         """What an answer to the checkpoint ``data`` means."""
         verdict = self._judge(answer, epoch, data)
         self._why, self._code = verdict.why, verdict.code
+        if verdict.code == "pending" and epoch not in self._pending:
+            self._pending = [*self._pending, epoch]
+        elif verdict.note:
+            self._pending = [each for each in self._pending if each != epoch]
         return verdict
 
     def _judge(self, answer: Mapping[str, Any], epoch: str, data: bytes) -> Verdict:
@@ -64,8 +77,11 @@ class HubWitness:
             return Verdict(code="unsupported", supported=False, why="this hub does not cosign: it is of an older release")
         code, why = str(answer.get("refused", ""))[:64], str(answer.get("why", ""))[:300]
         said = f"the hub does not cosign ({code or 'no known answer'}): {why}"
-        again_s = EARLY_S if code == "no-key" else REFUSED_S
-        return Verdict(code=code or "unknown", alarm=code if code in ALARMS else "", why=said, again_s=again_s)
+        again_s = EARLY_S if code in ("no-key", "pending") else REFUSED_S
+        alarm = code if code in ALARMS else ""
+        if code == "pending" and answer.get("behind"):
+            alarm = "roll-back"  # the new epoch names less than the hub cosigned
+        return Verdict(code=code or "unknown", alarm=alarm, why=said, again_s=again_s, only_this=code in OF_AN_EPOCH)
 
     def _cosigned(self, line: str, epoch: str, note: Note) -> Verdict:
         head = Checkpoint.parse(note.text)

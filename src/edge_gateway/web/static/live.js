@@ -141,6 +141,7 @@
       box.append(el("header", "", el("h3", "", name(gateway, "site")), el("span", "id", gateway.gateway),
         gateway.dark ? badge("dark", say("gateway.dark")) : null,
         gateway.quarantined ? el("span", "tag", say("gateway.quarantined", { n: gateway.quarantined })) : null, heard));
+      for (const epoch of gateway.pending || []) box.append(el("p", "line pending", say("gateway.pending", { epoch, gateway: gateway.gateway })));
     }
     const head = el("tr", "");
     for (const column of ["state", "point", "value", "limit", "age", "quality"]) {

@@ -1,0 +1,39 @@
+"""What the first entry of an epoch says of those before it, the newest checkpoint that a witness cosigned among it; knows no hub."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edge_gateway.errors import JournalDamaged
+from edge_gateway.journal.base import Journal
+from edge_gateway.record.checkpoint import Checkpoint
+from edge_gateway.record.note import Note, NoteError
+
+
+async def previous(journal: Journal) -> dict[str, Any] | None:
+    """``previous`` of docs/reference/journal-format.md section 2; None in a gateway's first epoch."""
+    body = journal.previous()
+    return None if body is None else body | {"cosigned": await _cosigned(journal)}
+
+
+async def _cosigned(journal: Journal) -> dict[str, Any] | None:
+    """The newest note here that carries more than the gateway's own signature: of the newest epoch that has one."""
+    try:
+        kept = await journal.checkpoints()
+    except JournalDamaged:  # what the journal's own checks tell of; nothing can be named then
+        return None
+    order = {info.epoch: place for place, info in enumerate(journal.known_epochs())}
+    newest: tuple[int, int] | None = None
+    found: dict[str, Any] | None = None
+    for epoch, size, data in kept:
+        if epoch not in order or (newest is not None and (order[epoch], size) < newest):
+            continue
+        try:
+            note = Note.parse(data)
+            head = Checkpoint.parse(note.text)
+        except NoteError:
+            continue
+        if any(line.name != head.origin for line in note.signatures):
+            newest = order[epoch], size
+            found = {"epoch": epoch, "size": size, "root": head.root.hex(), "note": data.decode()}
+    return found
