@@ -92,8 +92,7 @@ class Gateways:
         A second, different one only with ``replace``: whoever may deliver must not be able to exchange it. The first one
         accepts the epochs that are ``known`` of the gateway by now, in the name of ``by``.
         """
-        with self._alone():
-            registered = self._registered(gateway)
+        with self._alone(gateway) as registered:
             try:
                 key = Key.parse(vkey)
                 if key.kind != ED25519 or key.name.rpartition("/")[2] != gateway:
@@ -115,8 +114,7 @@ class Gateways:
 
     def accept(self, gateway: str, epoch: str, *, by: str, reason: str, wall_us: int) -> bool:
         """From now on ``epoch`` may be cosigned; False if it might already. Raises ConfigError, OSError."""
-        with self._alone():
-            registered = self._registered(gateway)
+        with self._alone(gateway) as registered:
             if any(each.epoch == epoch for each in registered.accepted):
                 return False
             self._write(replaced(registered, accepted=[*registered.accepted, Accepted(epoch, wall_us, by, reason)]))
@@ -135,12 +133,13 @@ class Gateways:
         self._known.pop(registered.id, None)
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """The hub and the command line may both change a registration: one after the other."""
+    def _alone(self, gateway: str) -> Iterator[Registered]:
+        """The registration, nobody else's to change meanwhile: the hub and the command line both may. Raises ConfigError."""
+        self._registered(gateway)
         handle = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
+            yield self._registered(gateway)
         finally:
             os.close(handle)
 

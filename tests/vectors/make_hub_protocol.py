@@ -101,8 +101,10 @@ def root(entries: list[str]) -> bytes:
     return hashlib.sha256(b"\x01" + root(entries[:split]) + root(entries[split:])).digest()
 
 
-def note(entries: list[str], seed: bytes = GATEWAY_SEED, log: str = LOG, size: int | None = None) -> bytes:
-    origin = f"{log}/{EPOCH}"
+def note(
+    entries: list[str], seed: bytes = GATEWAY_SEED, log: str = LOG, size: int | None = None, epoch: str = EPOCH
+) -> bytes:
+    origin = f"{log}/{epoch}"
     text = f"{origin}\n{len(entries) if size is None else size}\n{base64.b64encode(root(entries)).decode()}\n"
     line = base64.b64encode(key_id(origin, 1, seed) + signed(seed, text.encode())).decode()
     return f"{text}\n\N{EM DASH} {origin} {line}\n".encode()
@@ -223,8 +225,8 @@ def envelopes() -> list[dict[str, Any]]:
     ]
 
 
-def receipt(size: int, skipped: list[list[int]] | None = None, **more: Any) -> dict[str, Any]:
-    return {"receipt": {"gateway": GATEWAY, "epoch": EPOCH, "size": size, "skipped": skipped or []}, **more}
+def receipt(size: int, skipped: list[list[int]] | None = None, epoch: str = EPOCH, **more: Any) -> dict[str, Any]:
+    return {"receipt": {"gateway": GATEWAY, "epoch": epoch, "size": size, "skipped": skipped or []}, **more}
 
 
 def cosignatures() -> list[dict[str, Any]]:
@@ -264,8 +266,14 @@ def witnessing() -> list[dict[str, Any]]:
         held = {} if entries is None else {"held": {"size": len(entries), "root": root(entries).hex()}}
         return {"refused": code, **held}
 
+    def begun(epoch: str, first: str) -> dict[str, Any]:
+        return {"header": {"kind": "entries", "epoch": epoch, "first": 0, "count": 1}, "body": lines([first]).hex()}
+
     key = vkey(LOG, 1, GATEWAY_SEED)
     held = {"entries": ENTRIES, "texts": [TEXT]}
+    cosigned = {"epoch": EPOCH, "size": 7, "root": root(ENTRIES).hex(), "note": note(ENTRIES).decode()}
+    before = {"epoch": EPOCH, "size": 7, "root": root(ENTRIES).hex(), "reason": "damage", "cosigned": cosigned}
+    named = entry(0, "snapshot", config=None, configs=[], state={}, previous=before)
     forged = [*ENTRIES[:6], UNKNOWN.replace("later", "other")]
     skip = {"kind": "skipped", "epoch": EPOCH, "first": 0, "count": 4096, "reason": "freed-by-retention", "roots": ["ab" * 32]}
     return [
@@ -318,6 +326,25 @@ def witnessing() -> list[dict[str, Any]]:
             "key": key,
             "messages": [{"header": skip, "body": ""}, shown(note(ENTRIES)), shown(note(ENTRIES, size=4096))],
             "answers": [receipt(4096, [[7, 4089]]), yes(7), no("skipped")],
+        },
+        {
+            "why": "a second epoch is received and waits for a person; one that names less than was cosigned is told so",
+            "held": held,
+            "key": key,
+            "messages": [
+                shown(note(ENTRIES)),
+                begun("fedcba9876543210", named),
+                shown(note([named], epoch="fedcba9876543210")),
+                begun("1111111111111111", SNAPSHOT),
+                shown(note([SNAPSHOT], epoch="1111111111111111")),
+            ],
+            "answers": [
+                yes(7),
+                receipt(1, epoch="fedcba9876543210"),
+                no("pending"),
+                receipt(1, epoch="1111111111111111"),
+                no("pending") | {"behind": {"epoch": EPOCH, "size": 7}},
+            ],
         },
     ]
 

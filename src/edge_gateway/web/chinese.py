@@ -229,6 +229,8 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ("the key's id is {}, not {}: a letter was lost or altered", "公钥编号应为 {}，而不是 {}：抄漏或抄错了字符"),
     ("this is no cosigning key (type 4): the gateway's own key stands there?", "这不是联署公钥（类型 4）：是否写成了网关自己的公钥？"),
     ("gateway '{}' is not registered", "网关“{}”未登记"),
+    ("the hub holds no epoch '{}' of gateway '{}'", "监管端没有网关“{1}”的纪元“{0}”"),
+    ("`regulator-hub gateways` lists what waits", "`regulator-hub gateways` 列出待确认的纪元"),
     ("this is no key of gateway '{}': {}", "这不是网关“{}”的公钥：{}"),
     ("copy the whole line that `edge-gateway signer key` prints at that gateway", "请完整抄录该网关上 `edge-gateway signer key` 显示的一行"),
     ("gateway '{}' has another key: {}", "网关“{}”已有另一公钥：{}"),
