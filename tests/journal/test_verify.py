@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_gateway.cli.main import run as cli
+from edge_gateway.errors import JournalError
 from edge_gateway.journal.core import Core
 from edge_gateway.journal.files import DiskFiles
 from edge_gateway.journal.retention import JournalSettings
@@ -276,3 +277,9 @@ def test_what_people_read(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert "does not prove" in said
     assert cli(["journal", "verify", str(copy), "--lang", "zh"]) == 3
     assert "无法判定" in capsys.readouterr().out
+
+
+def test_a_journal_whose_first_start_was_cut_off_is_none_yet(tmp_path: Path) -> None:
+    Tail(tmp_path / "journal.sqlite").prepare()
+    with pytest.raises(JournalError, match=r"no journal in .* yet"):
+        check(tmp_path)

@@ -65,6 +65,9 @@ class Reading:
                 ) from wrong
         if layout > LAYOUT:
             raise JournalTooNew(f"{self._folder} was written by a newer release", hint="read it with that release")
+        if layout == 0:  # a start that was cut off before the tables were made
+            tail.close()
+            raise JournalError(f"there is no journal in {self._folder} yet", hint="start the gateway: it goes on making it")
         return tail
 
     def close(self) -> None:

@@ -409,6 +409,8 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ("name a shorter one with --socket", "请用 --socket 指定较短的路径"),
     ("the state folder {} cannot be used: {}", "状态目录 {} 无法使用：{}"),
     ("name another with --state, or give this one to the service's user", "请用 --state 另指，或把它交给服务用户"),
+    ("there is no journal in {} yet", "{} 中还没有台账"),
+    ("start the gateway: it goes on making it", "请启动网关：它会继续建立台账"),
     ("there is no journal in {}", "{} 中没有台账"),
     ("name the gateway's state folder", "请指明网关的状态目录"),
     ("cannot listen on {}: {}", "无法在 {} 上监听：{}"),
