@@ -5,10 +5,12 @@ What it saw acknowledged and when it killed is in `seen` and `heard`; what the h
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +24,8 @@ from typing import Any, Self
 
 from edge_gateway.cli.client import Client
 from edge_gateway.errors import GatewayError
+from edge_gateway.record.note import ED25519, Key
+from edge_gateway.signer.client import Client as SignerClient
 from tests.faults.judge import Seen, Truth, Verdict, judge
 from tests.faults.plant import now_us
 from tests.faults.watching_proxy import HttpWatch, MqttWatch, Proxies, Unwatched
@@ -40,13 +44,14 @@ _CHANNEL = '[channels.{0}]\n{1}\nquantity = "state"\nunit = "1"\ndecimals = 0\n'
 
 @dataclass(frozen=True)
 class Load:
-    """How much happens. `units` poll every `interval_s`, `topics` speak every `publish_s`; with `influx` a database too."""
+    """How much happens. `units` poll every `interval_s`, `topics` speak every `publish_s`; with `influx` a database, with `signer` a signer and a hub that cosigns."""
 
     units: int = 10
     interval_s: float = 0.2
     topics: int = 3
     publish_s: float = 0.1
     influx: bool = False
+    signer: bool = False
     segment_entries: int = 32
     planted: str = ""
     extra: str = ""
@@ -78,6 +83,8 @@ class Site:
             started.enter_context(self.broker)
             self._start_plant(started)
             self._start_hub(started)
+            if self.load.signer:
+                self._start_signer(started)
             if self.influx is not None:
                 started.enter_context(self.influx)
                 self.influx.create_database(DATABASE)
@@ -132,6 +139,27 @@ class Site:
         self.hub = _Hub(self._program("hub", [*command, "run", *where], lambda: accepts_tcp(port)), port)
         started.enter_context(self.hub.process)
 
+    def _start_signer(self, started: contextlib.ExitStack) -> None:
+        """Each side is given the other's key by hand, as people do."""
+        folder, self.signer_socket = self.folder / "signer", self.folder / "sign.sock"
+        words = ["-c", "from edge_gateway.cli import main; main()", "signer", "run", "--folder", str(folder), "--listen", str(self.signer_socket)]
+        self.signer = self._program("signer", words, self._signs)
+        started.enter_context(self.signer)
+        public = asyncio.run(SignerClient(self.signer_socket).public())
+        self.vkey = Key(f"example.org/{GATEWAY}", ED25519, public)
+        hub = [sys.executable, "-c", "from regulator_hub.cli import main; main()"]
+        where = ["--config", str(self.folder / "hub.toml")]
+        subprocess.run([*hub, "gateways", "key", GATEWAY, str(self.vkey), *where], check=True, capture_output=True)
+        (self.folder / "hub.vkey").write_text(subprocess.run([*hub, "key", *where], check=True, capture_output=True, text=True).stdout)
+
+    def _signs(self) -> bool:
+        try:
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(str(self.signer_socket))
+        except OSError:
+            return False
+        return True
+
     # --- configuration ------------------------------------------------------------------------------------------
 
     @property
@@ -163,6 +191,8 @@ class Site:
             f'[sinks.hub]\nkind = "hub"\n{hub}\ntoken_file = "{self.folder}/token"\ntimeout_s = 3.0\n'
         )
         text = [site]
+        if load.signer:
+            text = [f'{site}vkey = "{self.folder}/hub.vkey"\n[signer]\nsocket = "{self.signer_socket}"\n']
         if self.influx is not None:
             text.append(f'[sinks.influx]\nkind = "influxdb1"\nurl = "{self.influx.url}"\ndatabase = "{DATABASE}"\n')
         for n, port in enumerate(self._plant_ports):

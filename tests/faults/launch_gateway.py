@@ -1,8 +1,12 @@
 """`edge-gateway` as a campaign starts it: the program itself, with a journal that seals and frees all the time.
 
 EDGE_FAULTS_SEGMENT=N makes segments of N entries, and retention frees each one as soon as the hub's receipt covers it: what was
-wrongly taken for held is then really gone. EDGE_FAULTS_PLANTED=puback plants the fault that a campaign must find: a broker's
-PUBACK counts as the hub's receipt.
+wrongly taken for held is then really gone. EDGE_FAULTS_PLANTED plants a fault that a campaign must find:
+
+- ``puback``: a broker's PUBACK counts as the hub's receipt
+- ``sent``: what was sent is taken for held, without waiting for the receipt
+- ``early``: messages are acknowledged to the broker before they are committed
+- ``unsealed``: entries leave the tail before their segment's file is there
 """
 
 from __future__ import annotations
@@ -10,15 +14,23 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from edge_gateway.app import run as app
 from edge_gateway.cli import main
 from edge_gateway.errors import LinkDown, Unreachable
+from edge_gateway.intake.loop import Intake
+from edge_gateway.journal.base import Reader
 from edge_gateway.journal.retention import JournalSettings
 from edge_gateway.journal.room import Room
+from edge_gateway.journal.segments import Segment, build, write_segment
+from edge_gateway.journal.state import State
+from edge_gateway.journal.work import SealJob
+from edge_gateway.reading import Batch
 from edge_gateway.sinks import hub_sink
-from edge_gateway.sinks.base import Run
+from edge_gateway.sinks.base import Outcome, Run
 from edge_gateway.sinks.hub_mqtt import MqttCarrier
 from edge_gateway.wire import hub as wire
 
@@ -43,18 +55,72 @@ class PubackSink(hub_sink.HubSink):
         return {"receipt": {"gateway": self._gateway, "epoch": run.epoch, "size": size, "skipped": []}}
 
 
+class SentSink(hub_sink.HubSink):
+    """Planted: the cursor goes on without the hub's word when there is none."""
+
+    async def deliver(self, run: Run, reader: Reader) -> Outcome:
+        try:
+            return await super().deliver(run, reader)
+        except Unreachable:
+            size = run.first + len(run.entries)
+            receipt = {"gateway": self._gateway, "epoch": run.epoch, "size": size, "skipped": []}
+            return Outcome(accepted=len(run.entries), receipt=receipt)
+
+
+class EarlyIntake(Intake):
+    """Planted: a message is acknowledged as it is taken."""
+
+    async def _take_batch(self, batch: Batch) -> None:
+        if batch.committed is not None:
+            batch.committed()
+            batch = replace(batch, committed=None)
+        await super()._take_batch(batch)
+
+
+def _unsealed() -> None:
+    """The file comes after the rows went."""
+    written: dict[tuple[str, int], list[bytes]] = {}
+    remember = State.sealed
+
+    def write_seal(state: State, job: SealJob, entries: Iterable[bytes]) -> Segment:
+        held = written[job.epoch, job.first] = list(entries)
+        return build(job.epoch, job.first, held, state.member_entries)[1]
+
+    def sealed(state: State, segment: Segment) -> None:
+        remember(state, segment)
+        held = written.pop((segment.epoch, segment.first))
+        write_segment(state.files, state.state_dir, segment.epoch, segment.first, held, state.member_entries)
+
+    setattr(State, "write_seal", write_seal)  # noqa: B010
+    setattr(State, "sealed", sealed)  # noqa: B010
+
+
 def plant(segment_entries: int, planted: str) -> None:
     """Change the program before it starts."""
     if segment_entries:
         smaller = functools.partial(JournalSettings, segment_entries=segment_entries)
         setattr(app, "JournalSettings", smaller)  # noqa: B010 -- the name as the program imported it
         Room.soft_bytes = property(lambda room: 0)  # type: ignore[assignment,method-assign]
-    if planted == "puback":
-        hub_sink.HubSink = PubackSink  # type: ignore[misc]
-    elif planted:
-        raise SystemExit(f"no planted fault is called '{planted}'")
+    match planted:
+        case "puback":
+            hub_sink.HubSink = PubackSink  # type: ignore[misc]
+        case "sent":
+            hub_sink.HubSink = SentSink  # type: ignore[misc]
+        case "early":
+            app.Intake = EarlyIntake  # type: ignore[attr-defined]
+        case "unsealed":
+            _unsealed()
+        case "":
+            pass
+        case _:
+            raise SystemExit(f"no planted fault is called '{planted}'")
+
+
+def launch() -> None:
+    """The program, changed as the environment says."""
+    plant(int(os.environ.get("EDGE_FAULTS_SEGMENT", "0")), os.environ.get("EDGE_FAULTS_PLANTED", ""))
+    main()
 
 
 if __name__ == "__main__":
-    plant(int(os.environ.get("EDGE_FAULTS_SEGMENT", "0")), os.environ.get("EDGE_FAULTS_PLANTED", ""))
-    main()
+    launch()
