@@ -26,6 +26,10 @@
     return {count: found.count, root: found.root};
   }
 
+  function shown(note) {
+    return note.lines.map((line) => [line.name, line.id, V.hex(line.data)]);
+  }
+
   function checkpoint(given) {
     const head = V.Checkpoint.parse(bytes(given.note)).mustBeSignedBy(V.Key.parse(given.log));
     return {
@@ -72,6 +76,18 @@
       return {name: key.name, kind: key.kind, public: V.hex(key.bytes), id: key.id};
     },
     note: (given) => new V.Note(bytes(given.note)).isSignedBy(V.Key.parse(given.key)),
+    "parsed-note": (given) => {
+      const note = new V.Note(bytes(given.note));
+      return {text: note.text, lines: shown(note)};
+    },
+    "parsed-checkpoint": (given) => {
+      const head = V.Checkpoint.parse(bytes(given.note));
+      return {origin: head.origin, size: head.size, root: V.hex(head.root), lines: shown(head.note)};
+    },
+    "parsed-proof": (given) => {
+      const told = V.parseProof(bytes(given.proof));
+      return {index: told.index, path: told.path.map(V.hex), checkpoint: V.base64(told.checkpoint)};
+    },
     checkpoint, proof, segment, pack
   };
 

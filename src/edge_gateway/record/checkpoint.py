@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from edge_gateway.record.note import COSIGNATURE, ED25519, Key, Note, NoteError, Signature
 
-#: A time beyond this is no time (specification).
-_MOST_S = 2**63 - 1
+#: A size or a time beyond this is none: every JSON reader has integers up to here (the specification's own bound for times is 2⁶³ − 1).
+_MOST = 2**53 - 1
 _SIGNATURE_BYTES = 64
 
 
@@ -36,7 +36,7 @@ class Checkpoint:
         origin, size, root = lines[:3]
         if not origin or any(character.isspace() for character in origin):
             raise NoteError("a checkpoint without origin")
-        if not (size.isascii() and size.isdigit()) or (len(size) > 1 and size[0] == "0") or len(size) > 19:
+        if not (size.isascii() and size.isdigit()) or (len(size) > 1 and size[0] == "0") or len(size) > 16 or int(size) > _MOST:
             raise NoteError(f"no tree size: {size[:32]!r}")
         found = cls(origin, int(size), _root(root))
         if found.body() != text:
@@ -82,7 +82,7 @@ def witnessed_s(note: Note, witness: Key) -> int | None:
     times = []
     for line in note.by(witness):
         time_s, signature = int.from_bytes(line.data[:8], "big"), line.data[8:]
-        right = len(signature) == _SIGNATURE_BYTES and time_s <= _MOST_S
+        right = len(signature) == _SIGNATURE_BYTES and time_s <= _MOST
         if not right or not witness.verifies(cosigned_message(note.text, time_s), signature):
             return None
         times.append(time_s)

@@ -17,6 +17,15 @@ ED25519, COSIGNATURE = 1, 4
 MAX_NOTE_BYTES = 64 * 1024
 MAX_SIGNATURES = 100
 _DASH = "\N{EM DASH} "
+_PRIME = 2**255 - 19
+#: y of the points of edwards25519 whose order divides 8: for such a key anybody can sign, so it is none.
+_SMALL = (
+    0,
+    1,
+    _PRIME - 1,
+    0x5FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
+    _PRIME - 0x5FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
+)
 
 
 class NoteError(ValueError):
@@ -38,6 +47,9 @@ class Key:
             raise NoteError(f"key type {self.kind} is neither Ed25519 (1) nor a witness's (4)")
         if len(self.public) != 32:
             raise NoteError(f"an Ed25519 public key has 32 bytes, not {len(self.public)}")
+        y = int.from_bytes(self.public, "little") % 2**255
+        if y >= _PRIME or y in _SMALL:
+            raise NoteError("anybody can sign for this public key: it is a point of small order, or spelled as none is")
 
     @property
     def id(self) -> bytes:
@@ -47,9 +59,9 @@ class Key:
     @classmethod
     def parse(cls, vkey: str) -> Key:
         """``<name>+<id in hex>+<base64 of type ‖ public key>``. Raises NoteError."""
-        name, _, rest = vkey.strip().partition("+")
+        name, _, rest = vkey.strip(" \t\r\n").partition("+")
         shown, _, material = rest.partition("+")
-        raw = _base64(material)
+        raw = unbase64(material)
         if raw is None or len(raw) < 2:
             raise NoteError("a verifier key has the form <name>+<8 hex digits>+<base64>")
         key = cls(name, raw[0], raw[1:])
@@ -84,7 +96,7 @@ class Signature:
     def parse(cls, line: str) -> Signature:
         """A line without its newline. Raises NoteError."""
         name, _, text = line.removeprefix(_DASH).partition(" ")
-        raw = _base64(text)
+        raw = unbase64(text)
         if not line.startswith(_DASH) or not is_key_name(name) or raw is None or len(raw) < 5:
             raise NoteError(f"no signature line: {line[:80]!r}")
         return cls(name, raw[:4], raw[4:])
@@ -160,9 +172,10 @@ def is_key_name(name: str) -> bool:
     return bool(name) and "+" not in name and not any(c.isspace() or ord(c) < 0x20 for c in name)
 
 
-def _base64(text: str) -> bytes | None:
+def unbase64(text: str) -> bytes | None:
+    """The bytes that ``text`` spells; None for anything but their one spelling."""
     try:
         raw = base64.b64decode(text, validate=True)
     except ValueError:
         return None
-    return raw if base64.b64encode(raw).decode() == text else None  # one spelling only: padding bits are zero
+    return raw if base64.b64encode(raw).decode() == text else None  # padding bits are zero

@@ -6,16 +6,19 @@ Sources: RFC 6962 section 2.1.1 and 2.1.2 (paths), RFC 9162 section 2.1.3.2 and 
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Sequence
 
 from edge_gateway.record.merkle import node_hash
-from edge_gateway.record.note import NoteError
+from edge_gateway.record.note import NoteError, unbase64
 
 #: Root of the ``width`` leaves from ``start`` on. ``width`` is a power of two and divides ``start``.
 Subtree = Callable[[int, int], bytes]
 #: More hashes than any tree of less than 2⁶³ leaves needs.
 MAX_HASHES = 63
 _HEAD = "c2sp.org/tlog-proof@v1"
+_NUMBER = re.compile(r"(0|[1-9][0-9]{0,15})\Z")
+_MOST = 2**53 - 1
 
 
 def range_root(start: int, end: int, subtree: Subtree) -> bytes:
@@ -130,16 +133,14 @@ def parse_tlog_proof(data: bytes) -> tuple[int, list[bytes], bytes]:
         raise NoteError(f"a proof begins with {_HEAD}")
     lines = lines[2:] if len(lines) > 1 and lines[1].startswith("extra ") else lines[1:]
     number = lines[0].removeprefix("index ") if lines else ""
-    if not lines or not lines[0].startswith("index ") or not number.isdigit() or str(int(number)) != number:
+    if not lines or not lines[0].startswith("index ") or not _NUMBER.match(number) or int(number) > _MOST:
         raise NoteError("a proof names its entry: index <number>")
     if len(lines) - 1 > MAX_HASHES:
         raise NoteError(f"{len(lines) - 1} hashes, more than {MAX_HASHES}")
     path = []
     for line in lines[1:]:
-        try:
-            path.append(base64.b64decode(line, validate=True))
-        except ValueError:
-            raise NoteError(f"no hash: {line[:80]!r}") from None
-        if len(path[-1]) != 32:
-            raise NoteError(f"a hash of {len(path[-1])} bytes")
+        found = unbase64(line)
+        if found is None or len(found) != 32:
+            raise NoteError(f"no hash: {line[:80]!r}")
+        path.append(found)
     return int(number), path, checkpoint
