@@ -55,6 +55,11 @@ truth killloop crashpoints outage: servers
 powercut pulses: setup-dev
 	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
 
+# Errors of the disk: EIO, ENOSPC, short writes, once and lasting; N lives of the journal. strace lets calls fail on the real disk too.
+.PHONY: ioerrors
+ioerrors: setup-dev
+	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
+
 # 32 units on one paced line, one of them dead, one slow, one babbling; N is the number of rounds of 5 s.
 isolation: setup-dev
 	$(PY) -m tests.faults.$@ $(if $(N),--rounds $(N)) --seed $(SEED) $(ARGS)

@@ -32,6 +32,7 @@ look() {
     want_program systemd-analyze systemd
     want_program udevadm udev
     want_program setpriv util-linux
+    want_program strace
     want_file /usr/share/fonts/truetype/wqy/wqy-zenhei.ttc fonts-wqy-zenhei
 }
 

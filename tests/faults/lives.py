@@ -222,28 +222,34 @@ class Life:
             works.append(Signed(epoch=epoch, size=state.size, note=note))
         if rng.random() < 0.1:
             works.append(Refuse(sink="influx", epoch=epoch, items=[(first, f"line {rng.random()}", "why")]))
-        elif rng.random() < 0.05 and (kept := state.tail.quarantined()):
+        elif rng.random() < 0.05 and (kept := [] if core.troubled else state.tail.quarantined()):
             works.append(Drop(ids=[kept[0].id]))
         return works
 
     def _commit(self, core: Core, works: Sequence[Work]) -> None:
         if not works or self._given_up(core):
             return
-        added = [entry for work in works if isinstance(work, Append) for entry in work.entries]
-        attempt = Attempt(added, self.must.tables.after(works, core.state.order, QUARANTINE))
-        self.must.tried(attempt)
+        self.must.tried(self._attempt(core, works))
+        self.must.tried(self._attempt(core, [work for work in works if not isinstance(work, Append)]))  # on a full disk
         results = core.commit(works)
         if self.disk.dead:
             return
         if any(results):
             if not self._disk_failed_just_now():
                 self._corrupt(f"a commit was refused on a sound disk: {results}")
-            self._given_up(core)
+            if self._given_up(core):
+                return
+        works = [work for work, refused in zip(works, results, strict=True) if refused is None]
+        if not works:
             return
-        self.must.acknowledged(attempt)
-        self.tally.acknowledged += len(added)
+        self.must.acknowledged(attempt := self._attempt(core, works))
+        self.tally.acknowledged += len(attempt.added)
         self.tally.checkpoints += sum(isinstance(work, Signed) for work in works)
         self.tally.receipts += sum(isinstance(work, Move) and work.receipt is not None for work in works)
+
+    def _attempt(self, core: Core, works: Sequence[Work]) -> Attempt:
+        added = [entry for work in works if isinstance(work, Append) for entry in work.entries]
+        return Attempt(added, self.must.tables.after(works, core.state.order, QUARANTINE))
 
     def _given_up(self, core: Core) -> bool:
         """After a failed sync the writer went on in a new epoch: not for a single bad sync."""

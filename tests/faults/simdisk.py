@@ -84,6 +84,8 @@ class SimDisk:
         self.fail: Callable[[str, str], None] | None = None
         #: Kernels drop the dirty pages of a failed sync: they stay visible until the next restart, and never get durable.
         self.drop_on_failed_sync = True
+        #: Whether a write that fails has written some of it.
+        self.short_writes = False
 
     # --- operations -------------------------------------------------------------------------------------------
 
@@ -121,7 +123,13 @@ class SimDisk:
         return inode
 
     def write(self, path: str, inode: Inode, offset: int, data: bytes) -> None:
-        if self.step("write", path):
+        try:
+            alive = self.step("write", path)
+        except OSError:
+            if self.short_writes:
+                inode.change(offset, data[: self.rng.randrange(len(data) + 1)])
+            raise
+        if alive:
             inode.change(offset, data)
             self._cut_if_due()
 

@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 import apsw
 
@@ -22,9 +23,10 @@ from edge_gateway.journal.retention import JournalSettings, SkippedRange
 from edge_gateway.journal.room import is_full
 from edge_gateway.journal.segments import Segment
 from edge_gateway.journal.state import State
-from edge_gateway.journal.tail import entry_crc
+from edge_gateway.journal.tail import Tail, entry_crc
 from edge_gateway.journal.work import Append, Drop, Move, Refuse, SealJob, Signed, Work
 
+T = TypeVar("T")
 #: What a row costs beside its entry, roughly.
 _ROW_BYTES = 32
 
@@ -316,6 +318,12 @@ class Core:
     def free(self, ranges: Sequence[SkippedRange]) -> None:
         """Let cursors pass declared ranges and free what they held. Raises JournalFull, JournalDamaged."""
         self._step(lambda: self.state.free(ranges))
+
+    def ask(self, what: Callable[[Tail], T]) -> T:
+        """What the database says, on a disk that is trusted. Raises JournalFull, JournalDamaged."""
+        said: list[T] = []
+        self._step(lambda: said.append(what(self.state.tail)))
+        return said[-1]
 
     def look_for_room(self) -> bool:
         """Whether ordinary batches have room (again), on a disk that takes them. Raises JournalFull, JournalDamaged."""

@@ -276,7 +276,7 @@ class Store:
         return [segment.info() for segment in self._view.segments]
 
     async def quarantine_list(self, sink: str | None = None) -> list[Quarantined]:
-        return await self._call(lambda core: core.state.tail.quarantined(sink))
+        return await self._call(lambda core: core.ask(lambda tail: tail.quarantined(sink)))
 
     async def _read(self, what: Callable[[Reading], T]) -> T:
         if self._closed:
