@@ -1,6 +1,7 @@
 """TCP proxies that read along: PUBACKs, deliveries and receipts as they pass, at packet level; they change nothing.
 
-What has passed here was said on the wire, whatever anybody remembers of it afterwards.
+What has passed here was said on the wire, whatever anybody remembers of it afterwards. A proxy's ``Cable`` can be cut: what is under way
+then waits, as TCP's own repeats do, and passes once it is whole again, if anybody still listens.
 """
 
 from __future__ import annotations
@@ -148,6 +149,33 @@ class MqttWatch:
 Watch = HttpWatch | MqttWatch | Unwatched
 
 
+class Cable:
+    """What lies between; set from any thread. ``late_s`` holds back what comes back from the target."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, late_s: float) -> None:
+        self.late_s = late_s
+        self.refuses = False
+        self._loop = loop
+        self._whole = {"up": asyncio.Event(), "down": asyncio.Event()}
+        for event in self._whole.values():
+            event.set()
+
+    def cut(self, *ways: str) -> None:
+        """Nothing passes any more these ways (both)."""
+        for way in ways or ("up", "down"):
+            self._loop.call_soon_threadsafe(self._whole[way].clear)
+
+    def mend(self) -> None:
+        """Whole again."""
+        self.refuses = False
+        for event in self._whole.values():
+            self._loop.call_soon_threadsafe(event.set)
+
+    async def passes(self, way: str) -> None:
+        """Wait until bytes get through."""
+        await self._whole[way].wait()
+
+
 def _varint(data: bytes, at: int) -> tuple[int, int] | None:
     """(value, bytes used); None while it is incomplete."""
     value = 0
@@ -170,6 +198,7 @@ class Proxies:
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxies", daemon=True)
         self._tasks: set[asyncio.Task[None]] = set()
         self._servers: list[asyncio.Server] = []
+        self.cables: dict[int, Cable] = {}
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -190,35 +219,41 @@ class Proxies:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     async def _open(self, target: int, watch: type[Watch], late_s: float) -> int:
+        cable = Cable(self._loop, late_s)
+
         async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
             assert task is not None
             self._tasks.add(task)
             with contextlib.suppress(asyncio.CancelledError):
-                await self._joined(target, watch(self.heard), late_s, reader, writer)
+                await self._joined(target, watch(self.heard), cable, reader, writer)
             self._tasks.discard(task)
 
         server = await asyncio.start_server(accepted, "127.0.0.1", 0)
         self._servers.append(server)
         port: int = server.sockets[0].getsockname()[1]
+        self.cables[port] = cable
         return port
 
     async def _joined(
         self,
         target: int,
         watch: Watch,
-        late_s: float,
+        cable: Cable,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
+        if cable.refuses:
+            writer.transport.abort()
+            return
         try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", target)
         except OSError:
             writer.transport.abort()
             return
         pumps = [
-            asyncio.ensure_future(_pump(reader, far_writer, watch.up, 0.0)),
-            asyncio.ensure_future(_pump(far_reader, writer, watch.down, late_s)),
+            asyncio.ensure_future(_pump(reader, far_writer, watch.up, cable, "up")),
+            asyncio.ensure_future(_pump(far_reader, writer, watch.down, cable, "down")),
         ]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -238,11 +273,12 @@ class Proxies:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, feed: Feed, late_s: float) -> None:
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, feed: Feed, cable: Cable, way: str) -> None:
     with contextlib.suppress(OSError):
         while data := await reader.read(65536):
-            if late_s:
-                await asyncio.sleep(late_s)
+            await cable.passes(way)
+            if way == "down" and cable.late_s:
+                await asyncio.sleep(cable.late_s)
                 if reader.at_eof() or reader.exception() is not None:
                     return  # who said it has died meanwhile: it was never heard
             writer.write(data)  # on its way first: what a watcher counts as said has been said

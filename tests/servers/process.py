@@ -167,6 +167,10 @@ class ServerProcess:
         """SIGCONT after `pause`."""
         os.kill(self.pid, signal.SIGCONT)
 
+    def send(self, number: signal.Signals) -> None:
+        """Any other signal."""
+        os.kill(self.pid, number)
+
     def _end(self, how: signal.Signals, deadline_s: float) -> int:
         process = self._process
         if process is None:
