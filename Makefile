@@ -1,5 +1,5 @@
 # What a person does with this repository. `make demo` needs git, make, python3 (3.11 or newer) and python3-venv; nothing else.
-.PHONY: setup setup-dev servers demo test check bench truth killloop crashpoints powercut pulses outage isolation cadence guard fuzz late unplug idle pictures clean scan silence
+.PHONY: setup setup-dev servers demo test check bench truth killloop crashpoints powercut pulses outage isolation cadence guard fuzz late unplug idle pictures clean scan silence audit
 .DEFAULT_GOAL := setup
 .DELETE_ON_ERROR:
 
@@ -80,6 +80,10 @@ cadence: setup-dev
 fuzz: setup-dev
 	$(PIP) --require-hashes --only-binary :all: -r requirements/fuzz.txt
 	$(PY) -m tests.fuzz.run $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
+
+# Every way to change something, and who may read the key; as root, so that other users can try.
+audit: setup-dev
+	$(PY) -m tests.faults.audit $(ARGS)
 
 guard: setup-dev
 	$(PY) -m pytest -q tests/faults/test_guard.py $(ARGS)

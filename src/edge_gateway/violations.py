@@ -147,8 +147,9 @@ class Violations:
         return record
 
     def _handle(self, record: dict[str, Any], step: str, handling: str, by: str, reason: str) -> dict[str, Any]:
+        before = record["handling"]
         record |= {"handling": handling, "by": by, "reason": reason}
-        return self._body(record, step) | {"by": by, "reason": reason}
+        return self._body(record, step) | {"by": by, "reason": reason, "before": before}
 
     # --- state ----------------------------------------------------------------------------------------------------
 

@@ -77,10 +77,10 @@ def test_list_retry_drop(receiver: Receiver, tmp_path: Path) -> None:
         receiver.bad = b""
         taken = gateway.verb("quarantine", "retry", str(first["id"]))
         assert (taken.returncode, taken.stderr) == (0, "1 of 1 taken\n"), taken
-        dropped = gateway.verb("quarantine", "drop", str(second["id"]))
+        dropped = gateway.verb("quarantine", "drop", str(second["id"]), "--reason", "tried out")
         assert (dropped.returncode, dropped.stderr) == (0, "1 of 1 dropped\n")
         assert not {first["id"], second["id"]} & {item["id"] for item in items()}
-        gone = gateway.verb("quarantine", "drop", str(second["id"]))
+        gone = gateway.verb("quarantine", "drop", str(second["id"]), "--reason", "tried out")
         assert (gone.returncode, gone.stderr) == (1, "0 of 1 dropped\n")
 
 

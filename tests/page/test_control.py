@@ -94,7 +94,14 @@ def test_only_whole_numbers_name_what_is_dropped(gateway: Gateway, ids: bytes) -
 
 
 def test_a_number_beyond_all_drops_nothing(gateway: Gateway) -> None:
-    assert ask(gateway, "POST /v1/quarantine/drop", b'{"ids": [9223372036854775807]}') == (200, {"dropped": 0})
+    assert ask(gateway, "POST /v1/quarantine/drop", b'{"ids": [9223372036854775807], "reason": "x"}') == (200, {"dropped": 0})
+
+
+def test_nothing_is_dropped_without_a_reason_nor_thousands_at_once(gateway: Gateway) -> None:
+    status, answer = ask(gateway, "POST /v1/quarantine/drop", b'{"ids": [1], "reason": " "}')
+    assert (status, answer["why"]) == (409, "a reason is missing")
+    many = orjson.dumps({"ids": list(range(101)), "reason": "x"})
+    assert ask(gateway, "POST /v1/quarantine/drop", many)[0] == 409
 
 
 @pytest.mark.parametrize("timeout", [b"86400", b"-1", b'"inf"', b'"nan"', b"[]", b"1e300"])

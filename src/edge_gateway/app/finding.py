@@ -65,13 +65,18 @@ class Finding(Scans):
     async def adopt(self, number: int, body: Mapping[str, Any], by: str) -> dict[str, Any]:
         """Write the file, take it over, and record who asked. Raises GatewayError; then the file is gone again."""
         added = await asyncio.to_thread(self.add, number, body, by)
-        await self._reloader.reload(by)
+        await self._reloader.reload(by, f"inbox add {number}")
         if self._reloader.state.rejected:
             why = self._reloader.state.rejected
             Path(added["file"]).unlink()
-            await self._reloader.reload(by)
+            await self._reloader.reload(by, f"inbox add {number} was refused")
             raise GatewayError(f"the gateway refuses it: {why}")
         await asyncio.to_thread(self.taken, number)
-        note = {"event": "inbox-added", "by": by, "item": added["item"], "file": added["file"], "points": added["points"]}
-        await self._intake.command(lambda: self._intake.add("event", note))
+        about = {"why": f"inbox add {number}", "old": "suggested", "new": "configured"}
+        await self.note("inbox-added", by, about | {key: added[key] for key in ("item", "file", "points")})
         return added | {"pending_restart": list(self._reloader.state.pending_restart)}
+
+    async def note(self, event: str, by: str, about: Mapping[str, Any]) -> None:
+        """Record what a person asked for; durable on return."""
+        body = {"event": event, "by": by} | dict(about)
+        await self._intake.command(lambda: self._intake.add("event", body))

@@ -20,6 +20,8 @@ from edge_gateway.telemetry import Telemetry
 
 #: Faults that status, page and log name; `edge-gateway check` shows all.
 MOST_FAULTS = 5
+#: Of a person's reason, in characters.
+MOST_SAID = 300
 
 
 class Reloader:
@@ -55,33 +57,33 @@ class Reloader:
     async def run(self) -> None:
         """Carry out requested reloads until cancelled."""
         while True:
-            await self.reload(await self._asked.get())
+            await self.reload(await self._asked.get(), "reload")
 
-    async def reload(self, by: str) -> None:
+    async def reload(self, by: str, why: str) -> None:
         """Load the files again; in force on return, or refused with the reason in ``state``."""
         async with self._lock:
             try:
                 loaded = await asyncio.to_thread(load, self._config, self._state_dir)
                 held = replace(loaded.lean(), config=in_force(self._started_with, loaded.config))
                 staged = self._field.stage(held)
-                await self._intake.command(lambda: self._swap(held, staged, by))
+                await self._intake.command(lambda: self._swap(held, staged, by, why))
             except ConfigError as refused:
-                await self._refuse(refused, by)
+                await self._refuse(refused, by, why)
                 return
             self.applied(loaded, self._field.wall_us())
             settle()
 
-    async def _swap(self, loaded: Loaded, staged: Mapping[str, Source], by: str) -> None:
+    async def _swap(self, loaded: Loaded, staged: Mapping[str, Source], by: str, why: str) -> None:
         """Runs inside intake, between two entries: what follows is decoded and judged by the new configuration."""
         await self._field.exchange(loaded, staged)
         self.state.rejected = ""  # before the metric says so: nobody is told both at once
-        await self._intake.apply(setup(loaded, self._field.groups(), __version__), by=by, reason="reload")
+        await self._intake.apply(setup(loaded, self._field.groups(), __version__), by=by, reason=why[:MOST_SAID])
 
-    async def _refuse(self, refused: ConfigError, by: str) -> None:
+    async def _refuse(self, refused: ConfigError, by: str, asked: str) -> None:
         faults = refused.faults if isinstance(refused, ConfigRefused) else [refused]
         more = f"; and {len(faults) - MOST_FAULTS} more" if len(faults) > MOST_FAULTS else ""
         why = "; ".join(str(fault) for fault in faults[:MOST_FAULTS]) + more
         self.state.rejected, self.state.rejected_wall_us = why, self._field.wall_us()
         self._telemetry.tell(events.ConfigRejected(why=why))
-        body = {"event": "config-rejected", "by": by, "why": why[:2000]}
+        body = {"event": "config-rejected", "by": by, "reason": asked[:MOST_SAID], "why": why[:2000]}
         await self._intake.command(lambda: self._intake.add("event", body))

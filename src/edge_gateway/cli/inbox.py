@@ -90,12 +90,13 @@ def add(ctx: Context, /, item: int, channels: str | None, **wish: Any) -> int:
 
 @verb("ignore", zh="不再显示这些项，再次找到也不显示。", examples=["edge-gateway inbox ignore 3", "edge-gateway inbox ignore 3 4"])
 @click.argument("items", type=int, nargs=-1, required=True)
+@option("--reason", default="ignored", help="goes on record", zh="理由，写入记录")
 @click.pass_obj
-def ignore(ctx: Context, items: tuple[int, ...]) -> int:
+def ignore(ctx: Context, items: tuple[int, ...], reason: str) -> int:
     """Show these no more, also when they are found again."""
     for number in items:
         try:
-            Client(ctx.socket).post(f"/v1/inbox/{number}/ignore", {})
+            Client(ctx.socket).post(f"/v1/inbox/{number}/ignore", {"reason": reason})
         except NotRunning:
             from edge_gateway.cli.scan import scans
 

@@ -19,7 +19,7 @@ from edge_gateway.cli.verbs import Context, noun, option, verb
     examples=[
         "edge-gateway quarantine list",
         "edge-gateway quarantine retry 12 13",
-        "edge-gateway quarantine drop 12",
+        'edge-gateway quarantine drop 12 --reason "the database was set up anew"',
     ],
 )
 def command() -> None:
@@ -48,8 +48,8 @@ def list_(ctx: Context, sink: str | None, as_json: bool) -> int:
     return OK
 
 
-def _act(ctx: Context, step: str, ids: tuple[int, ...]) -> dict[str, Any]:
-    return Client(ctx.socket).post(f"/v1/quarantine/{step}", {"ids": list(ids)})
+def _act(ctx: Context, step: str, ids: tuple[int, ...], reason: str) -> dict[str, Any]:
+    return Client(ctx.socket).post(f"/v1/quarantine/{step}", {"ids": list(ids), "reason": reason})
 
 
 @verb(
@@ -58,10 +58,11 @@ def _act(ctx: Context, step: str, ids: tuple[int, ...]) -> dict[str, Any]:
     examples=["edge-gateway quarantine retry 12 13"],
 )
 @click.argument("ids", type=int, nargs=-1, required=True)
+@option("--reason", default="offered again", help="why now; goes on record", zh="理由，写入记录")
 @click.pass_obj
-def retry(ctx: Context, ids: tuple[int, ...]) -> int:
+def retry(ctx: Context, ids: tuple[int, ...], reason: str) -> int:
     """Offer them to their sink once more; what is taken leaves the quarantine. Exit 1 when something stays."""
-    answer = _act(ctx, "retry", ids)
+    answer = _act(ctx, "retry", ids, reason)
     taken, refused = int(answer.get("taken", 0)), answer.get("refused", [])
     for item in refused:
         click.echo(f"{item['id']}  {ctx.say('refused again', '再次被拒收')}  {item['reason']}")
@@ -72,13 +73,14 @@ def retry(ctx: Context, ids: tuple[int, ...]) -> int:
 @verb(
     "drop",
     zh="丢弃。对应的读数仍在台账中。",
-    examples=["edge-gateway quarantine drop 12"],
+    examples=['edge-gateway quarantine drop 12 --reason "the database was set up anew"'],
 )
 @click.argument("ids", type=int, nargs=-1, required=True)
+@option("--reason", required=True, help="why; goes on record with what they were", zh="理由，连同原内容写入记录")
 @click.pass_obj
-def drop(ctx: Context, ids: tuple[int, ...]) -> int:
+def drop(ctx: Context, ids: tuple[int, ...], reason: str) -> int:
     """Forget them. The journal keeps the readings they came from."""
-    dropped = int(_act(ctx, "drop", ids).get("dropped", 0))
+    dropped = int(_act(ctx, "drop", ids, reason).get("dropped", 0))
     click.echo(ctx.say(f"{dropped} of {len(set(ids))} dropped", f"{len(set(ids))} 条中丢弃 {dropped} 条"), err=True)
     return OK if dropped == len(set(ids)) else NO
 

@@ -43,7 +43,7 @@ def setup(loaded: Loaded, groups: Mapping[str, Group], software: str) -> Setup:
 
 
 def resolved(loaded: Loaded, groups: Mapping[str, Group], software: str) -> dict[str, Any]:
-    """The resolved configuration: docs/reference/journal-format.md section 4. No addresses, no secrets."""
+    """The resolved configuration: docs/reference/journal-format.md section 4. Every key, and no secret: those are in files."""
     config, models = loaded.config, _models(loaded)
     document = {
         "software": software,
@@ -65,7 +65,21 @@ def resolved(loaded: Loaded, groups: Mapping[str, Group], software: str) -> dict
         "sinks": {id_: {"kind": sink.kind} for id_, sink in config.sinks.items()},
     }
     parsed: dict[str, Any] = orjson.loads(canonical(document))  # plain JSON values only, as a reader will see them
-    return parsed
+    settings = _besides(config.model_dump(mode="json", exclude_none=True), parsed)
+    return parsed | {"settings": orjson.loads(canonical(settings))}
+
+
+def _besides(tables: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the configuration's tables what is not told in its place already: a change of any key shows."""
+    found: dict[str, Any] = {}
+    for key, value in tables.items():
+        known = told.get(key)
+        if not isinstance(value, dict):
+            if key not in told or value != known:
+                found[key] = value
+        elif rest := _besides(value, known if isinstance(known, dict) else {}):
+            found[key] = rest
+    return found
 
 
 def _device(device: DeviceConfig) -> dict[str, Any]:

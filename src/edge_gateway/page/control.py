@@ -68,7 +68,8 @@ def control_app(site: Site) -> Starlette:
         return JSONResponse(await site.provision(request.path_params["verb"], await _body(request), by))
 
     async def reload(request: Request) -> Response:
-        await site.reload(request.client.host if request.client else "unknown")
+        why = str((await _body(request)).get("reason") or "reload")
+        await site.reload(request.client.host if request.client else "unknown", why)
         return JSONResponse({"rejected": site.config.rejected, "pending_restart": list(site.config.pending_restart)})
 
     async def quarantine(request: Request) -> Response:
@@ -80,11 +81,12 @@ def control_app(site: Site) -> Starlette:
         return JSONResponse({"items": shown})
 
     async def quarantine_do(request: Request) -> Response:
-        ids = (await _body(request)).get("ids", [])
+        body = await _body(request)
+        ids = body.get("ids", [])
         if not isinstance(ids, list) or any(type(id_) is not int for id_ in ids):
             raise ValueError("'ids' is no list of whole numbers")
         by = request.client.host if request.client else "unknown"
-        return JSONResponse(await site.quarantine(request.path_params["verb"], ids, by))
+        return JSONResponse(await site.quarantine(request.path_params["verb"], ids, by, str(body.get("reason", ""))))
 
     routes = [
         Route("/v1/status", status),

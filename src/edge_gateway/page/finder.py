@@ -16,6 +16,8 @@ from edge_gateway.errors import GatewayError
 
 #: Events that wait for whoever asked for a scan. Beyond, the scan ends.
 MOST_WAITING = 1000
+#: Of a text that goes on record, in characters.
+MOST_SAID = 300
 
 
 class Finder(Protocol):
@@ -35,6 +37,10 @@ class Finder(Protocol):
         """Show one no more. Raises GatewayError."""
         ...
 
+    async def note(self, event: str, by: str, about: Mapping[str, Any]) -> None:
+        """Record what a person asked for; durable on return."""
+        ...
+
     async def look_about(self) -> None:
         """What the configuration asks to be looked for from time to time, until cancelled."""
         ...
@@ -50,18 +56,24 @@ def routes(finder: Finder | None, body_of: Any) -> list[Route]:
         return []
 
     async def scan(request: Request) -> Response:
-        events = _lines(finder.run(await body_of(request)), finder.ending)
+        wanted = await body_of(request)
+        about = {key: str(wanted[key])[:MOST_SAID] for key in ("target", "mode", "active", "reason") if wanted.get(key)}
+        await finder.note("scan-asked", _who(request), {"why": "scan"} | about)
+        events = _lines(finder.run(wanted), finder.ending)
         return StreamingResponse(events, media_type="application/x-ndjson")
 
     async def inbox(_request: Request) -> Response:
         return JSONResponse({"items": finder.inbox()})
 
     async def ignore(request: Request) -> Response:
-        return JSONResponse(finder.ignore(int(request.path_params["id"])))
+        number, why = int(request.path_params["id"]), str((await body_of(request)).get("reason") or "ignored")
+        ignored = finder.ignore(number)
+        about = {"item": ignored["ignored"], "old": "suggested", "new": "ignored", "why": why[:MOST_SAID]}
+        await finder.note("inbox-ignored", _who(request), about)
+        return JSONResponse(ignored)
 
     async def add(request: Request) -> Response:
-        by = request.client.host if request.client else "unknown"
-        return JSONResponse(await finder.adopt(int(request.path_params["id"]), await body_of(request), by))
+        return JSONResponse(await finder.adopt(int(request.path_params["id"]), await body_of(request), _who(request)))
 
     return [
         Route("/v1/scan", scan, methods=["POST"]),
@@ -69,6 +81,10 @@ def routes(finder: Finder | None, body_of: Any) -> list[Route]:
         Route("/v1/inbox/{id:int}/ignore", ignore, methods=["POST"]),
         Route("/v1/inbox/{id:int}/add", add, methods=["POST"]),
     ]
+
+
+def _who(request: Request) -> str:
+    return request.client.host if request.client else "unknown"
 
 
 async def _lines(events: AsyncGenerator[dict[str, Any], None], ending: asyncio.Event) -> AsyncGenerator[bytes, None]:

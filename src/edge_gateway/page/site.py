@@ -18,6 +18,12 @@ from edge_gateway.shipping.loop import Shipping
 from edge_gateway.sources.base import Source
 from edge_gateway.telemetry import Telemetry
 
+#: What a person may do to a violation, and to what a sink refused.
+STEPS = ("ack", "close")
+QUARANTINE_STEPS = ("retry", "drop")
+#: Of a quarantine at once, and of a text in an entry: entries have their bounds.
+MOST_QUARANTINED, _MOST_SAID = 100, 300
+
 
 @dataclass(slots=True)
 class ConfigState:
@@ -48,7 +54,8 @@ class Site:
     version: str
     started_wall_us: int
     trust: str
-    reload: Callable[[str], Awaitable[None]]
+    #: who asks, and why
+    reload: Callable[[str, str], Awaitable[None]]
     read_device: Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
     #: verb, what is asked, the OS user who asks -> what became of it: setting a device's own parameters
     provision: Callable[[str, Mapping[str, Any], str], Awaitable[dict[str, Any]]] = _cannot
@@ -153,23 +160,29 @@ class Site:
             "problems": problems,
         }
 
-    async def quarantine(self, verb: str, ids: list[int], by: str) -> dict[str, Any]:
-        """Offer refused lines again, or forget them; journaled with who did it. Raises GatewayError for another verb."""
-        if verb not in ("retry", "drop"):
+    async def quarantine(self, verb: str, ids: list[int], by: str, why: str) -> dict[str, Any]:
+        """Offer refused lines again, or forget them; journaled with who, why and what they were. Raises GatewayError."""
+        if verb not in QUARANTINE_STEPS:
             raise GatewayError(f"no such step '{verb}'", hint="retry or drop")
+        if len(ids) > MOST_QUARANTINED:
+            raise GatewayError(f"at most {MOST_QUARANTINED} at once", hint="in several turns")
+        if not why.strip():
+            raise GatewayError("a reason is missing", hint='add --reason "why"')
         items = [item for item in await self.journal.quarantine_list() if item.id in set(ids)]
-        if verb == "retry":
-            result: dict[str, Any] = await self.shipping.retry(items)
-        else:
-            result = {"dropped": await self.journal.quarantine_drop([item.id for item in items])}
-        body = {"event": f"quarantine-{verb}", "by": by, "ids": [item.id for item in items], "result": result}
-        await self.intake.command(lambda: self.intake.add("event", body))
+        old = [{"id": i.id, "sink": i.sink, "epoch": i.epoch, "seq": i.seq, "reason": i.reason[:_MOST_SAID]} for i in items]
+        body: dict[str, Any] = {"event": f"quarantine-{verb}", "by": by, "why": why[:_MOST_SAID], "ids": [i.id for i in items]}
+        body["old"] = old
+        if verb == "drop":  # on record first: what is gone cannot be told afterwards
+            await self.intake.command(lambda: self.intake.add("event", body | {"result": {"dropped": len(items)}}))
+            return {"dropped": await self.journal.quarantine_drop(body["ids"])}
+        result: dict[str, Any] = await self.shipping.retry(items)
+        await self.intake.command(lambda: self.intake.add("event", body | {"result": result}))
         return result
 
     async def step(self, verb: str, violation: str, by: str, reason: str) -> dict[str, Any]:
         """A person's step on a violation: durable on return. Raises GatewayError when the step is not allowed."""
         violations = self.intake.state.violations
-        act = {"ack": violations.acknowledge, "close": violations.close}.get(verb)
+        act = dict(zip(STEPS, (violations.acknowledge, violations.close), strict=True)).get(verb)
         if act is None:
             raise GatewayError(f"no step '{verb}'", hint="ack or close")
 

@@ -1,0 +1,352 @@
+"""The audit campaign: every way to change something leaves who, when, old, new and why; a way that nobody listed is a fault.
+
+`python -m tests.faults.audit` (as root: real users try to read the key and to write the journal): the routes of page, control socket and hub, the verbs of both programs and the keys of the configuration are
+enumerated from the programs themselves; each that changes state is taken on a real gateway or hub, and the record is read back from
+outside. The last line is JSON; exit 1 when something left no trace, or is in no row.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+from unittest import mock
+
+import click
+from pydantic import BaseModel
+
+from edge_gateway.cli.client import Client
+from edge_gateway.cli.main import VERBS
+from edge_gateway.config.load import load
+from edge_gateway.config.model import GatewayConfig
+from edge_gateway.config.resolve import resolved
+from edge_gateway.journal.reading import Reading
+from edge_gateway.page.control import control_app
+from edge_gateway.page.site import QUARANTINE_STEPS, STEPS
+from edge_gateway.page.web import page_app
+from regulator_hub.app import web
+from tests.cli.site import FROZEN, THAWED, Gateway, config_text
+from tests.cli.test_quarantine import Receiver
+from tests.faults import results, rights
+from tests.provision.unit import SimulatedUnit, TcpUnits
+from tests.servers.process import REPOSITORY, free_port
+from tests.servers.sim_bus import SimUnit
+from tests.servers.unknown_bus import UnknownBus
+
+#: Why a route or verb needs no row of its own.
+READS = "changes nothing"
+FILES = "writes a person's own file; what comes into force of it is a config entry"
+PROGRAM = "starts or ends a program; its start is an entry"
+RECORD = "is the record itself on its way, under the gateway's token"
+#: Path → the event or kind that it leaves, or why none. ``{verb}`` is written out.
+ROUTES = {
+    "POST control /v1/violations/{id}/ack": "acknowledged",
+    "POST control /v1/violations/{id}/close": "closed",
+    "POST control /v1/read": READS,
+    "POST control /v1/reload": "config",
+    "POST control /v1/provision/diff": READS,
+    "POST control /v1/provision/verify": "provision-verified",
+    "POST control /v1/provision/apply": "provision-started",
+    "POST control /v1/quarantine/retry": "quarantine-retry",
+    "POST control /v1/quarantine/drop": "quarantine-drop",
+    "POST control /v1/scan": "scan-asked",
+    "POST control /v1/inbox/{id:int}/ignore": "inbox-ignored",
+    "POST control /v1/inbox/{id:int}/add": "inbox-added",
+    "POST hub /api/v1/gateways/{gateway}/entries": RECORD,
+}
+#: What stands for ``{verb}`` in a route.
+STEPS_OF = {
+    "/v1/violations/{id}/{verb}": STEPS, "/v1/quarantine/{verb}": QUARANTINE_STEPS, "/v1/provision/{verb}": ("diff", "verify", "apply"),
+}  # fmt: skip
+GATEWAY_VERBS = {
+    "init": FILES, "run": "config", "check": READS, "scan": "scan-asked", "inbox list": READS, "inbox add": "inbox-added",
+    "inbox ignore": "inbox-ignored", "read": READS, "watch": READS, "status": READS, "doctor": READS, "doctor bus": READS,
+    "violations list": READS, "violations ack": "acknowledged", "violations close": "closed", "quarantine list": READS,
+    "quarantine retry": "quarantine-retry", "quarantine drop": "quarantine-drop", "provision diff": READS,
+    "provision apply": "provision-started", "provision verify": "provision-verified", "journal verify": READS,
+    "drivers list": READS, "drivers show": READS, "drivers test": READS, "drivers new": FILES, "signer run": PROGRAM, "signer key": READS,
+    "export": READS, "schema": READS, "demo": PROGRAM,
+}  # fmt: skip
+HUB_VERBS = {"run": PROGRAM, "gateways list": READS, "key": READS}
+#: What each entry must tell, by its keys: who, when, why; old; new.
+TELLS = {
+    "acknowledged": ("by", "wall_us", "reason", "before", "handling"),
+    "closed": ("by", "wall_us", "reason", "before", "handling"),
+    "config": ("by", "wall_us", "reason", "changes"),
+    "provision-started": ("by", "user", "wall_us", "why", "old", "new"),
+    "provision-verified": ("by", "wall_us", "parameters"),
+    "quarantine-retry": ("by", "wall_us", "why", "old", "result"),
+    "quarantine-drop": ("by", "wall_us", "why", "old", "result"),
+    "scan-asked": ("by", "wall_us", "why", "target"),
+    "inbox-added": ("by", "wall_us", "why", "old", "new", "file"),
+    "inbox-ignored": ("by", "wall_us", "why", "old", "new", "item"),
+}
+
+
+@dataclass
+class Found:
+    """What the campaign saw. ``unlisted`` and ``silent`` must be empty."""
+
+    ways: int = 0
+    recorded: int = 0
+    keys: int = 0
+    unlisted: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    silent: list[str] = field(default_factory=list)
+
+    @property
+    def sound(self) -> bool:
+        return self.recorded > 0 and self.keys > 0 and not (self.unlisted or self.gone or self.silent)
+
+
+# --- what there is ------------------------------------------------------------------------------------------------------
+
+
+def routes() -> set[str]:
+    """Every route of gateway and hub that takes something else than GET and HEAD, or an own method for it."""
+    apps = {"control": control_app(mock.MagicMock()), "page": page_app(mock.MagicMock(), mock.MagicMock()), "hub": _hub_app()}
+    found = set()
+    for name, app in apps.items():
+        for route in _unwrapped(app).routes:
+            for method in (getattr(route, "methods", None) or set()) - {"GET", "HEAD"}:
+                for verb in STEPS_OF.get(route.path, ("{verb}",)):
+                    found.add(f"{method} {name} {route.path.replace('{verb}', verb)}")
+    return found
+
+
+def _hub_app() -> Any:
+    hub = mock.MagicMock()
+    hub.config.readers = "anyone"
+    page = mock.MagicMock()
+    page.routes.return_value = []
+    return web(hub, page)
+
+
+def _unwrapped(app: Any) -> Any:
+    while not hasattr(app, "routes"):
+        app = app._app
+    return app
+
+
+def verbs(command: click.Command, path: str = "") -> Iterator[str]:
+    """Every verb below a command; a group that does something by itself counts too."""
+    if not isinstance(command, click.Group):
+        yield path
+        return
+    if path and command.invoke_without_command:
+        yield path
+    for name, below in command.commands.items():
+        yield from verbs(below, f"{path} {name}".strip())
+
+
+def gateway_verbs() -> set[str]:
+    found = set()
+    for name, (module, _, _) in VERBS.items():
+        found |= set(verbs(importlib.import_module(f"edge_gateway.cli.{module}").command, name))
+    return found
+
+
+def leaves(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """(path, value) of each key of a configuration."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from leaves(value, (*path, key))
+        else:
+            yield (*path, key), value
+
+
+def models(model: type[BaseModel], seen: set[type[BaseModel]]) -> None:
+    """Every table that a configuration may have."""
+    if model in seen:
+        return
+    seen.add(model)
+    for about in model.model_fields.values():
+        waiting = [about.annotation]
+        while waiting:
+            kind = waiting.pop()
+            waiting += get_args(kind)
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                models(kind, seen)
+
+
+def untold(config: Path) -> tuple[int, list[str]]:
+    """How many keys a configuration has, and those whose change would show nowhere in what is journaled of it."""
+    loaded = load(config, running=False)
+    document = resolved(loaded, {}, "t")
+    told = dict(leaves(document)) | dict(leaves(document["settings"]))
+    keys = list(leaves(loaded.config.model_dump(mode="json", exclude_none=True)))
+    return len(keys), [".".join(path) for path, value in keys if path not in told or told[path] != value]
+
+
+def hidden() -> list[str]:
+    """Keys of any table that are left out when it is written down."""
+    seen: set[type[BaseModel]] = set()
+    models(GatewayConfig, seen)
+    return [f"{model.__name__}.{name}" for model in seen for name, about in model.model_fields.items() if about.exclude]
+
+
+# --- taken on a real gateway --------------------------------------------------------------------------------------------
+
+
+class Exercise:
+    """A gateway on which every verb is used once, and its record read."""
+
+    def __init__(self, folder: Path, line: TcpUnits, receiver: Receiver) -> None:
+        sink = f'\n[sinks.influx]\nkind = "influxdb1"\nurl = "http://127.0.0.1:{receiver.server_port}"\ndatabase = "edge"\n'
+        self.units = line.units
+        self.gateway = Gateway(folder, config_text(line.port, page=f"127.0.0.1:{free_port()}", interval_s=0.5, more=sink))
+        self.client = Client(self.gateway.state / "control.sock")
+
+    def run(self) -> list[dict[str, Any]]:
+        """All of it; the entries."""
+        gateway = self.gateway
+        with gateway:
+            self._violation()
+            with UnknownBus([SimUnit(2, {(4, 1): 213, (4, 2): 456}), SimUnit(5, {(3, 0x40): 0x3F00, (3, 0x41): 0})]) as bus:
+                self._verb("scan", bus.path, "--line", "9600-8N1", "--addresses", "1-6", "--listen", "0.2")
+            first, second = json.loads(self._verb("inbox", "list", "--json"))["items"]
+            self._verb("inbox", "ignore", str(second["id"]), "--reason", "not ours")
+            self._verb("inbox", "add", str(first["id"]), "--as", "extra", "--zone", "cold1")
+            self._verb("provision", "verify", "cold1-th")
+            self._verb("provision", "apply", "cold1-th", "--by", "Li Wei", "--why", "new probe", "--yes", "--expect", "temperature-correction=0.5")
+            self._quarantine()
+            gateway.write(gateway.config.read_text().replace("timeout_s = 1.0", "timeout_s = 0.9"))
+            self.client.post("/v1/reload", {"reason": "the converter is slow"})
+            text = gateway.config.read_text().replace('trust = "declared"', 'trust = "declared"\nhold_s = 100.0')
+            gateway.write(text.replace('listen = "', 'language = "en"\nlisten = "', 1))
+        with gateway:
+            pass
+        with contextlib.closing(Reading(gateway.state)) as journal:
+            return [entry for _, entry in journal.entries()]
+
+    def _verb(self, *words: str) -> str:
+        done = self.gateway.verb(*words)
+        assert done.returncode in (0, 1), (words, done.stdout, done.stderr)
+        return done.stdout
+
+    def _violation(self) -> None:
+        self.units[0].input[1] = THAWED
+
+        def broken() -> list[dict[str, Any]]:
+            return [each for each in self.gateway.status().get("violations", []) if each["level"] == "violation"]
+
+        self.gateway.wait(lambda: bool(broken()), "a violation")
+        name = broken()[0]["violation"]
+        self._verb("violations", "ack", name, "--reason", "the door")
+        self.units[0].input[1] = FROZEN
+        self.gateway.wait(lambda: broken()[0]["condition"] == "recovered", "recovered")
+        self._verb("violations", "close", name, "--reason", "shut")
+
+    def _quarantine(self) -> None:
+        def items() -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = self.client.get("/v1/quarantine")["items"]
+            return found
+
+        self.gateway.wait(lambda: len(items()) >= 2, "refused lines", 40)
+        first, second = items()[:2]
+        self._verb("quarantine", "retry", str(first["id"]))
+        self._verb("quarantine", "drop", str(second["id"]), "--reason", "tried out")
+
+
+def trace(entries: list[dict[str, Any]], what: str) -> str:
+    """"" if an entry tells all that it must of this; else what is wrong."""
+    mine = [e for e in entries if what in (e.get("event"), e.get("step"), e["kind"])]
+    if what == "config":
+        mine = [e for e in mine if e.get("changes")]
+    if not mine:
+        return f"{what}: no entry"
+    for entry in mine:
+        missing = [key for key in TELLS[what] if not entry.get(key)]
+        if missing:
+            return f"{what}: {', '.join(missing)} is not told"
+    return ""
+
+
+def changed(entries: list[dict[str, Any]], key: str) -> tuple[Any, Any, str, str]:
+    """(old, new, who, why) of a configuration's key."""
+    for entry in entries:
+        for change in entry.get("changes", []) if entry["kind"] == "config" else []:
+            if change["key"].endswith(key):
+                return change["old"], change["new"], entry["by"], entry["reason"]
+    return None, None, "", ""
+
+
+def sample(folder: Path) -> Path:
+    """The configuration that `init` writes: tables of every kind."""
+    path = folder / "sample.toml"
+    path.write_text((REPOSITORY / "src/edge_gateway/gateway.toml").read_text("utf-8"), "utf-8")
+    return path
+
+
+def listed(there: set[str], rows: Mapping[str, str], found: Found) -> None:
+    """Every way has a row, and every row is a way."""
+    found.ways += len(there)
+    found.unlisted += sorted(there - rows.keys())
+    found.gone += sorted(rows.keys() - there)
+
+
+def units() -> list[SimulatedUnit]:
+    """Three transmitters, the first with a wrong correction."""
+    holding = [{0x101: unit, 0x102: 0, 0x103: 5 if unit == 1 else 0, 0x104: 0} for unit in (1, 2, 3)]
+    return [SimulatedUnit(input={1: FROZEN, 2: 800}, holding=held, unit=held[0x101], address_at=0x101, later=True) for held in holding]
+
+
+def gateway_side(folder: Path, found: Found) -> list[dict[str, Any]]:
+    """Enumerate and exercise the gateway; its entries."""
+    listed(routes(), ROUTES, found)
+    listed(gateway_verbs(), GATEWAY_VERBS, found)
+    receiver = Receiver()
+    threading.Thread(target=receiver.serve_forever, daemon=True).start()
+    try:
+        with TcpUnits(*units()) as line:
+            exercise = Exercise(folder, line, receiver)
+            entries = exercise.run()
+            found.keys, silent = untold(exercise.gateway.config)
+    finally:
+        receiver.shutdown()
+        receiver.server_close()
+    found.silent += [f"key {key}" for key in [*silent, *hidden()]]
+    for what in TELLS:
+        wrong = trace(entries, what)
+        found.silent += [wrong] if wrong else []
+        found.recorded += not wrong
+    for key, old, new in (("buses.plc.timeout_s", 1, 0.9), ("clock.hold_s", 86400, 100), ("page.language", "zh", "en")):
+        told = changed(entries, key)
+        if told[:2] != (old, new) or not all(told[2:]):
+            found.silent.append(f"key {key}: {told}")
+    return entries
+
+
+def campaign(folder: Path) -> dict[str, Any]:
+    """Run it; the JSON-able result with `passed`."""
+    began = time.monotonic()
+    found = Found()
+    gateway_side(folder, found)
+    keys, silent = untold(sample(folder))
+    found.keys += keys
+    found.silent += [f"key {key}" for key in silent]
+    differs = rights.differences()
+    found.silent += [f"{who} may not do, and can (or the reverse): {', '.join(what)}" for who, what in differs.items()]
+    counts = dict(vars(found)) | {"n": found.ways + found.keys, "seconds": round(time.monotonic() - began, 1)}
+    return counts | {"passed": found.sound}
+
+
+def main() -> int:
+    """Entry point."""
+    with tempfile.TemporaryDirectory(prefix="audit-") as folder:
+        result = campaign(Path(folder))
+    results.append("audit", result)
+    print(json.dumps(result))
+    return 0 if result["passed"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
