@@ -27,6 +27,7 @@ REASONS: Mapping[str, tuple[str, str]] = {
     "bad-signature": ("no checkpoint here carries a valid signature of that key", "此处没有检查点带有该公钥的有效签名"),
     "bad-checkpoint": ("no checkpoint here can be compared with the entries", "此处没有检查点可与记录核对"),
     "root-lost": ("roots before it are lost: no checkpoint can be compared", "之前的根已丢失：无法与检查点核对"),
+    "checkpoint-within": ("a checkpoint here ends within entries that are not here", "此处有检查点落在此处没有的记录之内"),
     "against-unknown": ("that checkpoint does not count by the keys that were given", "按给出的公钥，该检查点不能算数"),
     "against-elsewhere": ("that checkpoint is of epoch {epoch}, which is not in this pack", "该检查点属于纪元 {epoch}，不在此证据包中"),
     "against-newer": (

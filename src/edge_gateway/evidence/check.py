@@ -78,7 +78,7 @@ def _judge(contents: _Contents, manifest: Manifest, verdict: Verdict, known: Tru
         walked.append(epoch)
         verdict.epochs.append(epoch.seen())
         tests[part.epoch] = Tested(part.epoch, part.size, epoch.walk.roots, notes, not epoch.walk.known)
-        fits[part.epoch] = judge.fitting(tests[part.epoch], known)
+        fits[part.epoch] = judge.fitting(tests[part.epoch], known, reasons)
     if asked.against and (why := judge.against(asked.against, tests, fits, known, whole=False)):
         reasons.append(why)
     verdict.throughs = [judge.through(tests[each], fits[each], known) for each in tests]

@@ -5,6 +5,7 @@ One judgement for a state folder and for a pack. Codes of outcomes: docs/referen
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ from edge_gateway.record.checkpoint import Checkpoint, witnessed_s
 from edge_gateway.record.note import COSIGNATURE, ED25519, Key, Note, NoteError
 from edge_gateway.record.walk import Broken
 
+_EPOCH = re.compile(r"[0-9a-f]{16}\Z")
 VERIFIED, BROKEN, UNDECIDED = "verified", "broken", "cannot-decide"
 
 
@@ -132,18 +134,33 @@ def weigh(data: bytes, epoch: str, known: Trusted) -> Weighed:
     return Weighed(head, counts, time_s, bad, strangers, cosigned)
 
 
-def fitting(tested: Tested, known: Trusted) -> list[tuple[int, Weighed]]:
-    """The epoch's checkpoints that count and are of these entries, the smallest first. Raises Broken for one that counts and is of others."""
+def fitting(tested: Tested, known: Trusted, reasons: Reasons | None = None) -> list[tuple[int, Weighed]]:
+    """The epoch's checkpoints that count and are of these entries, the smallest first.
+
+    Raises Broken for one that counts and is of others, or of more entries. ``reasons`` (a pack's): one that cannot be
+    compared is a reason against it, since whoever made the pack chose them; in a folder they grow old where segments go.
+    """
     found: list[tuple[int, Weighed]] = []
     for size, data in sorted(tested.notes):
         each, root = weigh(data, tested.epoch, known), tested.roots.get(size)
-        if not each.counts or each.head is None or each.head.size != size or root is None:
+        if not each.counts or each.head is None or each.head.size != size:
+            continue
+        if size > tested.size:
+            raise _cut_back(tested, size)
+        if root is None:
+            if reasons is not None:
+                reasons.append(("root-lost" if tested.lost else "checkpoint-within", {"epoch": tested.epoch, "names": (), "size": size}))
             continue
         if root != each.head.root:
             first = found[-1][0] if found else 0
             raise Broken(tested.epoch, first, size - 1, "the entries here are not those that were signed", "checkpoint")
         found.append((size, each))
     return found
+
+
+def _cut_back(tested: Tested, size: int) -> Broken:
+    why = f"{size} entries were signed, {tested.size} are here: the record was cut back"
+    return Broken(tested.epoch, tested.size, size - 1, why, "cut-back")
 
 
 def against(
@@ -162,8 +179,7 @@ def against(
         return "against-elsewhere", facts
     if head.size > mine.size:
         if whole:
-            why = f"{head.size} entries were signed, {mine.size} are here: the record was cut back"
-            raise Broken(epoch, mine.size, head.size - 1, why, "cut-back")
+            raise _cut_back(mine, head.size)
         return "against-newer", facts
     root = mine.roots.get(head.size)
     if root is None:
@@ -200,9 +216,10 @@ def _why_not(tested: Tested, known: Trusted, fits: bool, bad: bool, strangers: S
 def epoch_of(data: bytes) -> str:
     """The epoch that a checkpoint's origin names; "" if it is none."""
     try:
-        return Checkpoint.parse(Note.parse(data).text).origin.rpartition("/")[2]
+        epoch = Checkpoint.parse(Note.parse(data).text).origin.rpartition("/")[2]
     except NoteError:
         return ""
+    return epoch if _EPOCH.match(epoch) else ""
 
 
 def size_of(data: bytes) -> int:
