@@ -15,7 +15,7 @@ import orjson
 from edge_gateway.evidence.keys import fingerprint
 from edge_gateway.evidence.manifest import Claim
 from edge_gateway.record.merkle import leaf_hash
-from edge_gateway.record.note import COSIGNATURE, ED25519, Key
+from edge_gateway.record.note import COSIGNATURE, ED25519
 from tests.evidence.forging import Plan, Sheet, packed, signed
 from tests.evidence.record import GATEWAY, HUB, LOG, Party, entries
 from tests.journal.entries import BEGAN_US
@@ -61,7 +61,7 @@ def truth(dice: random.Random) -> Truth:
     previous: dict[str, Any] | None = None
     began = 0
     size = time_s = 0
-    for number in range(dice.choice((1, 1, 2, 3))):
+    for _ in range(dice.choice((1, 1, 2, 3))):
         count = dice.randint(2 * segment, 8 * segment)
         name = f"{dice.getrandbits(64):016x}"
         told = tuple(entries(count, segment=segment, previous=previous, began=began))
@@ -280,3 +280,54 @@ def _line_moved(data: bytes, bare: bytes, other: bytes) -> bytes:
     """The hub's line of another checkpoint under this one."""
     lines = [line for line in other.split(b"\n") if b" hub.example.org " in line]
     return bare + b"".join(line + b"\n" for line in lines)
+
+
+# --- against what the hub has cosigned ---------------------------------------------------------------------------------
+
+
+def histories(dice: random.Random, real: Truth) -> Iterator[Case]:
+    """Forks, roll-backs and clones by whoever holds the gateway's key; the person brings the hub's newest checkpoint."""
+    plan, last = real.plan, real.last
+    sheet, size = plan.sheets[last], real.newest[0]
+    older = [(each, data) for each, data in sheet.notes if each < size and b" hub.example.org " in data]
+    kept, note = older[-1] if older else (1, b"")
+    at = dice.randrange(kept, size) if kept < size else size - 1
+    branch = _edit(dice, list(sheet.entries), at)
+    longer = dice.randint(at + 1, len(sheet.entries))
+    for name, told in (
+        ("fork", branch),
+        ("roll-back", [*sheet.entries[:at], *_numbered([*sheet.entries[:at], *entries(longer + 8, began=50_000)[at:]])[at:]]),
+        ("clone", [*entries(2, segment=sheet.segment), *_numbered(list(entries(len(sheet.entries), began=70_000)))[2:]]),
+    ):
+        shared = ((kept, note),) if note and name != "clone" else ()
+        notes = (*shared, *signed(sheet.epoch, told, [(len(told), None)]))
+        forged = plan.sheet(last, entries=tuple(told), carried=(sheet.carried[0] if sheet.carried[0] < at else 0, len(told)), notes=notes)
+        yield Case(name, packed(replace(forged, claim=None)), "fail", against=real.hub_note)
+
+
+def cut_backs(dice: random.Random, real: Truth) -> Iterator[Case]:
+    """The record's end is left off, down to an older checkpoint that the hub cosigned: only the hub's newest one tells."""
+    plan, last = real.plan, real.last
+    sheet, size = plan.sheets[last], real.newest[0]
+    older = [each for each, data in sheet.notes if sheet.carried[0] < each < size and b" hub.example.org " in data]
+    if not older or plan.claim is None:
+        return
+    cut = older[-1]
+    end_us = min(_wall(sheet.entries[cut - 1]), plan.claim.to_us, (BEGAN_S + 10**6) * 1_000_000)
+    if end_us <= plan.claim.from_us:
+        return
+    kept = tuple((each, data) for each, data in sheet.notes if each <= cut)
+    short = plan.sheet(last, entries=sheet.entries[:cut], carried=(sheet.carried[0], cut), notes=kept)
+    data = packed(replace(short, claim=replace(plan.claim, to_us=end_us)))
+    yield Case("cut-back", data, "either", why="every checkpoint that the verifier is given is kept")
+    yield Case("cut-back-against", data, "fail", against=real.hub_note)
+
+
+def cases(seed: int) -> Iterator[Case]:
+    """Every case that one record gives: about half of them honest, none depending on another seed."""
+    from tests.faults.hostile import hostile
+
+    dice = random.Random(f"tamper-{seed}")
+    real = truth(dice)
+    for kind in (honest, tampered, signatures, histories, cut_backs, hostile):
+        yield from kind(dice, real)
