@@ -34,6 +34,7 @@ from regulator_hub.interpret import Interpreter
 from regulator_hub.metrics import metrics
 from regulator_hub.mqtt import MqttCarrier
 from regulator_hub.page import Page
+from regulator_hub.steps import Steps
 from regulator_hub.store.reader import Reader
 from regulator_hub.store.schema import open_reader
 from regulator_hub.store.writer import StoreFailed, Writer
@@ -87,6 +88,7 @@ async def opened(config: HubToml, clock: Clock) -> AsyncIterator[Hub]:
     """All parts that need no socket, closed in order on leaving."""
     with _locked(config.state_dir):
         path = config.state_dir / "hub.sqlite"
+        Steps(config.state_dir).configured(config.model_dump(mode="json", exclude_none=True), clock.wall_us())
         gateways = Gateways(config.state_dir / "gateways")
         cosigner = Cosigner(config.witness_folder, config.name, born=True)
         writer = Writer(path)

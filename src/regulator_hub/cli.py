@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pwd
 import sys
 import time
 from dataclasses import asdict
@@ -16,6 +15,7 @@ import click
 from click.core import ParameterSource
 
 from edge_gateway.errors import ConfigError, GatewayError, JournalBusy, JournalTooNew
+from regulator_hub.steps import Steps, who
 
 if TYPE_CHECKING:
     from regulator_hub.gateways import Registered
@@ -33,6 +33,8 @@ _state = click.option(
     "--state-dir", type=click.Path(file_okay=False, path_type=Path), envvar="REGULATOR_HUB_STATE_DIR",
     help="Where the record lies; wins over the file.",
 )  # fmt: skip
+
+_reason = click.option("--reason", default="", help="Why; goes on record (`regulator-hub steps`).")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -86,15 +88,17 @@ def gateways(context: click.Context, file: Path | None, state_dir: Path | None) 
 @click.option(
     "--mqtt", is_flag=True, help="It may deliver over MQTT too: its token is then kept (0600), not only its hash."
 )
+@_reason
 @_config
 @_state
-def add(gateway: str, mqtt: bool, file: Path | None, state_dir: Path | None) -> None:
+def add(gateway: str, mqtt: bool, reason: str, file: Path | None, state_dir: Path | None) -> None:
     """Register GATEWAY and print its token, once. 登记网关，令牌只显示一次。"""
     from regulator_hub.gateways import Gateways
 
     with _trouble():
         registry = Gateways(_folder(file, state_dir))
         token = registry.add(gateway, mqtt=mqtt, wall_us=time.time_ns() // 1000)
+        _noted("gateway-added", gateway, None, {"mqtt": mqtt}, reason or "registered", file, state_dir)
     print(token)
     click.echo(
         f"Put it into the gateway's token file; it is not shown again. 请保存到网关 {gateway} 的令牌文件。", err=True
@@ -105,9 +109,10 @@ def add(gateway: str, mqtt: bool, file: Path | None, state_dir: Path | None) -> 
 @click.argument("gateway")
 @click.argument("vkey")
 @click.option("--replace", is_flag=True, help="Its signer was given a new key: from now on that one counts.")
+@_reason
 @_config
 @_state
-def key(gateway: str, vkey: str, replace: bool, file: Path | None, state_dir: Path | None) -> None:
+def key(gateway: str, vkey: str, replace: bool, reason: str, file: Path | None, state_dir: Path | None) -> None:
     """Register VKEY, the key of GATEWAY's signer, brought by a person. 登记网关签名公钥（由人员另行带来）。
 
     It is the line that `edge-gateway signer key` prints there. Checkpoints signed by it, and by no other, are cosigned. With
@@ -115,10 +120,16 @@ def key(gateway: str, vkey: str, replace: bool, file: Path | None, state_dir: Pa
     """
     from regulator_hub.gateways import Gateways
 
+    if replace and not reason.strip():
+        raise click.UsageError("--replace wants --reason: why the signer has a new key. --replace 需要 --reason")
     with _trouble():
         registry, now_us = Gateways(_folder(file, state_dir)), time.time_ns() // 1000
         known = [epoch.epoch for epoch in _epochs(file, state_dir, gateway)]
-        new = registry.give_key(gateway, vkey, replace=replace, wall_us=now_us, by=_who(), known=known)
+        before = registry.find(gateway)
+        new = registry.give_key(gateway, vkey, replace=replace, wall_us=now_us, by=who(), known=known)
+        if new:
+            old = before.keys[-1][0] if before is not None and before.keys else None
+            _noted("gateway-key", gateway, old, vkey, reason or "registered", file, state_dir)
     said = ("registered", "已登记") if new else ("registered already", "此前已登记")
     print(f"{gateway}: {said[0]} {said[1]}")
 
@@ -126,7 +137,7 @@ def key(gateway: str, vkey: str, replace: bool, file: Path | None, state_dir: Pa
 @gateways.command()
 @click.argument("gateway")
 @click.argument("epoch")
-@click.option("--reason", default="", help="Why it is in order: new hardware, a disk that failed, …")
+@click.option("--reason", required=True, help="Why it is in order: new hardware, a disk that failed, …")
 @_config
 @_state
 def accept(gateway: str, epoch: str, reason: str, file: Path | None, state_dir: Path | None) -> None:
@@ -141,7 +152,9 @@ def accept(gateway: str, epoch: str, reason: str, file: Path | None, state_dir: 
         if epoch not in {each.epoch for each in _epochs(file, state_dir, gateway)}:
             hint = "`regulator-hub gateways` lists what waits"
             raise ConfigError(f"the hub holds no epoch '{epoch}' of gateway '{gateway}'", hint=hint)
-        new = registry.accept(gateway, epoch, by=_who(), reason=reason, wall_us=time.time_ns() // 1000)
+        new = registry.accept(gateway, epoch, by=who(), reason=reason, wall_us=time.time_ns() // 1000)
+        if new:
+            _noted("epoch-accepted", f"{gateway}/{epoch}", "pending", "accepted", reason, file, state_dir)
     said = ("accepted", "已确认") if new else ("accepted already", "此前已确认")
     print(f"{gateway} {epoch}: {said[0]} {said[1]}")
 
@@ -192,6 +205,25 @@ def own_key(file: Path | None, state_dir: Path | None) -> None:
         print(Cosigner(config.witness_folder, config.name, born=False).key)
 
 
+@main.command()
+@_config
+@_state
+@click.option("--json", "as_json", is_flag=True)
+def steps(file: Path | None, state_dir: Path | None, as_json: bool) -> None:
+    """What persons did here, and what each start changed of the configuration: who, when, old, new, why. 操作记录。"""
+    import orjson
+
+    with _trouble():
+        found = Steps(_folder(file, state_dir).parent).list()
+    if as_json:
+        print(orjson.dumps({"steps": found}).decode())
+        return
+    for step in found:
+        at = datetime.fromtimestamp(step["at_us"] / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        change = f"{orjson.dumps(step['old']).decode()} → {orjson.dumps(step['new']).decode()}"
+        print(f"{at}  {step['by']}  {step['what']} {step['about']}  {change}  ({step['why']})")
+
+
 def _folder(file: Path | None, state_dir: Path | None) -> Path:
     from regulator_hub.config import load
 
@@ -223,11 +255,9 @@ def _waiting(file: Path | None, state_dir: Path | None, registered: Registered) 
     return waiting(registered, _epochs(file, state_dir, registered.id), read(folder, registered.id).logs)
 
 
-def _who() -> str:
-    """The user of the operating system who does this; behind sudo the one who asked too."""
-    name = pwd.getpwuid(os.getuid()).pw_name
-    asked = os.environ.get("SUDO_USER", "") if os.getuid() == 0 else ""
-    return f"{name} (sudo: {asked})" if asked else name
+def _noted(what: str, about: str, old: object, new: object, why: str, file: Path | None, state_dir: Path | None) -> None:
+    folder = _folder(file, state_dir).parent
+    Steps(folder).note(what, about, old=old, new=new, why=why, wall_us=time.time_ns() // 1000)
 
 
 class _trouble:  # noqa: N801 -- reads as a statement

@@ -7,9 +7,11 @@ outside. The last line is JSON; exit 1 when something left no trace, or is in no
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib
 import json
+import subprocess
 import sys
 import tempfile
 import threading
@@ -32,11 +34,16 @@ from edge_gateway.journal.reading import Reading
 from edge_gateway.page.control import control_app
 from edge_gateway.page.site import QUARANTINE_STEPS, STEPS
 from edge_gateway.page.web import page_app
+from regulator_hub import cli as hub_cli
 from regulator_hub.app import web
+from regulator_hub.config import HubToml
 from tests.cli.site import FROZEN, THAWED, Gateway, config_text
 from tests.cli.test_quarantine import Receiver
 from tests.faults import results, rights
 from tests.provision.unit import SimulatedUnit, TcpUnits
+from tests.regulator_hub import record
+from tests.regulator_hub.harness import GATEWAY, OTHER, HubProcess, gateway
+from tests.regulator_hub.signing import Hand
 from tests.servers.process import REPOSITORY, free_port
 from tests.servers.sim_bus import SimUnit
 from tests.servers.unknown_bus import UnknownBus
@@ -76,7 +83,12 @@ GATEWAY_VERBS = {
     "drivers list": READS, "drivers show": READS, "drivers test": READS, "drivers new": FILES, "signer run": PROGRAM, "signer key": READS,
     "export": READS, "schema": READS, "demo": PROGRAM,
 }  # fmt: skip
-HUB_VERBS = {"run": PROGRAM, "gateways list": READS, "key": READS}
+HUB_VERBS = {
+    "run": "configuration", "gateways": READS, "gateways list": READS, "key": READS, "steps": READS, "gateways add": "gateway-added",
+    "gateways key": "gateway-key", "gateways accept": "epoch-accepted",
+}  # fmt: skip
+#: What each line of the hub's own record must tell.
+STEP_TELLS = ("at_us", "by", "what", "about", "old", "new", "why")
 #: What each entry must tell, by its keys: who, when, why; old; new.
 TELLS = {
     "acknowledged": ("by", "wall_us", "reason", "before", "handling"),
@@ -326,11 +338,55 @@ def gateway_side(folder: Path, found: Found) -> list[dict[str, Any]]:
     return entries
 
 
+def hub_side(folder: Path, found: Found) -> list[dict[str, Any]]:
+    """Enumerate and exercise the hub's verbs and keys; its steps."""
+    listed(set(verbs(hub_cli.main)), HUB_VERBS, found)
+    hub = HubProcess(folder / "hub", toml="dark_after_s = 60.0\n")
+    state = ("--state-dir", str(hub.state_dir))
+
+    def done(*words: str) -> str:
+        answer = subprocess.run([sys.executable, "-m", "regulator_hub.cli", *words, *state], capture_output=True, text=True, check=False)
+        assert answer.returncode == 0, (words, answer.stderr)
+        return answer.stdout
+
+    with hub:
+        token = done("gateways", "add", GATEWAY, "--reason", "a new site").strip()
+        done("gateways", "key", GATEWAY, Hand(1).vkey, "--reason", "read from its sticker")
+        done("gateways", "key", GATEWAY, Hand(2).vkey, "--replace", "--reason", "a new board")
+        asyncio.run(_two_epochs(hub.url, token))
+        done("gateways", "accept", GATEWAY, OTHER, "--reason", "a new card")
+    (hub.folder / "hub.toml").write_text("dark_after_s = 90.0\n")
+    with hub:
+        pass
+    steps: list[dict[str, Any]] = json.loads(done("steps", "--json"))["steps"]
+    for verb, what in HUB_VERBS.items():
+        mine = [step for step in steps if step["what"] == what]
+        missing = [key for step in mine for key in STEP_TELLS if key not in step or (key not in ("old", "new") and not step[key])]
+        if what not in (READS, PROGRAM) and (not mine or missing):
+            found.silent.append(f"regulator-hub {verb}: {missing or 'no step'}")
+        found.recorded += bool(mine) and not missing
+    keys = {step["about"] for step in steps if step["what"] == "configuration"}
+    every = {".".join(path) for path, _ in leaves(HubToml(state_dir=hub.state_dir).model_dump(mode="json", exclude_none=True))}
+    found.keys += len(every)
+    found.silent += [f"key {key} of hub.toml" for key in every - keys]
+    changes = [(step["old"], step["new"]) for step in steps if step["about"] == "dark_after_s"]
+    if changes != [(None, 60.0), (60.0, 90.0)]:
+        found.silent.append(f"key dark_after_s of hub.toml: {changes}")
+    return steps
+
+
+async def _two_epochs(url: str, token: str) -> None:
+    async with gateway(url, token) as site:
+        await site.entries(0, record.start())
+        await site.entries(0, record.start(), OTHER)
+
+
 def campaign(folder: Path) -> dict[str, Any]:
     """Run it; the JSON-able result with `passed`."""
     began = time.monotonic()
     found = Found()
     gateway_side(folder, found)
+    hub_side(folder, found)
     keys, silent = untold(sample(folder))
     found.keys += keys
     found.silent += [f"key {key}" for key in silent]

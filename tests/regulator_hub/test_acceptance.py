@@ -64,11 +64,11 @@ async def test_a_new_epoch_is_received_and_shown_and_cosigned_once_a_person_acce
         await cosigned(site, tmp_path, entries)  # the one before goes on
         assert f"pending 待确认 {OTHER}" in hub_cli("gateways", *state).stdout
         assert json.loads(hub_cli("gateways", "list", "--json", *state).stdout)["gateways"][0]["pending"] == [OTHER]
-        none = hub_cli("gateways", "accept", GATEWAY, THIRD, *state)
+        none = hub_cli("gateways", "accept", GATEWAY, THIRD, "--reason", "x", *state)
         assert (none.returncode, "the hub holds no epoch" in none.stderr) == (1, True)
         done = hub_cli("gateways", "accept", GATEWAY, OTHER, "--reason", "a new disk", *state)  # while the hub runs
         assert (done.returncode, "accepted" in done.stdout) == (0, True), done.stderr
-        assert "already" in hub_cli("gateways", "accept", GATEWAY, OTHER, *state).stdout
+        assert "already" in hub_cli("gateways", "accept", GATEWAY, OTHER, "--reason", "x", *state).stdout
         await cosigned(site, tmp_path, more, OTHER)
         assert "pending" not in await site.hello([[EPOCH, 9], [OTHER, 3]])
         assert await pending(site) == []
@@ -117,7 +117,7 @@ async def test_an_epoch_that_names_less_than_was_cosigned_is_a_roll_back(previou
         assert await alarms(site) == [(kind, f"epoch {OTHER}")]
         refused = await shown(site, HAND.note(more, OTHER))
         assert (refused["refused"], refused["behind"]) == ("pending", {"epoch": EPOCH, "size": 9})
-        hub_cli("gateways", "accept", GATEWAY, OTHER, "--state-dir", str(tmp_path))
+        hub_cli("gateways", "accept", GATEWAY, OTHER, "--reason", "a new disk", "--state-dir", str(tmp_path))
         await cosigned(site, tmp_path, more, OTHER)  # a person looked
 
 

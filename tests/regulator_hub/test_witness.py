@@ -306,7 +306,7 @@ def test_the_keys_on_the_command_line(tmp_path: Path) -> None:
     assert (other.returncode, "has another key" in other.stderr, "--replace" in other.stderr) == (1, True, True)
     listed = json.loads(hub_cli("gateways", "list", "--json", *state).stdout)["gateways"]
     assert listed[0]["key"] == HAND.vkey
-    assert key(Hand(2).vkey, "--replace").returncode == 0
+    assert key(Hand(2).vkey, "--replace", "--reason", "a new board").returncode == 0
     found = Gateways(tmp_path / "state/gateways").find(GATEWAY)
     assert found is not None
     assert [vkey for vkey, _ in found.keys] == [HAND.vkey, Hand(2).vkey]
