@@ -1,5 +1,5 @@
 # What a person does with this repository. `make demo` needs git, make, python3 (3.11 or newer) and python3-venv; nothing else.
-.PHONY: setup setup-dev servers demo test check bench truth killloop crashpoints powercut pulses outage isolation cadence guard fuzz late unplug idle pictures clean scan silence audit
+.PHONY: setup setup-dev servers demo test check bench truth killloop crashpoints powercut tamper pulses outage isolation cadence guard fuzz late unplug idle pictures clean scan silence audit
 .DEFAULT_GOAL := setup
 .DELETE_ON_ERROR:
 
@@ -52,7 +52,7 @@ bench: setup-dev
 truth killloop crashpoints outage silence: servers
 	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
 
-powercut pulses: setup-dev
+powercut pulses tamper: setup-dev
 	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
 
 # Errors of the disk: EIO, ENOSPC, short writes, once and lasting; N lives of the journal. strace lets calls fail on the real disk too.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from edge_gateway import __version__
-from edge_gateway.errors import JournalError
+from edge_gateway.errors import JournalDamaged, JournalError
 from edge_gateway.evidence import keys, layout
 from edge_gateway.evidence.copying import Carried, Copying, Onlooker
 from edge_gateway.evidence.manifest import Claim, Manifest, Part
@@ -99,7 +99,7 @@ def make(state_dir: Path, reading: Reading, file: BinaryIO, order: Order, tables
         for size, note in kept:
             writer.add(layout.checkpoint(part.epoch, size), note)
     copying.texts()
-    manifest = _manifest(order, parts, newest_config(reading) or {})
+    manifest = _manifest(order, parts, _config(reading))
     writer.add(layout.KEYS, keys.dump(order.keys))
     for name, data in tables.members(manifest) if tables else ():
         writer.add(name, data)
@@ -109,6 +109,14 @@ def make(state_dir: Path, reading: Reading, file: BinaryIO, order: Order, tables
     writer.add(layout.MANIFEST, bytes(manifest))
     writer.close()
     return Made(manifest, copying.entries, writer.size, copying.damaged, copying.missing)
+
+
+def _config(reading: Reading) -> Mapping[str, Any]:
+    """The configuration named last; {} where there is none that reads: the pack then names no site."""
+    try:
+        return newest_config(reading) or {}
+    except (KeyError, JournalDamaged):
+        return {}
 
 
 def _manifest(

@@ -8,7 +8,7 @@ from typing import TypeVar
 from edge_gateway.errors import JournalDamaged
 from edge_gateway.evidence.manifest import Given, Part
 from edge_gateway.evidence.pieces import Stretch, given, left_out
-from edge_gateway.evidence.stretch import Chunk, entries
+from edge_gateway.evidence.stretch import SEGMENT_ENTRIES, Chunk, entries
 from edge_gateway.journal.base import EpochInfo
 from edge_gateway.journal.reading import Reading
 from edge_gateway.journal.segments import Segment
@@ -17,8 +17,6 @@ from edge_gateway.record.proof import inclusion
 from edge_gateway.signer.tree import Missing, Tree
 
 _Found = TypeVar("_Found")
-#: A segment's length where the record has no whole one yet.
-_SEGMENT_ENTRIES = 4096
 
 
 class Gone(Exception):
@@ -32,8 +30,8 @@ class Proving:
         """``sealed``: the epoch's segments, in order. From ``_lost`` on no root is known: those of before, or the last entries, are gone."""
         self._reading = reading
         self._info = info
-        every = max((each.count for each in sealed), default=_SEGMENT_ENTRIES)
-        every = every if every & (every - 1) == 0 else _SEGMENT_ENTRIES
+        every = max((each.count for each in sealed), default=SEGMENT_ENTRIES)
+        every = every if every & (every - 1) == 0 else SEGMENT_ENTRIES
         whole = [each for each in sealed if each.count == every]
         self._segments = {each.first: each for each in whole}
         known = all(each.first == number * every for number, each in enumerate(sealed)) and sealed[: len(whole)] == whole

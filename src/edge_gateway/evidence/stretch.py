@@ -14,6 +14,8 @@ from edge_gateway.journal.reading import Reading
 from edge_gateway.journal.segments import Segment
 from edge_gateway.record.entry import decode
 
+#: A segment's length, where none was sealed yet.
+SEGMENT_ENTRIES = 4096
 _AT_ONCE, _AT_ONCE_BYTES = 4096, 64 << 20
 
 
@@ -28,14 +30,15 @@ class Chunk:
 
 
 def chunks(epochs: Sequence[EpochInfo], sealed: Sequence[Segment]) -> list[Chunk]:
-    """All that is here, in order. Segments that were freed are not."""
+    """All that is here, in order. Segments that were freed are not; a long tail comes in pieces of a segment's length."""
     found = []
+    every = max((each.count for each in sealed), default=SEGMENT_ENTRIES)
     for info in epochs:
         mine = [segment for segment in sealed if segment.epoch == info.epoch]
         found += [Chunk(info.epoch, each.first, each.end, each) for each in mine if not each.freed]
         end = max((each.end for each in mine), default=0)
         if not info.closed and info.size > end:
-            found.append(Chunk(info.epoch, end, info.size, None))
+            found += [Chunk(info.epoch, at, min(at + every, info.size), None) for at in range(end, info.size, every)]
     return found
 
 

@@ -50,6 +50,8 @@ class Walk:
             raise Broken(self.epoch, seq, seq, f"it is no entry: {error}", "entry") from error
         if told["seq"] != seq or told["seq"] is True:
             raise Broken(self.epoch, seq, seq, f"entry {told['seq']} stands in its place", "entry")
+        if self._part.size and self._part.size == self._whole.size & -self._whole.size:
+            self.seal()  # an open tail goes on beyond what is one subtree here
         self._part.append(leaf_hash(entry))
         self.checked += 1
         if seq + 1 in self._asked:
