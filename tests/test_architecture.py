@@ -77,7 +77,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
 }
 
 # What decides is pure: no I/O, no clock, no log.
-PURE = ("record", "wire", "rules.engine", "rules.track", "rules.kinds", "rules.measure", "rules.plan", "rules.bind", "violations", "phases", "marks", "reading", "units")
+PURE = ("record", "wire", "rules.engine", "rules.track", "rules.kinds", "rules.measure", "rules.windows", "rules.aggregate", "rules.calendar", "rules.plan", "rules.bind", "violations", "phases", "marks", "reading", "units")
 IMPURE = {"asyncio", "logging", "socket", "subprocess", "threading", "time", "aiohttp", "apsw", "paho", "pymodbus"}
 
 

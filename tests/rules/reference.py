@@ -7,12 +7,16 @@ wrong in the same way as the real one. An event is (time, what): a number, None 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
+from math import fsum
 from typing import Any
 
 from edge_gateway.rules.base import BoundRule
 
 Event = tuple[int, Any]
+Seen = list[tuple[int, dict[int, Any] | str]]
+UNDECIDED = "undecided"
 GRACE_AFTER_US = 10_000_000
 
 
@@ -34,6 +38,8 @@ def reference(rule: BoundRule, events: list[Event]) -> list[Told]:
         return _stale(rule, events)
     if rule.kind == "flat":
         return _flat(rule, events)
+    if rule.kind == "exposure":
+        return _exposure(rule, events)
     if rule.kind == "rate":
         return _limit(rule, _rates(rule, events), None, float(rule.per_s or 0), None, float(rule.per_s or 0))
     low, high = (None if n is None else float(n) for n in (rule.low, rule.high))
@@ -43,8 +49,10 @@ def reference(rule: BoundRule, events: list[Event]) -> list[Told]:
     )
 
 
-def _over(value: float, low: float | None, high: float | None) -> float:
+def _over(value: Any, low: float | None, high: float | None) -> float:
     """How far beyond the limit; 0 within."""
+    if value == UNDECIDED:
+        return 0.0
     if high is not None and value > high:
         return value - high
     return low - value if low is not None and value < low else 0.0
@@ -78,10 +86,10 @@ def _limit(  # noqa: C901 -- one page, in the order of the page it was written f
                 step = "violated"
             elif not noticed and at - delays >= rule.notice_after_us:
                 step = "notice"
-        elif not _over(last, clear_low, clear_high):
+        elif last != UNDECIDED and not _over(last, clear_low, clear_high):
             values = [(t, v) for t, v in trail if v is not None]
             run = next(
-                t for i, (t, _) in enumerate(values) if not any(_over(v, clear_low, clear_high) for _, v in values[i:])
+                t for i, (t, _) in enumerate(values) if not any(v == UNDECIDED or _over(v, clear_low, clear_high) for _, v in values[i:])
             )
             ended = not fired or at - run >= rule.clear_after_us
             step = ("recovered" if fired else "cancelled" if noticed else "") if ended else ""
@@ -125,10 +133,11 @@ def _flat(rule: BoundRule, events: list[Event]) -> list[Told]:
     return _limit(rule, out, None, most, None, most, begins)
 
 
-def spread(rule: BoundRule, seen: list[tuple[int, dict[int, Any] | str]]) -> list[Told]:
+def joint(rule: BoundRule, seen: Seen) -> list[Told]:
     """``seen``: per call its time and what each input said, or "tick", or "skip". An instant is judged when it is over."""
     events: list[Event] = []
     newest: dict[int, Event] = {}
+    instants: list[tuple[int, dict[int, Event]]] = []  # when, and the newest of each input then
     spoke = False
     for n, (at, said) in enumerate(seen):
         if said == "tick" and not spoke:
@@ -137,11 +146,88 @@ def spread(rule: BoundRule, seen: list[tuple[int, dict[int, Any] | str]]) -> lis
             newest |= {which: (at, what) for which, what in said.items()}
             spoke = spoke or bool(said)
         if spoke and n + 1 < len(seen) and seen[n + 1][0] > at:
-            known = [v for time, v in newest.values() if v is not None and at - time <= rule.fresh_us]
-            events.append((at, max(known) - min(known) if len(known) > 1 else None))
+            instants.append((at, dict(newest)))
+            events.append((at, (_apart if rule.kind == "spread" else _window)(rule, instants)))
             spoke = False
-    high = float(rule.high or 0)
-    return _limit(rule, events, None, high, None, float(rule.clear_high or high))
+    low, high = (None if n is None else float(n) for n in (rule.low, rule.high))
+    clear_low, clear_high = (None if n is None else float(n) for n in (rule.clear_low, rule.clear_high))
+    return _limit(rule, events, low, high, low if clear_low is None else clear_low, high if clear_high is None else clear_high)
+
+
+def _apart(rule: BoundRule, instants: list[tuple[int, dict[int, Event]]]) -> float | None:
+    at, newest = instants[-1]
+    known = [v for time, v in newest.values() if v is not None and at - time <= rule.fresh_us]
+    return max(known) - min(known) if len(known) > 1 else None
+
+
+def _window(rule: BoundRule, instants: list[tuple[int, dict[int, Event]]]) -> Any:
+    """The whole history cut into steps, then what the steps in the window hold."""
+    fn, step_us = rule.terms["fn"], int(rule.terms["step_us"])
+    steps: list[tuple[int, list[tuple[float, float]]]] = []  # begin, (value, weight)
+    for at, newest in instants:
+        if newest.get(0, (None, None))[0] != at:
+            continue
+        steps = [step for step in steps if step[0] + step_us > at - rule.window_us]
+        if not steps or at >= steps[-1][0] + step_us:
+            steps.append((at, []))
+        value = newest[0][1]
+        flow_at, flow = newest.get(1, (0, None))
+        if fn != "flow-mean" and value is not None:
+            steps[-1][1].append((value, 1.0))
+        elif value is not None and flow is not None and at - flow_at <= rule.fresh_us:
+            steps[-1][1].append((value, flow))
+    readings = [each for _, some in steps for each in some]
+    due = Fraction(rule.window_us, int(rule.terms["interval_us"]))
+    share = min(len(readings) / due, Fraction(1))
+    if fn == "share":
+        return float(share)
+    if not readings or share < Fraction(str(rule.terms.get("valid_share", "0"))):
+        return UNDECIDED
+    values = sorted(value for value, _ in readings)
+    if fn == "percentile":
+        wanted = Fraction(str(rule.terms["percentile"])) / 100 * len(values)
+        return next(value for n, value in enumerate(values, 1) if n >= wanted)
+    if fn in ("minimum", "maximum"):
+        return values[0] if fn == "minimum" else values[-1]
+    weight = fsum(w for _, w in readings)
+    return fsum(v * w for v, w in readings) / weight if weight > 0 else UNDECIDED
+
+
+def _exposure(rule: BoundRule, events: list[Event]) -> list[Told]:
+    """At each reading: the stretches so far, each cut where a step begins, summed in fractions over the window."""
+    terms = rule.terms
+    low, high = (float(terms[key]) if key in terms else None for key in ("beyond_low", "beyond_high"))
+    degrees, unseen = terms["of"] == "degree-minutes", Fraction(str(terms.get("unknown_excess", "1")))
+    step_us, most = int(terms["step_us"]), float(rule.high or 0)
+    steps: list[list[Any]] = []  # begin, least, what nobody saw
+    out: list[Event] = []
+
+    def put(since: int, until: int, which: int, excess: Fraction) -> None:
+        since = max(since, until - rule.window_us - step_us)
+        while since < until:
+            steps[:] = [step for step in steps if step[0] + step_us > since - rule.window_us]
+            if not steps or since >= steps[-1][0] + step_us:
+                steps.append([since, Fraction(0), Fraction(0)])
+            end = min(until, steps[-1][0] + step_us)
+            steps[-1][which] += Fraction(float(excess) * (end - since))
+            since = end
+        steps[:] = [step for step in steps if step[0] + step_us > until - rule.window_us]
+
+    last: Event | None = None
+    for at, what in events:
+        if what == "tick":
+            out.append((at, "tick"))
+            continue
+        if last is not None:
+            spoke = last[0] if last[1] is None else min(at, last[0] + rule.fresh_us)
+            if last[1] is not None:
+                excess = Fraction(_over(last[1], low, high))
+                put(last[0], spoke, 1, excess if degrees else Fraction(excess > 0))
+            put(spoke, at, 2, unseen if degrees else Fraction(1))
+        last = (at, what)
+        least, beside = (float(sum((step[n] for step in steps), Fraction(0))) / 60_000_000 for n in (1, 2))
+        out.append((at, least if least > most or least + beside <= most else UNDECIDED))
+    return _limit(rule, out, None, most, None, most)
 
 
 def _rates(rule: BoundRule, events: list[Event]) -> list[Event]:

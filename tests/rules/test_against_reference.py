@@ -43,7 +43,7 @@ def test_the_traces_reach_every_step_of_every_kind() -> None:
         seen |= {(kinds[s.rule, s.point], s.step) for s in course(rng, Engine(made))[1]}
     timed = {"notice", "violated", "recovered", "cancelled"}
     wanted = {(kind, step) for kind in ("limit", "rate", "flat", "spread") for step in timed | {"unknown", "active"}}
-    assert seen == wanted | {("stale", step) for step in timed}
+    assert seen == wanted | {(kind, step) for kind in ("stale", "window", "exposure") for step in timed}
 
 
 @pytest.mark.parametrize("seed", range(400))

@@ -11,7 +11,7 @@ from typing import Any
 from edge_gateway.rules.base import BoundRule, Step
 from edge_gateway.rules.engine import Engine
 
-from .reference import Event, Told, reference, spread
+from .reference import Event, Seen, Told, joint, reference
 
 S = 1_000_000
 GROUPS = (("a", "b"), ("c",))
@@ -38,7 +38,8 @@ def rules(rng: random.Random) -> list[BoundRule]:
     made = []
     for point in ("a", "b", "c"):
         for name, kind in rng.sample(
-            [("l1", "limit"), ("l2", "limit"), ("r", "rate"), ("s", "stale"), ("f", "flat"), ("d", "spread")], rng.randint(1, 4)
+            [("l1", "limit"), ("l2", "limit"), ("r", "rate"), ("s", "stale"), ("f", "flat"), ("d", "spread"), ("w", "window"), ("x", "exposure")],
+            rng.randint(1, 4),
         ):
             notice = rng.choice([0, 0, 10, 20])
             numbers: dict[str, Any] = {
@@ -57,6 +58,10 @@ def rules(rng: random.Random) -> list[BoundRule]:
                 numbers |= {"per_s": rng.choice(["0.1", "0.4"]), "window_us": rng.choice([0, 15]) * S}
             elif kind == "flat":
                 numbers |= {"after_us": rng.choice([15, 30, 60]) * S, "terms": {"band": rng.choice(["0", "0.5"])}}
+            elif kind == "window":
+                numbers |= _window(rng, point)
+            elif kind == "exposure":
+                numbers |= _exposure(rng)
             elif kind == "spread":
                 others = rng.sample([name for name in ("a", "b", "c") if name != point], rng.randint(1, 2))
                 numbers |= {"others": tuple(others)} | rng.choice([{"high": "3"}, {"high": "3", "clear_high": "1"}])
@@ -66,6 +71,24 @@ def rules(rng: random.Random) -> list[BoundRule]:
                 BoundRule(id=name, pack="t", pack_version="1.0.0", edition="2026-11", kind=kind, point=point, **numbers)
             )
     return made
+
+
+def _window(rng: random.Random, point: str) -> dict[str, Any]:
+    fn = rng.choice(["mean", "minimum", "maximum", "percentile", "flow-mean", "share"])
+    window = rng.choice([40, 90, 200])
+    terms: dict[str, Any] = {"fn": fn, "step_us": rng.choice([1, 10, 25]) * S, "interval_us": 10 * S}
+    terms |= {"percentile": rng.choice(["50", "75", "95"])} if fn == "percentile" else {}
+    terms |= {"valid_share": rng.choice(["0.25", "0.5"])} if rng.random() < 0.6 else {}
+    limits = {"low": "0.5"} if fn == "share" else rng.choice([{"high": "10", "clear_high": "9"}, {"low": "0", "high": "10"}])
+    others = (next(name for name in ("a", "b", "c") if name != point),) if fn == "flow-mean" else ()
+    return {"terms": terms, "window_us": window * S, "others": others} | limits
+
+
+def _exposure(rng: random.Random) -> dict[str, Any]:
+    terms: dict[str, Any] = {"of": rng.choice(["minutes", "degree-minutes"]), "step_us": rng.choice([1, 10, 25]) * S}
+    terms |= rng.choice([{"beyond_high": "10"}, {"beyond_low": "0"}, {"beyond_low": "0", "beyond_high": "10"}])
+    terms |= {"unknown_excess": "0.5"} if terms["of"] == "degree-minutes" else {}
+    return {"terms": terms, "window_us": rng.choice([90, 200]) * S, "high": rng.choice(["0.25", "0.5", "1"])}
 
 
 def reading(rng: random.Random, calm: float, bad: float) -> tuple[Any, str]:
@@ -142,18 +165,18 @@ def told(steps: list[Step], rule: BoundRule) -> list[Told]:
 
 def expected(rule: BoundRule, calls: list[Call]) -> list[Told]:
     """The reference's steps. Silence counts from the first call of all, whatever it was about."""
-    if rule.kind == "spread":
-        return spread(rule, _together(calls, (rule.point, *rule.others)))
+    if rule.kind in ("spread", "window"):
+        return joint(rule, _together(calls, (rule.point, *rule.others)))
     seen = events(calls, rule.point)
     if rule.kind == "stale" and calls:
         seen = [(calls[0].at, None), *seen]
     return reference(rule, seen)
 
 
-def _together(calls: list[Call], inputs: tuple[str, ...]) -> list[tuple[int, dict[int, Any] | str]]:
+def _together(calls: list[Call], inputs: tuple[str, ...]) -> Seen:
     """What several points said, call by call."""
     alone = [events(calls, name) for name in inputs]
-    seen: list[tuple[int, dict[int, Any] | str]] = []
+    seen: Seen = []
     for call, *said in zip(calls, *alone, strict=True):
         told_now = {which: what for which, (_, what) in enumerate(said) if what != "skip" and call.points}
         seen.append((call.at, told_now if call.points else "tick"))

@@ -136,6 +136,8 @@ class Intake:
             self.state.slots[batch.group.id] = batch.slot_us
         if batch.keep is not None:
             self.state.keep(batch.group.device, batch.keep)
+        if not trusted:
+            self.state.engine.doubt(batch.wall_us)
         steps = self.state.engine.judge(rule_us, batch.wall_us, batch.group.points, batch.values, batch.quality)
         for step in steps:
             await self._take_step(step)
@@ -191,7 +193,7 @@ class Intake:
         self._ticked_s = now_s
         rule_us = self._rule_time.at(mono_us)
         await self.add("tick", {}, rule_us=rule_us, urgent=self._pace.commit_every_us > SOON_US)
-        for step in self.state.engine.tick(rule_us, self._clock.wall_us()):
+        for step in self.state.engine.tick(rule_us, self._clock.wall_us(), trusted=self._trusted):
             await self._take_step(step)
 
     # --- adding entries ---------------------------------------------------------------------------------------

@@ -84,7 +84,7 @@ async def _replay(journal: Journal, found: Recovered, body: Mapping[str, Any]) -
     if kind == "batch":
         _replay_batch(found, body)
     elif kind == "tick" and state.resolved:
-        state.engine.tick(int(body["rule_us"]), int(body["wall_us"]))
+        state.engine.tick(int(body["rule_us"]), int(body["wall_us"]), trusted=bool(body["trusted"]))
     elif kind == "violation":
         state.violations.replay(body)
     elif kind == "gap" and body["state"] == "open":
@@ -120,6 +120,8 @@ def _replay_batch(found: Recovered, body: Mapping[str, Any]) -> None:
         values = [int(v) if isinstance(v, str) else v for v in body["values"]]
         points = tuple(group["points"])
         rule_us, quality = int(body["rule_us"]), body.get("quality")
+        if not body["trusted"]:
+            state.engine.doubt(int(body["wall_us"]))
         state.engine.judge(rule_us, int(body["wall_us"]), points, values, quality)
         # Sums over time go on as they went; the readings that follow from this one are in the record already.
         state.derivation.note(str(body["group"]), (points, values, quality), int(body["mono_us"]), rule_us)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 #: Kinds, each named by the broken condition.
-LIMIT, RATE, STALE, FLAT, SPREAD = "limit", "rate", "stale", "flat", "spread"
+LIMIT, RATE, STALE, FLAT, SPREAD, WINDOW, EXPOSURE = "limit", "rate", "stale", "flat", "spread", "window", "exposure"
 
 #: Steps that the engine takes. ``cancelled``: a notice ended without a violation.
 NOTICE, VIOLATED, RECOVERED, UNKNOWN, ACTIVE, CANCELLED = (

@@ -11,7 +11,17 @@ from edge_gateway.errors import ConfigError
 from edge_gateway.reading import FRESH_INTERVALS
 from edge_gateway.rules.base import BoundRule, NotMonitored
 from edge_gateway.rules.load import LoadedPack
-from edge_gateway.rules.model import FlatRule, LimitRule, RateRule, Rule, SpreadRule, StaleRule, check_limits
+from edge_gateway.rules.model import (
+    ExposureRule,
+    FlatRule,
+    Limited,
+    RateRule,
+    Rule,
+    SpreadRule,
+    StaleRule,
+    WindowRule,
+    check_limits,
+)
 from edge_gateway.toml_lines import line_of
 
 __all__ = ["Binding", "BoundRule", "NotMonitored", "PointFacts", "ZoneFacts", "bind"]
@@ -80,7 +90,7 @@ def _bind_rule(
     binding: Binding,
 ) -> None:
     found = False
-    for point, *others in _places(rule, list(_selected(rule, points, zones))):
+    for point, *others in _places(rule, list(_selected(rule, points, zones)), points):
         found = True
         outcome = _numbers(rule, (point, *others), permits.get(point.zone))
         if isinstance(outcome, str):
@@ -104,8 +114,11 @@ def _selected(rule: Rule, points: Sequence[PointFacts], zones: Mapping[str, Zone
             yield point
 
 
-def _places(rule: Rule, selected: Sequence[PointFacts]) -> list[list[PointFacts]]:
-    """Where a rule judges: at each point, or (``spread``) once in each zone, over all of its points."""
+def _places(rule: Rule, selected: Sequence[PointFacts], points: Sequence[PointFacts]) -> list[list[PointFacts]]:
+    """Where a rule judges: at each point (with its zone's flow), or (``spread``) once in each zone, over all of its points."""
+    if isinstance(rule, WindowRule) and rule.of == "flow-mean":
+        flows = {point.zone: point for point in points if point.quantity == "flow"}
+        return [[point, *([flows[point.zone]] if point.zone in flows else [])] for point in selected]
     if not isinstance(rule, SpreadRule):
         return [[point] for point in selected]
     zones: dict[str, list[PointFacts]] = {}
@@ -147,17 +160,70 @@ def _numbers(
     """The numbers of a rule at its points, or why it cannot judge there."""
     if isinstance(rule, StaleRule):
         return _silence(rule, points[0])
-    if other := next((point for point in points if point.unit != rule.unit), None):
+    own = points if isinstance(rule, SpreadRule) else points[:1]
+    share = isinstance(rule, WindowRule) and rule.of == "share"
+    if not share and (other := next((point for point in own if point.unit != rule.unit), None)):
         return f"its limit is in {rule.unit}, the point is in {other.unit}"
     if isinstance(rule, FlatRule):
         limit = f"moves by more than {rule.band} {rule.unit} within {rule.after_s:g} s"
         return {"after_us": _us(rule.after_s), "terms": {"band": rule.band}, "limit": limit}
     if isinstance(rule, SpreadRule):
         return _spread(rule, points)
+    if isinstance(rule, ExposureRule):
+        return _exposure(rule)
+    if isinstance(rule, WindowRule):
+        return _window(rule, points, permit)
     if isinstance(rule, RateRule):
         limit = f"≤ {rule.per_s} {rule.unit}/s"
         return {"per_s": rule.per_s, "window_us": _us(rule.window_s), "limit": limit}
     return _limit(rule, permit)
+
+
+def _window(
+    rule: WindowRule, points: tuple[PointFacts, ...], permit: tuple[str, Mapping[str, Any]] | None
+) -> dict[str, Any] | str:
+    """The limits are those of ``limit``; how readings are taken together stands in ``terms``."""
+    if rule.of == "flow-mean" and len(points) < 2:
+        return "no flow is measured in its zone"
+    if (rule.of == "share" or rule.valid_share) and not points[0].interval_us:
+        return "nobody knows how many readings are due: give the device expect_every_s"
+    numbers = _limit(rule, permit)
+    if isinstance(numbers, str):
+        return numbers
+    terms: dict[str, str | int] = {"fn": rule.of}
+    terms |= {"percentile": _plain(rule.percentile)} if rule.percentile is not None else {}
+    terms |= {"valid_share": _plain(rule.valid_share)} if rule.valid_share else {}
+    terms |= {"period": rule.period, "late_us": _us(rule.late_s)} if rule.period else {}
+    terms |= {"interval_us": points[0].interval_us} if points[0].interval_us else {}
+    length_us = _us(rule.window_s or 0.0)
+    terms |= {"step_us": _step_us(length_us)} if length_us else {}
+    length = rule.period or f"{rule.window_s:g} s"
+    name = f"{rule.percentile:g}th percentile" if rule.percentile is not None else rule.of
+    others = tuple(point.id for point in points[1:])
+    limit = f"{numbers['limit']} ({name}, {length})"
+    return numbers | {"terms": terms, "window_us": length_us, "others": others, "limit": limit}
+
+
+def _exposure(rule: ExposureRule) -> dict[str, Any]:
+    degrees = rule.most_degree_minutes is not None
+    most = rule.most_degree_minutes or rule.most_minutes
+    window_us = _us(rule.window_s)
+    terms: dict[str, str | int] = {"of": "degree-minutes" if degrees else "minutes", "step_us": _step_us(window_us)}
+    terms |= {"beyond_low": rule.low} if rule.low is not None else {}
+    terms |= {"beyond_high": rule.high} if rule.high is not None else {}
+    terms |= {"unknown_excess": rule.unknown_excess} if rule.unknown_excess is not None else {}
+    beyond = " or ".join([*([f"< {rule.low}"] if rule.low is not None else []), *([f"> {rule.high}"] if rule.high is not None else [])])
+    limit = f"≤ {most} {f'{rule.unit}·min' if degrees else 'min'} {beyond} {rule.unit} in {rule.window_s / 3600:g} h"
+    return {"high": most, "terms": terms, "window_us": window_us, "limit": limit}
+
+
+def _step_us(window_us: int) -> int:
+    """A window moves in sixtieths of itself, and in no less than a second."""
+    return max(window_us // 60, 1_000_000)
+
+
+def _plain(number: float) -> str:
+    return _text(Decimal(repr(number)))
 
 
 def _spread(rule: SpreadRule, points: tuple[PointFacts, ...]) -> dict[str, Any] | str:
@@ -177,7 +243,7 @@ def _silence(rule: StaleRule, point: PointFacts) -> dict[str, Any] | str:
     return {"after_us": after_us, "limit": f"≤ {Decimal(after_us) / 1_000_000:f} s"}
 
 
-def _limit(rule: LimitRule, permit: tuple[str, Mapping[str, Any]] | None) -> dict[str, Any] | str:
+def _limit(rule: Limited, permit: tuple[str, Mapping[str, Any]] | None) -> dict[str, Any] | str:
     """The pack's limits, each replaced by the permit's where the outlet has one; hysteresis keeps its width."""
     low, high = rule.low, rule.high
     clear_low, clear_high = rule.clear

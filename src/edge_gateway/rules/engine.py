@@ -16,6 +16,7 @@ from edge_gateway.rules.kinds import StaleTrack, track_for
 from edge_gateway.rules.measure import Joint, Measured
 from edge_gateway.rules.plan import Plan, Point, is_number
 from edge_gateway.rules.track import IDLE, NOTICED, PENDING, Track
+from edge_gateway.rules.windows import WindowTrack
 
 __all__ = ["BoundRule", "Engine", "Step"]
 
@@ -37,6 +38,8 @@ class Engine:
         self._left_seen: dict[str, list[int]] = {}
         self._settled = False
         self._now_us = 0
+        #: windows of civil hours and days: time's passing ends them
+        self._periods: list[WindowTrack] = []
         #: rules over several points that the present instant concerns, and that instant: judged when it is over
         self._joint: set[Joint] = set()
         self._instant = 0, 0
@@ -47,6 +50,8 @@ class Engine:
             if isinstance(track, Measured):
                 for at, name in enumerate(track.inputs):
                     self._points.setdefault(name, Point()).measured.append((track, at))
+                if isinstance(track, WindowTrack) and track.period:
+                    self._periods.append(track)
             else:
                 self._points.setdefault(rule.point, Point()).add(track)
         for point in self._points.values():
@@ -162,8 +167,16 @@ class Engine:
 
     # --- time -----------------------------------------------------------------------------------------------------
 
-    def tick(self, rule_us: int, wall_us: int) -> list[Step]:
-        """The steps that the passing of time makes, in the order of the rules' ids and the points."""
+    def doubt(self, wall_us: int) -> None:
+        """What is judged next has a wall time that nobody vouches for: civil periods with it will be undecided."""
+        for window in self._periods:
+            window.doubt(wall_us)
+
+    def tick(self, rule_us: int, wall_us: int, *, trusted: bool = True) -> list[Step]:
+        """The steps that the passing of time makes, in the order of the rules' ids and the points.
+
+        No civil period ends by a wall clock that is not ``trusted``.
+        """
         self._now_us = rule_us
         steps = self._begin(rule_us, wall_us) if not self._settled else []
         if self._joint and rule_us > self._instant[0]:
@@ -173,6 +186,10 @@ class Engine:
             track = cast("Track", heappop(self._due)[2])
             track.queued_us = None
             ripe.append(track)
+        for window in self._periods if trusted else ():
+            if (step := window.passed(rule_us, wall_us)) is not None:
+                steps.append(step)
+            self._queue(window, window.due_us())
         for track in sorted(ripe, key=lambda each: each.order):
             point = self._points[track.rule.point]
             if isinstance(track, StaleTrack):

@@ -7,9 +7,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_gateway.rules.base import CANCELLED, NOTICE, RATE, RECOVERED, STALE, VIOLATED, BoundRule, First, Step
-from edge_gateway.rules.measure import MEASURES
+from edge_gateway.rules.base import (
+    CANCELLED,
+    EXPOSURE,
+    FLAT,
+    NOTICE,
+    RATE,
+    RECOVERED,
+    SPREAD,
+    STALE,
+    VIOLATED,
+    WINDOW,
+    BoundRule,
+    First,
+    Step,
+)  # fmt: skip
+from edge_gateway.rules.measure import FlatTrack, SpreadTrack
 from edge_gateway.rules.track import BROKEN, GREATEST, IDLE, NOTICED, Track
+from edge_gateway.rules.windows import ExposureTrack, WindowTrack
 
 #: A tick that comes later than this after a silence was due shows that nobody was listening (power cut, restart).
 UNWATCHED_US = 10_000_000
@@ -153,7 +168,11 @@ class StaleTrack(Track):
             self.grace_for_us, self.grace_until_us = state["grace"]
 
 
+KINDS: dict[str, type[Track]] = {
+    RATE: RateTrack, STALE: StaleTrack, FLAT: FlatTrack, SPREAD: SpreadTrack, WINDOW: WindowTrack, EXPOSURE: ExposureTrack,
+}  # fmt: skip
+
+
 def track_for(rule: BoundRule, order: int) -> Track:
     """The track of a rule's kind."""
-    kinds: dict[str, type[Track]] = {RATE: RateTrack, STALE: StaleTrack, **MEASURES}
-    return kinds.get(rule.kind, Track)(rule, order)
+    return KINDS.get(rule.kind, Track)(rule, order)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_gateway.rules.base import FLAT, SPREAD, BoundRule, First, Step
+from edge_gateway.rules.base import BoundRule, First, Step
 from edge_gateway.rules.track import BROKEN, IDLE, NOTICED, Track
 
 _US_PER_S = 1_000_000
@@ -153,6 +153,3 @@ class SpreadTrack(Joint):
     def value(self, rule_us: int) -> float | None:
         known = self.fresh(rule_us)
         return None if len(known) < 2 else max(known) - min(known)
-
-
-MEASURES: dict[str, type[Measured]] = {FLAT: FlatTrack, SPREAD: SpreadTrack}

@@ -139,13 +139,12 @@ class Permit(_Model):
     high: PermitKey | None = None
 
 
-class LimitRule(_Rule):
-    """``limit``: a value below ``low`` or above ``high``; the limit itself is within.
+class Limited(_Rule):
+    """A value below ``low`` or above ``high`` breaks the rule; the limit itself is within.
 
     ``clear_at``: how far back inside a value must be to end it; for two limits [from low, from high].
     """
 
-    kind: Literal["limit"]
     unit: str
     low: Number | None = None
     high: Number | None = None
@@ -162,7 +161,7 @@ class LimitRule(_Rule):
         return (self.clear_at, None) if self.low is not None else (None, self.clear_at)
 
     @model_validator(mode="after")
-    def _numbers(self) -> LimitRule:
+    def _limits(self) -> Limited:
         known_unit(self.unit)
         if self.low is None and self.high is None and self.permit is None:
             raise ValueError("a limit needs low, high, or a permit to take them from")
@@ -172,6 +171,76 @@ class LimitRule(_Rule):
         ):
             raise ValueError("clear_at is one number for one limit, [from low, from high] for two")
         check_limits(self.low, self.high, *self.clear)
+        return self
+
+
+class LimitRule(Limited):
+    """``limit``: single values."""
+
+    kind: Literal["limit"]
+
+
+#: How a window's readings are taken together.
+Taken = Literal["mean", "minimum", "maximum", "percentile", "flow-mean", "share"]
+
+
+class WindowRule(Limited):
+    """``window``: what the readings of ``window_s``, or of each civil ``period`` (Beijing time), come to.
+
+    ``percentile`` wants its number (nearest rank), ``flow-mean`` weighs each reading by the flow of its zone, ``share`` is the
+    part of the readings that were due and are known (unit ``1``). With fewer than ``valid_share`` of them known it is
+    undecided. A period is judged ``late_s`` after its end, so that late readings are in it.
+    """
+
+    kind: Literal["window"]
+    of: Taken
+    window_s: Annotated[float, Field(gt=0, le=31 * 86_400)] | None = None
+    period: Literal["hour", "day"] | None = None
+    percentile: Annotated[float, Field(gt=0, lt=100)] | None = None
+    valid_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    late_s: Seconds = 0.0
+
+    @model_validator(mode="after")
+    def _window(self) -> WindowRule:
+        if (self.window_s is None) == (self.period is None):
+            raise ValueError("a window is window_s long, or a period: one of the two")
+        if (self.of == "percentile") != (self.percentile is not None):
+            raise ValueError("percentile is given for of = 'percentile', and only there")
+        if self.late_s and self.period is None:
+            raise ValueError("late_s is for periods: a rolling window takes readings as they come")
+        if self.of == "share" and self.unit != "1":
+            raise ValueError("a share has the unit '1'")
+        return self
+
+
+class ExposureRule(_Rule):
+    """``exposure``: at most ``most_minutes``, or ``most_degree_minutes``, below ``low`` or above ``high`` within ``window_s``.
+
+    Minutes that nobody saw count to the most that it can be, not to the least; for degree-minutes each as
+    ``unknown_excess`` beyond the limit.
+    """
+
+    kind: Literal["exposure"]
+    unit: str
+    low: Number | None = None
+    high: Number | None = None
+    most_minutes: Number | None = None
+    most_degree_minutes: Number | None = None
+    unknown_excess: Number | None = None
+    window_s: Annotated[float, Field(gt=0, le=31 * 86_400)]
+
+    @model_validator(mode="after")
+    def _numbers(self) -> ExposureRule:
+        known_unit(self.unit)
+        if self.low is None and self.high is None:
+            raise ValueError("beyond what? give low, high or both")
+        check_limits(self.low, self.high, None, None)
+        if (self.most_minutes is None) == (self.most_degree_minutes is None):
+            raise ValueError("give most_minutes or most_degree_minutes: one of the two")
+        if Decimal(self.most_minutes or self.most_degree_minutes or "0") <= 0:
+            raise ValueError("at most how much? it must be more than 0")
+        if (self.most_degree_minutes is None) != (self.unknown_excess is None):
+            raise ValueError("unknown_excess is given for degree-minutes, and only there: how far beyond the limit an unseen minute may have been")
         return self
 
 
@@ -263,7 +332,7 @@ def known_unit(unit: str) -> None:
         raise ValueError(f"unknown unit '{unit}'; UCUM codes known: {' '.join(sorted(UNITS))}")
 
 
-Rule = Annotated[LimitRule | RateRule | StaleRule | FlatRule | SpreadRule, Field(discriminator="kind")]
+Rule = Annotated[LimitRule | RateRule | StaleRule | FlatRule | SpreadRule | WindowRule | ExposureRule, Field(discriminator="kind")]
 
 
 class RulePack(_Model):

@@ -114,6 +114,15 @@ class Track:
         self.said_unknown = True
         return self._step(UNKNOWN, rule_us, wall_us)
 
+    def undecided(self, rule_us: int, wall_us: int) -> Step | None:
+        """Too little is known to judge: every timer of a delay runs on, nothing fires, ends or recovers."""
+        if self.phase == IDLE:
+            return None
+        self._hold(rule_us)
+        was_unknown, self.said_unknown, self.unknown_us = self.said_unknown, False, None
+        self.last_us, self.last_value, self.offends, self.clear_us = rule_us, None, False, None
+        return self._step(ACTIVE, rule_us, wall_us) if was_unknown else None
+
     def _within(self, value: float, rule_us: int, wall_us: int) -> Step | None:
         """Within the limit. Between limit and ``clear_at`` nothing ends and nothing fires."""
         if not self.clear_low <= value <= self.clear_high:

@@ -1,0 +1,14 @@
+"""Civil hours and days as the standards mean them, in Beijing time; whole numbers of µs only, no clock is read."""
+
+from __future__ import annotations
+
+#: UTC+8 all year, also in Xinjiang; HJ 212 and the food standards count by it.
+BEIJING_US = 8 * 3600 * 1_000_000
+LENGTH_US = {"hour": 3600 * 1_000_000, "day": 86_400 * 1_000_000}
+
+
+def period_of(wall_us: int, period: str) -> tuple[int, int]:
+    """Begin and end (µs UTC) of the ``hour`` or ``day`` in which ``wall_us`` lies; its end belongs to the next one."""
+    length_us = LENGTH_US[period]
+    begin_us = (wall_us + BEIJING_US) // length_us * length_us - BEIJING_US
+    return begin_us, begin_us + length_us
