@@ -142,8 +142,9 @@ class Site:
     def _start_signer(self, started: contextlib.ExitStack) -> None:
         """Each side is given the other's key by hand, as people do."""
         folder, self.signer_socket = self.folder / "signer", self.folder / "sign.sock"
-        words = ["-c", "from edge_gateway.cli import main; main()", "signer", "run", "--folder", str(folder), "--listen", str(self.signer_socket)]
+        words = ["-m", "tests.faults.launch_signer", "signer", "run", "--folder", str(folder), "--listen", str(self.signer_socket)]
         self.signer = self._program("signer", words, self._signs)
+        self.signer.environment["EDGE_FAULTS_PLANTED"] = self.load.planted
         started.enter_context(self.signer)
         public = asyncio.run(SignerClient(self.signer_socket).public())
         self.vkey = Key(f"example.org/{GATEWAY}", ED25519, public)
@@ -230,6 +231,11 @@ class Site:
     def _stop_looking(self) -> None:
         self._looking.set()
         self._looker.join(5.0)
+
+    @property
+    def latest(self) -> tuple[str, int]:
+        """The epoch and how much of it was last seen committed."""
+        return self._latest
 
     def await_progress(self, entries: int = 5, deadline_s: float = 30.0) -> None:
         """Readings are committed again. Raises TimeoutError."""

@@ -75,6 +75,7 @@ class Verdict:
 
     entries: int = 0
     acknowledged: int = 0
+    readings: int = 0
     modbus: int = 0
     messages: int = 0
     lost: int = 0
@@ -141,6 +142,7 @@ def _acknowledged(
     acknowledged = max(receipt, positions[-1][1] if positions else 0)
     verdict.acknowledged += acknowledged
     held = {entry["seq"]: entry["mono_us"] for entry in entries}
+    verdict.readings += sum(len(entry["values"]) for entry in entries if entry["kind"] == "batch" and entry["seq"] < acknowledged)
     missing = [seq for seq in range(acknowledged) if seq not in held]
     verdict.lost += len(missing)
     if missing:

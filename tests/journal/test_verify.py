@@ -100,17 +100,31 @@ def test_the_first_releases_record_is_whole(tmp_path: Path) -> None:
     assert sum(each.checked for each in found.epochs) > 8192
 
 
-def test_what_was_freed_is_known_by_its_root(copy: Path) -> None:
+def free(copy: Path, epoch: str, first: int) -> None:
+    """As retention frees a segment."""
     tail = Tail(copy / "journal.sqlite")
-    kept = next(tail.segments("WHERE s.epoch = ? AND s.first = 0", (SECOND,)))
+    kept = next(tail.segments("WHERE s.epoch = ? AND s.first = ?", (epoch, first)))
     with tail.transaction():
         tail.put_segment(type(kept)(**{name: getattr(kept, name) for name in kept.__slots__} | {"freed": True}))
     tail.close()
-    segment_path(copy, SECOND, 0).unlink()
+    segment_path(copy, epoch, first).unlink()
+
+
+def test_what_was_freed_is_known_by_its_root(copy: Path) -> None:
+    free(copy, SECOND, 0)
     found = check(copy, {SECOND: [3]})
     assert found.broken is None
     assert [(e.size, e.root, e.checked, e.kept) for e in found.epochs][1] == (29, root_of(OPEN), 21, 8)
     assert found.epochs[1].roots == {}  # within a segment that is gone: not decidable
+
+
+def test_a_closed_epochs_short_segment_that_was_freed_is_its_trees_right_edge(copy: Path) -> None:
+    for first in (0, 8, 16):
+        free(copy, FIRST, first)
+    found = check(copy, {FIRST: [16, 21]})
+    assert found.broken is None
+    assert next((e.size, e.root, e.checked, e.kept) for e in found.epochs) == (21, root_of(CLOSED), 0, 21)
+    assert found.epochs[0].roots == {16: bytes.fromhex(root_of(CLOSED[:16])), 21: bytes.fromhex(root_of(CLOSED))}
 
 
 @pytest.mark.parametrize("seed", range(40))

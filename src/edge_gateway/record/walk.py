@@ -31,19 +31,23 @@ class Walk:
         self._whole = Frontier()
         self._part = Frontier()  # the segment or tail under way
         self._lost = 0
+        self._edge: tuple[bytes, int] | None = None  # root and entries of a short segment that is gone
         self._look()
 
     @property
     def size(self) -> int:
-        return self._lost + self._whole.size + self._part.size
+        return self._lost + self._whole.size + self._part.size + (self._edge[1] if self._edge else 0)
 
     def root(self) -> bytes:
         """Of all that passed; means nothing unless ``known``."""
+        if self._edge:
+            return self._whole.joined(self._edge[0])
         return self._whole.joined(self._part.root()) if self._part.size else self._whole.root()
 
     def add(self, entry: bytes) -> dict[str, object]:
         """One entry, read; decoded. Raises Broken for one that is none, or another one."""
         seq = self.size
+        self._must_go_on()
         try:
             told = decode(entry)
         except (ValueError, KeyError, TypeError) as error:
@@ -67,14 +71,22 @@ class Walk:
         return root.hex()
 
     def keep(self, root: str, count: int) -> None:
-        """A segment or subtree that is not here: its root is."""
-        self._join(bytes.fromhex(root), count)
+        """A segment or subtree that is not here: its root is. A short one closes the epoch. Raises Broken where anything follows it."""
+        self._must_go_on()
+        if self.known and count & (count - 1):
+            self._edge = bytes.fromhex(root), count
+        else:
+            self._join(bytes.fromhex(root), count)
         self._look()
+
+    def _must_go_on(self) -> None:
+        if self._edge:
+            raise Broken(self.epoch, self.size, self.size, "something follows the short segment that closed the epoch", "entry")
 
     def lose(self, count: int) -> None:
         """Entries of which not even a root is known: behind them no root of the whole is."""
         self._lost = self.size + count
-        self._whole, self._part = Frontier(), Frontier()
+        self._whole, self._part, self._edge = Frontier(), Frontier(), None
         self.known = False
 
     def _join(self, root: bytes, count: int) -> None:
