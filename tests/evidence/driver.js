@@ -49,7 +49,7 @@
     const keys = {gateway: given.gateway, witness: given.witness, against: given.against ? bytes(given.against) : null};
     const found = await V.verifyPack(source(bytes(given.pack)), keys, none), broken = found.broken, last = V.complete(found);
     return {
-      outcome: found.outcome, code: found.outcome === "verified" ? null : found.code,
+      outcome: found.outcome === "undecided" ? "cannot-decide" : found.outcome, code: found.code,
       broken: broken ? [broken.epoch, broken.first, broken.last] : null,
       complete: found.outcome === "verified" ? [last.epoch, last.size, last.witnessed] : null
     };

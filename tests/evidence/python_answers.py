@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 from edge_gateway.errors import SegmentDamaged
+from edge_gateway.evidence.check import check
+from edge_gateway.evidence.judge import VERIFIED, Asked
 from edge_gateway.journal.files import Files
 from edge_gateway.journal.segments import SegmentFile
 from edge_gateway.record.checkpoint import Checkpoint, opened, witnessed_s
@@ -125,6 +128,16 @@ def _segment(given: Given) -> Any:
     return {"count": len(entries), "root": root} if root == file.segment.root and len(entries) == file.segment.count else "bad"
 
 
+def _pack(given: Given) -> Any:
+    asked = Asked(given["gateway"], given["witness"], base64.b64decode(given["against"]) if given["against"] else None)
+    found = check(io.BytesIO(base64.b64decode(given["pack"])), asked)
+    broken, last = found.broken, found.throughs[-1] if found.throughs else None
+    return {
+        "outcome": found.outcome, "code": found.code or None, "broken": [broken.epoch, broken.first, broken.last] if broken else None,
+        "complete": [last.epoch, last.size, last.time_s] if found.outcome == VERIFIED and last else None,
+    }  # fmt: skip
+
+
 KINDS: dict[str, Callable[[Given], Any]] = {
     "sha256": lambda given: hashlib.sha256(base64.b64decode(given["data"])).hexdigest(),
     "sha512": lambda given: hashlib.sha512(base64.b64decode(given["data"])).hexdigest(),
@@ -141,6 +154,7 @@ KINDS: dict[str, Callable[[Given], Any]] = {
     "checkpoint": _checkpoint,
     "proof": _proof,
     "segment": _segment,
+    "pack": _pack,
 }
 
 

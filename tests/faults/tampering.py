@@ -89,7 +89,7 @@ def _period(dice: random.Random, sheets: Sequence[Sheet], size: int, time_s: int
     """Carry the record from some segment on, up to its end, and claim what is witnessed of that."""
     chosen = list(sheets[dice.randrange(len(sheets)) :])
     last = chosen[-1]
-    limit = len(chosen[0].entries) if len(chosen) > 1 else size
+    limit = max(each for each, data in chosen[0].notes if b" hub.example.org " in data)  # what lies beyond speaks for nothing
     first = dice.randrange(0, limit) // last.segment * last.segment
     chosen[0] = replace(chosen[0], carried=(first, len(chosen[0].entries)))
     from_us = _wall(chosen[0].entries[first])

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
-from tests.vectors import files, signatures, trees
+from tests.vectors import files, packs, signatures, trees
 from tests.vectors.trees import Vector
 
 PUBLISHED = Path(__file__).with_name("published.jsonl")
@@ -29,6 +29,7 @@ WEIGHTS: dict[Callable[[Random, bool], Vector], int] = {
     files.gzip: 14,
     files.segment: 16,
     files.line: 6,
+    packs.pack: 20,
 }
 
 

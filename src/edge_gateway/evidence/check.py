@@ -85,7 +85,7 @@ def _judge(contents: _Contents, manifest: Manifest, verdict: Verdict, known: Tru
     reasons += [(each.code, {"epoch": each.epoch, "names": each.names}) for each in verdict.throughs if each.code]
     _tied(walked, verdict.throughs, reasons)
     if manifest.claim is not None and walked:
-        _claimed(manifest.claim, walked, verdict.throughs[-1], reasons)
+        _claimed(manifest.claim, walked, verdict.throughs, reasons)
     if not walked:
         reasons.append(("unsigned", {"epoch": "", "names": ()}))
 
@@ -217,14 +217,14 @@ def _previous(opening: Mapping[str, Any] | None) -> Mapping[str, Any]:
     return previous if isinstance(previous, Mapping) else {}
 
 
-def _claimed(claim: Claim, epochs: Sequence[Walked], reached: Through, reasons: Reasons) -> None:
+def _claimed(claim: Claim, epochs: Sequence[Walked], throughs: Sequence[Through], reasons: Reasons) -> None:
     """The pack is complete for the period that it claims, as far as entries that are vouched for say."""
-    first, last = epochs[0], epochs[-1]
+    first, last, reached = epochs[0], epochs[-1], throughs[-1]
     seams = sum(a.behind + b.before for a, b in pairwise(epochs))
     if missing := seams + sum(each.between for each in epochs):
         reasons.append(("hole", {"entries": missing}))
     born = first.opening is not None and first.opening.get("previous") is None
-    begin_us = first.reach.begin_us
+    begin_us = first.reach.begin_us(throughs[0].size)
     if not born and (begin_us is None or claim.from_us < begin_us):
         reasons.append(("begins-later", {"from_us": claim.from_us, "begin_us": begin_us}))
     if reached.code:

@@ -123,10 +123,9 @@ def _manifest(
     order: Order, parts: Sequence[tuple[Part, Carried, Sequence[tuple[int, bytes]]]], config: Mapping[str, Any]
 ) -> Manifest:
     last, carried, kept = parts[-1]
-    seen = _newest(kept, carried, order.witness)
-    signed = max((size for size, _ in kept if carried.reach.end_us(size) is not None), default=None)
+    seen, signed = _newest(kept, carried, order.witness), _signed(kept, carried)
     end_us = carried.reach.end_us() if signed is None else carried.reach.end_us(signed)
-    begin_us = parts[0][1].reach.begin_us
+    begin_us = _begin_us(parts[0][1], parts[0][2], order.witness)
     if seen is not None:
         end_us = min(carried.reach.end_us(seen[0]) or 0, seen[1] * 1_000_000)
     claim = None
@@ -142,6 +141,17 @@ def _manifest(
     }
     gateway = str(config.get("gateway") or "")
     return Manifest(gateway, f"{site.get('origin') or ''}/{gateway}", claim, tuple(part for part, _, _ in parts), about)
+
+
+def _begin_us(carried: Carried, notes: Sequence[tuple[int, bytes]], witness: Key | None) -> int | None:
+    """From when on the first epoch speaks: only entries that are vouched for do, where any is."""
+    seen, signed = _newest(notes, carried, witness), _signed(notes, carried)
+    return carried.reach.begin_us(seen[0] if seen else carried.info.size if signed is None else signed)
+
+
+def _signed(notes: Iterable[tuple[int, bytes]], carried: Carried) -> int | None:
+    """Size of the newest note that covers something here."""
+    return max((size for size, _ in notes if carried.reach.end_us(size) is not None), default=None)
 
 
 def _newest(notes: Iterable[tuple[int, bytes]], carried: Carried, witness: Key | None) -> tuple[int, int] | None:

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from edge_gateway.evidence.zipped import Malformed
-from edge_gateway.record.entry import MAX_INTEGER
+from edge_gateway.record.entry import MAX_INTEGER, has_only_integers
 
 FORMAT = "edge-gateway/evidence-pack/1"
 MAX_MANIFEST_BYTES = 16 * 1024 * 1024
@@ -89,6 +89,8 @@ class Manifest:
                 raise NewerFormat(form)
             if form != FORMAT:
                 raise ValueError("no format")
+            if not has_only_integers(body):
+                raise ValueError("a number that is no integer")
             claim = None if body["claim"] is None else _claim(body["claim"])
             epochs = tuple(_part(each) for each in _several(body["epochs"], MAX_EPOCHS))
             if len({each.epoch for each in epochs}) != len(epochs):

@@ -13,7 +13,7 @@ class Reach:
         self._stops = frozenset(stops)
         self._ends: dict[int, int | None] = {}
         self._next = 0
-        self._first: dict[bool, int] = {}  # trusted or not -> µs
+        self._first: dict[bool, tuple[int, int]] = {}  # trusted or not -> seq, µs
         self._greatest: dict[bool, int] = {}
 
     def see(self, entry: dict[str, Any]) -> None:
@@ -27,14 +27,17 @@ class Reach:
             return
         trusted = entry.get("trusted") is True
         if trusted not in self._first:
-            self._first[trusted] = self._greatest[trusted] = wall_us
+            self._first[trusted], self._greatest[trusted] = (seq, wall_us), wall_us
         elif wall_us > self._greatest[trusted]:
             self._greatest[trusted] = wall_us
 
-    @property
-    def begin_us(self) -> int | None:
-        """Before this, nothing is known to be here: the first trusted wall time, of any entry if none is trusted."""
-        return self._first.get(True, self._first.get(False))
+    def begin_us(self, size: int) -> int | None:
+        """Before this, nothing is known to be here: the first trusted wall time below ``size``, of any entry there if none is trusted."""
+        for trusted in (True, False):
+            seq, wall_us = self._first.get(trusted, (size, 0))
+            if seq < size:
+                return wall_us
+        return None
 
     def end_us(self, size: int | None = None) -> int | None:
         """Up to this, what was recorded is here: the greatest trusted wall time (any, if none is) below ``size``, one of the stops."""

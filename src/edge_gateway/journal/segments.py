@@ -6,6 +6,7 @@ segment that was interrupted anywhere is simply written again.
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections import Counter
@@ -19,7 +20,7 @@ import orjson
 from edge_gateway.errors import SegmentDamaged
 from edge_gateway.journal.base import SegmentInfo
 from edge_gateway.journal.files import Files, Readable, write_durably
-from edge_gateway.record.entry import FORMAT, MAX_ENTRY_BYTES
+from edge_gateway.record.entry import FORMAT, MAX_ENTRY_BYTES, has_only_integers
 from edge_gateway.record.merkle import leaf_hash, tree_root
 
 #: Entries of a data member: what one look-up inflates.
@@ -44,7 +45,7 @@ def _trailer(footer_at: int) -> bytes:
     return b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff" + stored + struct.pack("<II", zlib.crc32(line), len(line))
 
 
-_PLACE_DIGITS = 12
+_PLACE = re.compile(rb'\{"footer_at":"([0-9]{12})"\}\n')
 #: Length of the last member: 52.
 TRAILER_BYTES = len(_trailer(0))
 
@@ -165,6 +166,8 @@ def build(epoch: str, first: int, entries: Iterable[bytes], member_entries: int)
 
 
 def _segment(footer: dict[str, Any], size_bytes: int) -> Segment:
+    if not isinstance(footer["wall_us"], list) or not isinstance(footer["texts"], list):
+        raise TypeError("it does not say when its entries were, or what texts they name")
     least, greatest = footer["wall_us"]
     return Segment(
         epoch=footer["epoch"],
@@ -212,11 +215,14 @@ class SegmentFile:
         if not size and not files.exists(self._path):
             raise FileNotFoundError(self._path)
         try:
-            trailer = orjson.loads(self._inflate(size - TRAILER_BYTES, TRAILER_BYTES))["footer_at"]
-            if not (isinstance(trailer, str) and len(trailer) == _PLACE_DIGITS and trailer.isascii() and trailer.isdigit()):
+            place = _PLACE.fullmatch(self._inflate(size - TRAILER_BYTES, TRAILER_BYTES))
+            if place is None:
                 raise ValueError("its trailer names no place")
-            self._footer_at = int(trailer)
-            footer = orjson.loads(self._inflate(self._footer_at, size - TRAILER_BYTES - self._footer_at, MAX_FOOTER_BYTES))
+            self._footer_at = int(place[1])
+            line = self._inflate(self._footer_at, size - TRAILER_BYTES - self._footer_at, MAX_FOOTER_BYTES)
+            footer = orjson.loads(line)
+            if line.find(b"\n") != len(line) - 1 or not has_only_integers(footer):
+                raise ValueError("it is not one line of integers and texts")
             if (footer["epoch"], footer["first"]) != (epoch, first) or (count and footer["count"] != count):
                 raise self._damaged("its footer is another segment's")
             _sound(footer, self._footer_at)

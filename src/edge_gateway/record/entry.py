@@ -155,6 +155,17 @@ def decode(data: bytes) -> dict[str, Any]:
     return entry
 
 
+def has_only_integers(told: Any) -> bool:
+    """Whether every number in it is an integer within ±(2⁵³ − 1): what every JSON reader reads alike."""
+    waiting = [told]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, float) or (isinstance(each, int) and not -MAX_INTEGER <= each <= MAX_INTEGER):
+            return False
+        waiting.extend(each.values() if isinstance(each, dict) else each if isinstance(each, list) else ())
+    return True
+
+
 def canonical(obj: Any) -> bytes:
     """Canonical JSON of configuration texts and states: sorted keys, compact, UTF-8."""
     return _exact(orjson.dumps(obj, option=orjson.OPT_SORT_KEYS))
