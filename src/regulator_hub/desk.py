@@ -72,13 +72,13 @@ class Desk:
 
     async def _hello(self, gateway: str, message: Message) -> dict[str, Any]:
         asked = [(str(epoch), int(size)) for epoch, size in message.head["epochs"]]
-        sizes, closed = await self._writer.run(lambda db: ingest.met(db, gateway, asked, self._wall_us()))
+        sizes, closed, skipped = await self._writer.run(lambda db: ingest.met(db, gateway, asked, self._wall_us()))
         self._watch.met(gateway)
         known = self._witness.sizes(gateway)
         witnessed = {epoch: known[epoch] for epoch, _ in asked if epoch in known}
         pending = [epoch for epoch in await self._witness.pending(gateway) if epoch in sizes]
         hello = {"hub": self._name, "sizes": sizes, "closed": closed}
-        more = {"witnessed": witnessed, "pending": pending}
+        more = {"witnessed": witnessed, "pending": pending, "skipped": skipped}
         return {"hello": hello | {key: value for key, value in more.items() if value}}
 
     async def _entries(self, gateway: str, message: Message) -> dict[str, Any]:
@@ -119,6 +119,11 @@ class Desk:
         self._interpreter.text_came(gateway, name)
         return {"stored": name} | ({"need_text": need_text} if need_text else {})
 
+    async def _receipt(self, gateway: str, message: Message) -> dict[str, Any]:
+        epoch, size = str(message.head["epoch"]), int(message.head["size"])
+        held = await self._writer.run(lambda db: ingest.reminded(db, gateway, epoch, size, self._wall_us()))
+        return {"held": held, "epoch": epoch}
+
     async def _checkpoint(self, gateway: str, message: Message) -> dict[str, Any]:
         return await self._witness.judge(gateway, message.body)
 
@@ -128,6 +133,7 @@ class Desk:
         "live": _live,
         "text": _text,
         "checkpoint": _checkpoint,
+        "receipt": _receipt,
     }
 
 

@@ -147,7 +147,8 @@ class Witness:
                     except _Later:
                         pass
                     except Refused as refused:
-                        await self._alarm(gateway, refused.alarm, epoch, {"why": refused.why})
+                        if refused.alarm:
+                            await self._alarm(gateway, refused.alarm, epoch, {"why": refused.why})
                         break
                 await asyncio.sleep(0)
 
@@ -252,6 +253,8 @@ class Witness:
         self._trees[gateway, epoch] = self._trees.pop((gateway, epoch))  # the newest used last
         while len(self._trees) > MAX_TREES:
             del self._trees[next(iter(self._trees))]
+        if at is not None and at.missing_first is not None and at.missing_first < size:
+            raise Refused("skipped", f"entries from {at.missing_first} on were declared skipped")
         if tree.base.size < size and at is not None and at.size >= size:
             await self._grow(at.id, tree, size)
             if tree.ahead.root() != root:

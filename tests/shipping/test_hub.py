@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +20,11 @@ from edge_gateway.journal.store import Store, open_journal
 from edge_gateway.record.entry import encode
 from edge_gateway.shipping.delivery import Asks
 from edge_gateway.shipping.loop import Shipping
+from regulator_hub import cosigned as memory
+from regulator_hub.gateways import Gateways
 from tests.journal.entries import run, snapshot, stamp
 from tests.regulator_hub.harness import GATEWAY, Gateway, HubProcess, gateway, registered
+from tests.regulator_hub.signing import Hand
 from tests.sinks.test_hub import sink_for
 
 SEGMENT = 16
@@ -33,6 +36,19 @@ class Site:
 
     journal: Store
     told: list[events.Event] = field(default_factory=list)
+    #: epoch -> every entry that this run wrote of it
+    written: dict[str, list[bytes]] = field(default_factory=dict)
+    shipping: Shipping = field(init=False)
+
+    def note(self, epoch: str, first: int, entries: Sequence[bytes]) -> None:
+        assert len(self.written.setdefault(epoch, [])) == first
+        self.written[epoch] += entries
+
+    def sign(self, hand: Hand, epoch: str) -> int:
+        """Hand the hub a checkpoint over all of an epoch; its size."""
+        entries = self.written[epoch]
+        self.shipping.signed(epoch, len(entries), hand.note(entries, epoch))
+        return len(entries)
 
     async def write(self, count: int, **options: Any) -> None:
         async with asyncio.timeout(20):
@@ -45,13 +61,13 @@ class Site:
 
     async def reopen(self, reason: str) -> None:
         await self.journal.new_epoch(reason)
-        await self.journal.append([snapshot(0)])
+        await self.journal.append([snapshot(0)], reserve=True)
 
     async def record(self, kind: str, body: dict[str, Any]) -> None:
         if self.journal.next_seq % SEGMENT == 0:
-            await self.journal.append([snapshot(self.journal.next_seq)])
+            await self.journal.append([snapshot(self.journal.next_seq)], reserve=True)
         at = self.journal.next_seq
-        await self.journal.append([encode(at, kind, stamp(at), body)])
+        await self.journal.append([encode(at, kind, stamp(at), body)], reserve=True)  # as intake does, if need be
 
     def alarms(self) -> set[str]:
         return {event.code for event in self.told if isinstance(event, events.Alarmed)}
@@ -64,11 +80,13 @@ async def site(folder: Path, hub: HubProcess, token: str, *, max_bytes: int = 1 
     clock = SystemClock(declared=True)
     journal = await open_journal(folder / "journal", settings=settings, clock=clock)
     made = Site(journal)
+    journal.subscribe(made.note if journal.committed_seq == 0 else lambda *_: None)
     asks = Asks(reopen=made.reopen, record=made.record)
     sink = sink_for(folder, token, url=hub.url, timeout_s=5.0)
     shipping = Shipping(
         journal=journal, sinks=[], hubs=[sink], tell=made.told.append, wall_us=clock.wall_us, asks=asks
     )
+    made.shipping = shipping
     task = asyncio.create_task(shipping.run())
     try:
         yield made
@@ -163,7 +181,10 @@ async def test_a_hub_that_lost_its_store_is_served_again(tmp_path: Path, hub: Pa
         process.start()
         await made.write(10)
         assert await settled(made, at) == {made.journal.epoch: 110}
-        assert await hub_alarms(at) == made.alarms() == set()
+        assert (await hub_alarms(at), made.alarms()) == ({"store-behind"}, {"hub-behind"})
+        (kept,) = (await at.get(f"/api/v1/gateways/{GATEWAY}/evidence"))["evidence"]
+        assert (kept["kind"], kept["seq"], kept["held"]) == ("receipt", 100, "0")
+        assert await made.journal.receipts("hub") == {made.journal.epoch: 110}
 
 
 async def test_what_both_lost_is_declared_skipped(tmp_path: Path, hub: Parts) -> None:
@@ -187,6 +208,51 @@ async def test_what_both_lost_is_declared_skipped(tmp_path: Path, hub: Parts) ->
         assert (skipped["first"], skipped["reason"]) == (0, "freed-by-retention")
         assert skipped["roots"] == [roots[first] for first in range(0, skipped["count"], SEGMENT)]
         assert made.journal.epochs()[-1].reason == "skipped"
-        assert await hub_alarms(at) == {"skipped"}
+        assert (await hub_alarms(at), made.alarms()) == ({"skipped", "store-behind"}, {"hub-behind"})
         stored = await at.http.get(f"{process.url}/api/v1/gateways/{GATEWAY}/entries?epoch={old.epoch}&first=0&count=5000")
         assert b'"kind":"skipped"' in await stored.read()
+
+
+async def test_beyond_what_both_lost_nothing_is_ever_witnessed(tmp_path: Path, hub: Parts) -> None:
+    """Planted: the hub's store is gone, and of the gateway's the beginning. The old epoch is served to its end, and no more is cosigned of it."""
+    process, token, at = hub
+    hand, registry = Hand(), Gateways(process.state_dir / "gateways")
+    registry.give_key(GATEWAY, hand.vkey, replace=False, wall_us=0)
+
+    def cosigned() -> dict[str, int]:
+        return {epoch: size for epoch, (size, _) in memory.read(process.state_dir / "witness/cosigned", GATEWAY).logs.items()}
+
+    async with site(tmp_path / "site", process, token, max_bytes=3 << 20) as made:
+        old = made.journal.epoch
+        while made.journal.epochs()[0].first == 0:  # until retention frees what the hub holds and cosigned
+            await made.write(32, size=4000)
+            await settled(made, at)
+            size = made.sign(hand, old)
+            async with asyncio.timeout(20):
+                while cosigned().get(old) != size:
+                    await asyncio.sleep(0.02)
+        process.kill()
+        for path in process.state_dir.glob("hub.sqlite*"):
+            path.unlink()
+        process.start()
+        await made.write(20)
+        sizes = await settled(made, at, lambda sizes: len(sizes) == 2 and made.journal.epoch in made.written)
+        assert sizes[old] == len(made.written[old]) > size  # served to its end
+        made.sign(hand, old)
+        made.sign(hand, made.journal.epoch)
+        witness = made.shipping.deliveries[0].sink.status
+        async with asyncio.timeout(20):
+            while witness()["witness"]["code"] != "skipped":
+                await asyncio.sleep(0.02)
+        assert cosigned() == {old: size}
+        registry.accept(GATEWAY, made.journal.epoch, by="duty", reason="the hub lost its disk", wall_us=1)
+        async with asyncio.timeout(20):
+            while made.journal.epoch not in cosigned():
+                await asyncio.sleep(0.02)
+        assert cosigned()[old] == size
+        process.stop()
+        process.start()  # and its own look at what it cosigned calls a declared loss no forgery
+        await made.write(1)
+        await settled(made, at)
+        await asyncio.sleep(0.5)
+        assert await hub_alarms(at) == {"skipped", "store-behind", "roll-back"}  # the epoch of a Site's hand names nothing

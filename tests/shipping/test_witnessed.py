@@ -267,7 +267,8 @@ def test_a_hub_from_an_old_copy_alarms_is_served_again_and_goes_on(make: Callabl
             parts.plant.set(2, THAWED)
             parts.gateway.wait(lambda: parts.size() > before, "witnessed again", 60)
             assert parts.alarms() == {"store-behind"}
-            assert parts.told() == set()
+            assert parts.told() == {"hub-behind"}
+            assert "receipt" in {each["kind"] for each in parts.evidence()}  # it was shown its own word
 
 
 def test_a_gateway_set_back_is_alarmed_on_both_sides(make: Callable[..., Parts]) -> None:

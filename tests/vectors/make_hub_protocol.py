@@ -411,6 +411,12 @@ def exchanges() -> list[dict[str, Any]]:
             ],
         },
         {
+            "why": "shown its own receipt for more, the hub says what it holds",
+            "held": {"entries": ENTRIES[:3], "texts": [TEXT]},
+            "messages": [send("receipt", epoch=EPOCH, size=7), send("receipt", epoch=EPOCH, size=2)],
+            "answers": [{"held": 3, "epoch": EPOCH}, {"held": 3, "epoch": EPOCH}],
+        },
+        {
             "why": "a text that is gone is not asked for again; an unknown kind is answered",
             "held": {"entries": ENTRIES[:2], "texts": []},
             "messages": [

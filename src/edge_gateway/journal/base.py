@@ -157,6 +157,10 @@ class Journal(Reader, Protocol):
 
     def cursor(self, sink: str) -> Position | None: ...
 
+    async def receipts(self, sink: str) -> dict[str, int]:
+        """How many entries of each epoch the hub's own words say that it holds; they are kept until it says less."""
+        ...
+
     async def move_cursor(self, sink: str, to: Position, receipt: dict[str, Any] | None = None) -> None:
         """Record how far a sink is served; it rides with the next commit (a lost move only repeats deliveries).
 

@@ -102,6 +102,10 @@ class Reading:
         """See ``journal.base.Reader.checkpoints``."""
         return self._tail.checkpoints()
 
+    def receipts(self, sink: str) -> dict[str, int]:
+        """See ``journal.base.Journal.receipts``. Raises JournalDamaged."""
+        return {epoch: size for (whose, epoch), size in self._tail.receipts().items() if whose == sink}
+
     def text(self, sha256: str) -> bytes:
         """A text. Raises KeyError, JournalDamaged."""
         return self._texts.get(sha256)

@@ -295,6 +295,10 @@ class Store:
     def cursor(self, sink: str) -> Position | None:
         return self._cursors.get(sink)
 
+    async def receipts(self, sink: str) -> dict[str, int]:
+        """See ``Journal.receipts``."""
+        return await self._read(lambda reading: reading.receipts(sink))
+
     async def move_cursor(self, sink: str, to: Position, receipt: dict[str, Any] | None = None) -> None:
         """See ``Journal.move_cursor``. A move backwards is durable on return, too, and takes receipts back.
 

@@ -244,12 +244,18 @@ class Tail:
         for *values, crc in self.connection.execute("SELECT sink, epoch, seq, crc FROM cursors"):
             _checked("cursors", values, crc)
             held.cursors[values[0]] = Position(values[1], values[2])
-        for *values, crc in self.connection.execute("SELECT sink, epoch, size, receipt, crc FROM receipts"):
-            _checked("receipts", values, crc)
-            held.receipts[values[0], values[1]] = values[2]
+        held.receipts = self.receipts()
         held.counters = dict(self.connection.execute("SELECT name, value FROM counters"))
         held.checkpoints = self.checkpoints()
         return held
+
+    def receipts(self) -> dict[tuple[str, str], int]:
+        """(sink, epoch) → how many of its entries the hub said that it holds. Raises JournalDamaged."""
+        found: dict[tuple[str, str], int] = {}
+        for *values, crc in self.connection.execute("SELECT sink, epoch, size, receipt, crc FROM receipts"):
+            _checked("receipts", values, crc)
+            found[values[0], values[1]] = values[2]
+        return found
 
     def checkpoints(self) -> list[tuple[str, int, bytes]]:
         """``(epoch, size, signed note)``, the smallest first in each epoch. Raises JournalDamaged."""

@@ -75,13 +75,24 @@ class HubDelivery(Delivery):
             self._witnessing.met(met)
             self.reached()
             held = {item.epoch: item for item in met}
+            receipts = await self._journal.receipts(self.sink.name)
             for info in list(self._journal.known_epochs()):
                 if info.epoch in held:  # it asks for the newest few hundred
+                    await self._remind(held[info.epoch], receipts.get(info.epoch, 0))
                     await self._compare(info, held[info.epoch])
         except (SinkError, JournalFull) as error:
             await self._rest(error)
             return None
         return await self._position(held)
+
+    async def _remind(self, held: Held, receipted: int) -> None:
+        """The hub holds less than its own receipt: show it that, and rely on it no more. It is served again from its size."""
+        if held.closed or held.size >= receipted:
+            return
+        await self.hub.remind(held.epoch, receipted)
+        why = f"the hub holds {held.size} entries of epoch {held.epoch}, by its own receipt {receipted}: it lost some, and is served again"
+        self._tell(events.Alarmed(code="hub-behind", why=why))
+        await self._journal.move_cursor(self.sink.name, Position(held.epoch, held.size))
 
     async def _compare(self, info: EpochInfo, held: Held) -> None:
         if held.closed:
@@ -96,6 +107,8 @@ class HubDelivery(Delivery):
                 await self._asks.reopen("roll-back")
         elif held.size < info.first:
             await self._declare(info, held)
+        elif held.skipped and not info.closed:  # declared, but a kill or a full disk came before the new epoch
+            await self._asks.reopen("skipped")
 
     async def _declare(self, info: EpochInfo, held: Held) -> None:
         """The hub lost what we no longer have: say so, whole segments with their kept roots."""
@@ -108,10 +121,10 @@ class HubDelivery(Delivery):
         return Position(damage.epoch, damage.first + damage.count)
 
     async def _skip_at_hub(self, epoch: str, first: int, count: int, reason: str) -> None:
-        """Declare, record, alarm; if it is the epoch being written, go on in a new one."""
+        """Record, declare, alarm; if it is the epoch being written, go on in a new one. What is interrupted is done at the next meeting."""
         roots = await self.roots(epoch, first, count)
-        await self.hub.declare_skipped(epoch, first, count, roots or [NOTHING_KEPT], reason)
         await self.record_skipped(epoch, first, count, roots, reason)
+        await self.hub.declare_skipped(epoch, first, count, roots or [NOTHING_KEPT], reason)
         if epoch == self._journal.epoch:
             await self._asks.reopen("skipped")
 

@@ -102,12 +102,14 @@ class Held:
     """What the hub says it durably holds of one epoch: entries 0 … size-1 but for declared ``skipped`` ranges.
 
     ``closed``: it found other bytes in it (a conflict) and takes no more of this epoch. ``witnessed``: how far it cosigned.
+    ``skipped``: some of it was declared gone.
     """
 
     epoch: str
     size: int
     closed: bool = False
     witnessed: int = 0
+    skipped: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +141,10 @@ class HubLink(Sink, Protocol):
 
     async def declare_skipped(self, epoch: str, first: int, count: int, roots: Sequence[str], reason: str) -> None:
         """Tell the hub that entries first … first+count-1 are gone for good (whole segments, their kept roots)."""
+        ...
+
+    async def remind(self, epoch: str, size: int) -> None:
+        """Show the hub its own receipt: it said that it holds ``size`` entries, and holds fewer. Raises as ``meet`` does."""
         ...
 
     async def show(self, epoch: str, note: bytes) -> Verdict:

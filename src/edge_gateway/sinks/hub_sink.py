@@ -61,8 +61,8 @@ class HubSink:
         asked = epochs[-wire.MAX_HELLO_EPOCHS :]
         hello = await self._lane.hello([(info.epoch, info.size) for info in asked])
         sizes, closed, seen = hello["sizes"], hello.get("closed") or [], hello.get("witnessed") or {}
-        pending = hello.get("pending") or []
-        if not isinstance(closed, list) or not isinstance(seen, dict) or not isinstance(pending, list):
+        pending, skipped = hello.get("pending") or [], hello.get("skipped") or []
+        if not all(isinstance(each, list) for each in (closed, pending, skipped)) or not isinstance(seen, dict):
             raise Unreachable("the hub's answer to hello names no list of closed epochs, or none of witnessed ones")
         self._witness.met([info.epoch for info in asked if info.epoch in pending])
         held = [
@@ -71,6 +71,7 @@ class HubSink:
                 size=_size(sizes.get(info.epoch, 0)),
                 closed=info.epoch in closed,
                 witnessed=_size(seen.get(info.epoch, 0)),
+                skipped=info.epoch in skipped,
             )
             for info in asked
         ]
@@ -102,6 +103,10 @@ class HubSink:
             size = min(len(part) * segment, first + count - at)
             header = {"kind": "skipped", "epoch": epoch, "first": at, "count": size, "roots": part, "reason": reason}
             self._receipt(await self._lane.ask(header), epoch, least=at + size)
+
+    async def remind(self, epoch: str, size: int) -> None:
+        """See ``HubLink``. A hub of an older release does not know the kind: it is served again all the same."""
+        await self._lane.ask({"kind": "receipt", "epoch": epoch, "size": size})
 
     async def show(self, epoch: str, note: bytes) -> Verdict:
         """See ``HubLink``."""

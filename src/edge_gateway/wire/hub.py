@@ -34,7 +34,7 @@ GZIP_LEVEL = 1
 #: Narrow entries (one or two points each) are mostly names and times: level 7 takes a third off, and there are few bytes.
 NARROW_BYTES, NARROW_GZIP_LEVEL = 512, 7
 
-KINDS = frozenset({"hello", "entries", "live", "skipped", "text", "checkpoint"})
+KINDS = frozenset({"hello", "entries", "live", "skipped", "text", "checkpoint", "receipt"})
 
 Direction = Literal["up", "down"]
 
@@ -160,7 +160,7 @@ def decode_message(data: bytes) -> Message:
     if check := _CHECKS.get(kind):
         check(head)
     body = plain[end + 1 :]
-    if body and (kind in {"hello", "skipped"} or (kind == "text" and head.get("gone") is True)):
+    if body and (kind in {"hello", "skipped", "receipt"} or (kind == "text" and head.get("gone") is True)):
         raise WireError("bad-body", f"a message of kind '{kind}' has no body")
     return Message(kind=kind, session=session, n=n, head=head, body=body)
 
@@ -239,6 +239,11 @@ def _check_skipped(head: Mapping[str, Any]) -> None:
         raise WireError("bad-header", "'roots' has an item that is not 64 hex digits")
 
 
+def _check_receipt(head: Mapping[str, Any]) -> None:
+    _matches(head, "epoch", _EPOCH, "16 hex digits")
+    _number(head, "size")
+
+
 def _check_text(head: Mapping[str, Any]) -> None:
     _matches(head, "sha256", _SHA256, "64 hex digits")
     if not isinstance(head.get("gone", False), bool):
@@ -251,6 +256,7 @@ _CHECKS = {
     "live": _check_live,
     "skipped": _check_skipped,
     "text": _check_text,
+    "receipt": _check_receipt,
 }
 
 

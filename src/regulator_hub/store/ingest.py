@@ -65,8 +65,8 @@ class _Epoch:
 
 def met(
     db: apsw.Connection, gateway: str, epochs: Sequence[tuple[str, int]], now_us: int
-) -> tuple[dict[str, int], list[str]]:
-    """A hello: sizes and closed epochs of those asked. Orders epochs as the gateway does; alarms a roll-back."""
+) -> tuple[dict[str, int], list[str], list[str]]:
+    """A hello: sizes of the epochs asked, which are closed, and in which some was declared skipped. Orders epochs as the gateway does; alarms a roll-back."""
     gateway_id = gateway_of(db, gateway, now_us)
     known = [_epoch(db, gateway_id, epoch, now_us) for epoch, _ in epochs]
     asked = {epoch.id for epoch in known}
@@ -76,7 +76,9 @@ def met(
     for epoch, (_, theirs) in zip(known, epochs, strict=True):
         if epoch.size > theirs:
             alarm(db, gateway_id, ROLL_BACK, epoch.epoch, now_us, {"held": epoch.size, "theirs": theirs})
-    return {e.epoch: e.size for e in known}, [e.epoch for e in known if e.closed_at is not None]
+    holed = {row[0] for row in rows(db, "SELECT DISTINCT epoch FROM skipped")}
+    closed = [e.epoch for e in known if e.closed_at is not None]
+    return {e.epoch: e.size for e in known}, closed, [e.epoch for e in known if e.id in holed]
 
 
 def append(
@@ -117,6 +119,17 @@ def skip(
         alarm(db, at.gateway, SKIPPED, f"{epoch}/{at.size}", now_us, detail)
         at = _grown(db, at, first + count)
     return receipt(db, gateway, at)
+
+
+def reminded(db: apsw.Connection, gateway: str, epoch: str, size: int, now_us: int) -> int:
+    """The gateway has our receipt for ``size`` entries. Returns how many are held; fewer is alarmed, and the receipt kept."""
+    at = _epoch(db, gateway_of(db, gateway, now_us), epoch, now_us)
+    if at.size < size:
+        alarm(db, at.gateway, STORE_BEHIND, f"receipt {epoch}", now_us, {"held": at.size, "receipted": size})
+        row = ("receipt", at.id, size, b"%d" % at.size, orjson.dumps({"epoch": epoch, "size": size}), now_us)
+        if db.execute("SELECT 1 FROM evidence WHERE kind=? AND epoch=? AND seq=?", row[:3]).get is None:
+            db.execute("INSERT INTO evidence (kind, epoch, seq, held, offered, found_us) VALUES (?,?,?,?,?,?)", row)
+    return at.size
 
 
 def copy_live(
