@@ -231,6 +231,9 @@ class RememberingHub(RecordingSink):
     async def meet(self, epochs: Sequence[EpochInfo]) -> list[Held]:
         return [Held(epoch=info.epoch, size=self.sizes.get(info.epoch, 0)) for info in epochs]
 
+    async def remind(self, epoch: str, size: int) -> None:
+        """It is shown that it said more, and says no more to that."""
+
     async def deliver(self, run: Run, reader: Reader) -> Outcome:
         assert run.first <= self.sizes.get(run.epoch, 0), "a hole"
         await super().deliver(run, reader)
