@@ -28,7 +28,7 @@ from edge_gateway.record.note import ED25519, Key
 from edge_gateway.signer.client import Client as SignerClient
 from tests.faults.judge import Seen, Truth, Verdict, judge
 from tests.faults.plant import now_us
-from tests.faults.watching_proxy import HttpWatch, MqttWatch, Proxies, Unwatched
+from tests.faults.watching_proxy import Cable, HttpWatch, MqttWatch, Proxies, Unwatched
 from tests.servers.influxd import Influxd
 from tests.servers.mosquitto import Mosquitto
 from tests.servers.process import REPOSITORY, ServerFailed, ServerProcess, accepts_tcp, free_port, wait_until
@@ -66,6 +66,7 @@ class Site:
         self.seen = Seen()
         self.proxies = Proxies()
         self.heard = self.proxies.heard
+        self.cables: dict[str, Cable] = {}
         self.broker = Mosquitto(folder / "mosquitto")
         self.influx = Influxd(folder / "influxd") if load.influx else None
         self._state = folder / "state"
@@ -88,13 +89,17 @@ class Site:
             if self.influx is not None:
                 started.enter_context(self.influx)
                 self.influx.create_database(DATABASE)
+                self._influx_port = self.proxies.open(self.influx.port, Unwatched)
+                self.cables["influxd"] = self.proxies.cables[self._influx_port]
             self._hub_port = self.proxies.open(self.hub.port, HttpWatch)
             self._broker_port = self.proxies.open(self.broker.port, MqttWatch)
+            self.cables |= {"hub": self.proxies.cables[self._hub_port], "broker": self.proxies.cables[self._broker_port]}
             self._profiles()
             self.gateway = self._program("gateway", ["-m", "tests.faults.launch_gateway"], self._answers)
             self.gateway.command += ["--config", str(self.folder / "gateway.toml"), "--state", str(self._state), "run"]
             self.gateway.environment |= {
                 "EDGE_FAULTS_SEGMENT": str(self.load.segment_entries), "EDGE_FAULTS_PLANTED": self.load.planted,
+                "EDGE_FAULTS_CLOCK": str(self.folder / "clock"),
             }  # fmt: skip
             started.callback(self.gateway.stop)
             self._looker.start()
@@ -195,7 +200,7 @@ class Site:
         if load.signer:
             text = [f'{site}vkey = "{self.folder}/hub.vkey"\n[signer]\nsocket = "{self.signer_socket}"\n']
         if self.influx is not None:
-            text.append(f'[sinks.influx]\nkind = "influxdb1"\nurl = "{self.influx.url}"\ndatabase = "{DATABASE}"\n')
+            text.append(f'[sinks.influx]\nkind = "influxdb1"\nurl = "http://127.0.0.1:{self._influx_port}"\ndatabase = "{DATABASE}"\n')
         for n, port in enumerate(self._plant_ports):
             text.append(f'[buses.b{n}]\nkind = "tcp"\nhost = "127.0.0.1"\nport = {port}\ntimeout_s = 3.0\n')
         for unit in range(1, load.units + 1):
@@ -264,6 +269,13 @@ class Site:
         """SIGKILL; what was seen committed before is acknowledged."""
         self.gateway.kill()
         self.seen.kills.append(now_us())
+
+    def step_clock(self, offset_us: int) -> None:
+        """The gateway's wall clock stands at the true time and ``offset_us`` from now on."""
+        fresh = self.folder / "clock.new"
+        fresh.write_text(str(offset_us))
+        fresh.rename(self.folder / "clock")
+        self.gateway.send(signal.SIGUSR2)
 
     # --- the end ------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ wrongly taken for held is then really gone. EDGE_FAULTS_PLANTED plants a fault t
 - ``puback``: a broker's PUBACK counts as the hub's receipt
 - ``sent``: what was sent is taken for held, without waiting for the receipt
 - ``early``: messages are acknowledged to the broker before they are committed
+- ``cursor``: the hub is served from our cursor, whatever it says it holds
 - ``unsealed``: entries leave the tail before their segment's file is there
 """
 
@@ -14,21 +15,25 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import signal
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from edge_gateway.app import run as app
 from edge_gateway.cli import main
+from edge_gateway.clock import SystemClock
 from edge_gateway.errors import LinkDown, Unreachable
 from edge_gateway.intake.loop import Intake
-from edge_gateway.journal.base import EpochInfo, Reader
+from edge_gateway.journal.base import EpochInfo, Position, Reader
 from edge_gateway.journal.retention import JournalSettings
 from edge_gateway.journal.room import Room
 from edge_gateway.journal.segments import Segment, build, write_segment
 from edge_gateway.journal.state import State
 from edge_gateway.journal.work import SealJob
 from edge_gateway.reading import Batch
+from edge_gateway.shipping.hub import HubDelivery
 from edge_gateway.sinks import hub_sink
 from edge_gateway.sinks.base import Held, Outcome, Run
 from edge_gateway.sinks.hub_mqtt import MqttCarrier
@@ -83,6 +88,23 @@ class EarlyIntake(Intake):
         await super()._take_batch(batch)
 
 
+async def _trusts_its_cursor(delivery: HubDelivery, _held: dict[str, Held]) -> Position:
+    """Planted: whatever the hub says it holds, it is served from where we stood."""
+    return delivery._journal.cursor(delivery.sink.name) or Position(delivery._journal.epoch, 0)
+
+
+async def _looks_at_no_receipt(_delivery: HubDelivery, _held: Held, _receipted: int) -> None:
+    """Planted with it: a hub that holds less than its own receipt is nothing to us."""
+
+
+def _follow_clock(place: str) -> None:
+    """SIGUSR2: the wall clock is off by as many µs as the file says."""
+    off_us = [0]
+    wall_us = SystemClock.wall_us
+    setattr(SystemClock, "wall_us", lambda clock: wall_us(clock) + off_us[0])  # noqa: B010
+    signal.signal(signal.SIGUSR2, lambda *_: off_us.__setitem__(0, int(Path(place).read_text())))
+
+
 def _unsealed() -> None:
     """The file comes after the rows went."""
     written: dict[tuple[str, int], list[bytes]] = {}
@@ -116,6 +138,9 @@ def plant(segment_entries: int, planted: str) -> None:
             app.Intake = EarlyIntake  # type: ignore[attr-defined]
         case "unsealed":
             _unsealed()
+        case "cursor":
+            setattr(HubDelivery, "_position", _trusts_its_cursor)  # noqa: B010
+            setattr(HubDelivery, "_remind", _looks_at_no_receipt)  # noqa: B010
         case "" | "forgets":  # that one is the signer's
             pass
         case _:
@@ -124,6 +149,8 @@ def plant(segment_entries: int, planted: str) -> None:
 
 def launch() -> None:
     """The program, changed as the environment says."""
+    if os.environ.get("EDGE_FAULTS_CLOCK"):
+        _follow_clock(os.environ["EDGE_FAULTS_CLOCK"])
     plant(int(os.environ.get("EDGE_FAULTS_SEGMENT", "0")), os.environ.get("EDGE_FAULTS_PLANTED", ""))
     main()
 

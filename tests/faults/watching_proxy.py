@@ -18,7 +18,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from tests.faults.plant import TOPIC
+from tests.faults.plant import TOPIC, now_us
 
 _RECEIPT = re.compile(rb'"receipt":(\{[^{}]*\})')
 _CONNECT, _PUBLISH, _PUBACK = 1, 3, 4
@@ -36,6 +36,8 @@ class Heard:
     again: Counter[Sent] = field(default_factory=Counter)
     receipts: dict[str, int] = field(default_factory=dict)
     receipts_seen: int = 0
+    #: (when on the clock of an entry's ``mono_us``, epoch, size) of each
+    told: list[tuple[int, str, int]] = field(default_factory=list)
     hub_pubacks: int = 0
     waiting: int = 0
 
@@ -46,6 +48,7 @@ class Heard:
             epoch = receipt["epoch"]
             self.receipts[epoch] = max(self.receipts.get(epoch, 0), receipt["size"])
             self.receipts_seen += 1
+            self.told.append((now_us(), epoch, receipt["size"]))
 
 
 class Unwatched:
@@ -150,11 +153,17 @@ Watch = HttpWatch | MqttWatch | Unwatched
 
 
 class Cable:
-    """What lies between; set from any thread. ``late_s`` holds back what comes back from the target."""
+    """What lies between; set from any thread. ``late_s`` holds back what comes back from the target.
+
+    While it ``repeats``, a whole HTTP request that passed is said to the target once more, a moment later.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, late_s: float) -> None:
         self.late_s = late_s
         self.refuses = False
+        self.repeats = False
+        self.repeated = 0
+        self._joined: set[asyncio.StreamWriter] = set()
         self._loop = loop
         self._whole = {"up": asyncio.Event(), "down": asyncio.Event()}
         for event in self._whole.values():
@@ -165,15 +174,57 @@ class Cable:
         for way in ways or ("up", "down"):
             self._loop.call_soon_threadsafe(self._whole[way].clear)
 
+    def drop(self) -> None:
+        """Every connection that stands is reset."""
+        for writer in list(self._joined):
+            self._loop.call_soon_threadsafe(writer.transport.abort)
+
+    def joins(self, writer: asyncio.StreamWriter) -> None:
+        """A connection stands, until it is closed."""
+        self._joined = {each for each in self._joined if not each.is_closing()} | {writer}
+
     def mend(self) -> None:
         """Whole again."""
-        self.refuses = False
+        self.refuses = self.repeats = False
         for event in self._whole.values():
             self._loop.call_soon_threadsafe(event.set)
 
     async def passes(self, way: str) -> None:
         """Wait until bytes get through."""
         await self._whole[way].wait()
+
+
+class Requests:
+    """Whole HTTP requests with a body, out of a connection's bytes; anything else yields none."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._http = True
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Those that end in ``data``."""
+        self._buffer += data if self._http else b""
+        while self._http and self._buffer:
+            if not self._buffer.startswith(b"POST"[: len(self._buffer)]):
+                self._http, self._buffer = False, b""
+                return
+            head, end, _ = self._buffer.partition(b"\r\n\r\n")
+            found = re.search(rb"(?i)content-length: *(\d+)", head)
+            size = len(head) + len(end) + (int(found[1]) if found else 0)
+            if not end or len(self._buffer) < size:
+                return
+            yield self._buffer[:size]
+            self._buffer = self._buffer[size:]
+
+
+async def _say_again(target: int, request: bytes) -> None:
+    await asyncio.sleep(0.05 * (len(request) % 20))
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(5.0):
+            reader, writer = await asyncio.open_connection("127.0.0.1", target)
+            writer.write(request)
+            await reader.read(65536)
+            writer.transport.abort()
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int] | None:
@@ -246,13 +297,25 @@ class Proxies:
         if cable.refuses:
             writer.transport.abort()
             return
+        cable.joins(writer)
+        requests = Requests()
+
+        def up(data: bytes) -> None:
+            watch.up(data)
+            for request in requests.feed(data):
+                if cable.repeats:
+                    cable.repeated += 1
+                    again = asyncio.create_task(_say_again(target, request))
+                    self._tasks.add(again)
+                    again.add_done_callback(self._tasks.discard)
+
         try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", target)
         except OSError:
             writer.transport.abort()
             return
         pumps = [
-            asyncio.ensure_future(_pump(reader, far_writer, watch.up, cable, "up")),
+            asyncio.ensure_future(_pump(reader, far_writer, up, cable, "up")),
             asyncio.ensure_future(_pump(far_reader, writer, watch.down, cable, "down")),
         ]
         try:
