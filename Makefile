@@ -85,6 +85,11 @@ fuzz: setup-dev
 audit: setup-dev
 	$(PY) -m tests.faults.audit $(ARGS)
 
+# Every expected slot accounted for: N site-days in virtual time against the plant's truth log.
+.PHONY: slots
+slots: setup-dev
+	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
+
 guard: setup-dev
 	$(PY) -m pytest -q tests/faults/test_guard.py $(ARGS)
 

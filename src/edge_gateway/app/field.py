@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,34 +111,35 @@ class Field:
     async def exchange(self, loaded: Loaded, staged: Mapping[str, Source]) -> None:
         """Take over another configuration: untouched buses miss no slot, changed ones are exchanged for ``staged``."""
         specs = device_specs(loaded)
+        ended: dict[str, tuple[Sequence[Group], int]] = {}
         for bus in list(self.sources):
             if not self._goes_on(bus, loaded, specs):
                 source = self.sources[bus]
                 await self._stop(bus)
-                self._account(bus, source)
+                self._inbox.put_last(source.farewell())
+                ended[bus] = source.groups(), self._clock.mono_us()
             elif specs[bus] != self._specs[bus]:
                 await self.sources[bus].update(specs[bus])
-        for bus, source in staged.items():
-            if bus in self._memory and isinstance(loaded.config.buses[bus], MqttConfig | LocalBus):
-                source = self._build(bus, loaded.config.buses[bus], specs[bus])  # with what its predecessor knew
-            self.sources[bus] = source
-            self._start(bus, source)
+        for bus in staged:  # built anew: with what its predecessor knew, and no slot before its end
+            self.sources[bus] = self._build(bus, loaded.config.buses[bus], specs[bus])
+            self._start(bus, self.sources[bus])
+        for bus, (groups, ended_us) in ended.items():
+            self._account(bus, groups, ended_us)
         self._specs, self._loaded = specs, loaded
 
-    def _account(self, bus: str, source: Source) -> None:
-        """Say why the rhythm of a source's groups ends here: their next slots, if any, are another source's.
+    def _account(self, bus: str, groups: Sequence[Group], ended_us: int) -> None:
+        """Say why the rhythm of a source's groups ended: their next slots, if any, are another source's, which is built now.
 
         Never waits: it runs inside intake, and nobody else makes room.
         """
-        self._inbox.put_last(source.farewell())
-        groups = tuple(group.id for group in source.groups() if group.interval_us)
-        if groups:
+        slotted = [group for group in groups if group.interval_us]
+        if slotted:
             now_us = self._clock.mono_us()
             gap = f"reload-{bus}-{now_us}"
-            opened = GapOpened(
-                id=gap, groups=groups, reason="reconfigured", since_slot_us=now_us, detail=f"bus {bus}"
-            )
-            self._inbox.put_last((opened, GapClosed(id=gap, until_slot_us=now_us, slots=0)))
+            names = tuple(group.id for group in slotted)
+            missed = sum(now_us // group.interval_us - ended_us // group.interval_us for group in slotted)
+            opened = GapOpened(id=gap, groups=names, reason="reconfigured", since_slot_us=ended_us, detail=f"bus {bus}")
+            self._inbox.put_last((opened, GapClosed(id=gap, until_slot_us=now_us, slots=missed)))
 
     async def _stop(self, bus: str) -> None:
         source = self.sources.pop(bus)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_gateway.cli.evidence import export
+from edge_gateway.cli.journal_gaps import availability, gaps
 from edge_gateway.cli.journal_recompute import recompute
 from edge_gateway.cli.main import NO, OK, WARNINGS
 from edge_gateway.cli.verbs import Context, noun, option, verb
@@ -23,9 +24,9 @@ _EXIT = {"verified": OK, "broken": NO, "cannot-decide": WARNINGS}
 _MOST_BYTES = 64 * 1024
 
 
-@noun("journal", zh="台账：核验、重算、导出证据包。", examples=["edge-gateway journal verify", "edge-gateway journal export --from 24h --out day.zip"])
+@noun("journal", zh="台账：核验、重算、核算缺口与可用率、导出证据包。", examples=["edge-gateway journal verify", "edge-gateway journal export --from 24h --out day.zip"])
 def command() -> None:
-    """The record: verify it, derive its values again, take evidence out of it."""
+    """The record: verify it, derive its values again, account for its slots, take evidence out of it."""
 
 
 @verb(
@@ -110,4 +111,6 @@ def _bytes(file: Path) -> bytes:
 
 command.add_command(verify)
 command.add_command(recompute)
+command.add_command(gaps)
+command.add_command(availability)
 command.add_command(export)

@@ -10,6 +10,7 @@ from edge_gateway.errors import JournalDamaged
 from edge_gateway.journal.base import EpochInfo, Position, SegmentInfo
 from edge_gateway.reading import UNCERTAIN_FUTURE
 from edge_gateway.record.entry import decode
+from edge_gateway.record.offsets import Correction, Place, corrected
 
 _CHUNK_ENTRIES = 256
 _CHUNK_BYTES = 4 << 20
@@ -58,8 +59,7 @@ class Lookback:
 
     def rows(self, low_us: int, high_us: int, points: frozenset[str] | None = None) -> Iterator[Row]:
         """Readings with low_us ≤ time < high_us, of ``points`` or all, in the record's order."""
-        self._order = {info.epoch: number for number, info in enumerate(self.record.epochs())}
-        corrections = self._corrections()
+        corrections = self.corrections()
         self.damaged.clear()
         for position, data in self._entries():
             if _BATCH not in data or _surely_outside(data, low_us, high_us):
@@ -75,7 +75,7 @@ class Lookback:
         self,
         entry: Mapping[str, Any],
         position: Position,
-        corrections: Sequence[tuple[Position, str, int]],
+        corrections: Sequence[Correction],
         period: tuple[int, int],
         points: frozenset[str] | None,
     ) -> list[Row]:
@@ -103,28 +103,27 @@ class Lookback:
         ]
 
     def _time(
-        self, entry: Mapping[str, Any], position: Position, corrections: Sequence[tuple[Position, str, int]]
+        self, entry: Mapping[str, Any], position: Position, corrections: Sequence[Correction]
     ) -> tuple[int, str]:
-        """The message's own time if it has one, else wall time, corrected by the first correction after the entry."""
+        """The message's own time if it has one, else wall time, corrected by the first correction of its boot after the entry, else the last before it."""
         own_us = (entry.get("message") or {}).get("time_us")
         if own_us is not None and UNCERTAIN_FUTURE not in (entry.get("quality") or ()):
             return int(own_us), "trusted"
         if entry["trusted"]:
             return int(entry["wall_us"]), "trusted"
-        here = self._place(position)
-        for where, boot, offset_us in corrections:
-            if boot == entry["boot"] and self._place(where) >= here:
-                return int(entry["mono_us"]) + offset_us, "corrected"
-        return int(entry["wall_us"]), "untrusted"
+        offset_us = corrected(str(entry["boot"]), self._place(position), corrections)
+        return (int(entry["wall_us"]), "untrusted") if offset_us is None else (int(entry["mono_us"]) + offset_us, "corrected")
 
-    def _place(self, position: Position) -> tuple[int, int]:
+    def _place(self, position: Position) -> Place:
         return self._order.get(position.epoch, -1), position.seq
 
-    def _corrections(self) -> list[tuple[Position, str, int]]:
+    def corrections(self) -> list[Correction]:
+        """Every correction in the record, in order."""
+        self._order = {info.epoch: number for number, info in enumerate(self.record.epochs())}
         found = []
         for position, data in self._entries():
             if _CORRECTION in data and (entry := decode(data))["kind"] == "correction":
-                found.append((position, str(entry["boot"]), int(entry["offset_us"])))
+                found.append(Correction(self._place(position), str(entry["boot"]), int(entry["offset_us"])))
         return found
 
     def _entries(self) -> Iterator[tuple[Position, bytes]]:

@@ -159,8 +159,7 @@ class Intake:
             self._tell(events.GapChanged(gap=gap.id, groups=gap.groups, opened=True, reason=gap.reason))
         else:
             opened = self.state.gaps.pop(gap.id, None)
-            for group in opened["groups"] if opened else ():
-                self.state.slots[group] = gap.until_slot_us
+            self.state.account(opened["groups"] if opened else (), gap.until_slot_us)
             groups = tuple(opened["groups"]) if opened else ()
             self._tell(events.GapChanged(gap=gap.id, groups=groups, opened=False))
         await self.add("gap", body)
@@ -248,6 +247,7 @@ class Intake:
             body["more"] = len(changes) - len(told)
         seq = await self.add("config", body, urgent=True)
         self.state.apply(setup, {"config_seq": seq, "text": body["text"], "texts": hashes})
+        self.state.account([group for group in setup.groups if group not in self.state.slots], self._clock.mono_us())
         self._tell(events.ConfigApplied(config_seq=seq, text=body["text"]))
         return seq
 

@@ -91,11 +91,11 @@ async def _replay(journal: Journal, found: Recovered, body: Mapping[str, Any]) -
         state.gaps[body["gap"]] = {key: body[key] for key in body if key not in entry.ENVELOPE}
     elif kind == "gap":
         opened = state.gaps.pop(body["gap"], None)
-        for group in opened["groups"] if opened else ():
-            state.slots[group] = int(body["until_slot_us"])
+        state.account(opened["groups"] if opened else (), int(body["until_slot_us"]))
     elif kind == "config":
         state.config = {"config_seq": body["seq"], "text": body["text"], "texts": body["texts"]}
         await _use_config(journal, found, int(body["seq"]), str(body["text"]))
+        state.account([group for group in state.resolved.get("groups", {}) if group not in state.slots], int(body["mono_us"]))
     elif kind == "correction":
         state.corrections[str(body["boot"])] = int(body["offset_us"])
 
@@ -161,7 +161,9 @@ async def open_run(intake: Intake, found: Recovered, setup: Setup, clock: Clock,
     missed = _missed_slots(found, last, clock) if last is not None else 0
     await intake.apply(setup, by="edge-gateway", reason="start")
     if last is not None:
-        await intake.add("gap", {"gap": gap_id, "state": "closed", "until_slot_us": clock.mono_us(), "slots": missed})
+        until_us = clock.mono_us()
+        await intake.add("gap", {"gap": gap_id, "state": "closed", "until_slot_us": until_us, "slots": missed})
+        intake.state.account(["*"], until_us)
 
 
 def _unaccounted_since_us(state: State, last: Mapping[str, Any]) -> int:

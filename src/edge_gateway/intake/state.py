@@ -102,6 +102,16 @@ class State:
         if len(self.messages) > MAX_MESSAGES:
             del self.messages[next(iter(self.messages))]
 
+    def account(self, groups: Iterable[str], until_us: int) -> None:
+        """All slots of these groups (``*``: of all) before ``until_us`` (monotonic) lie in a gap that was closed, or were not expected."""
+        known = self.resolved.get("groups", {})
+        if list(groups) == ["*"]:
+            self.slots = {}
+            groups = known
+        for group in groups:
+            if group in known and (interval_us := int(known[group].get("interval_us", 0))):
+                self.slots[group] = (until_us - 1) // interval_us * interval_us
+
     def keep(self, device: str, what: dict[str, Any]) -> None:
         """A device's source will want this after a restart. A device that goes is remembered for long: it may come back."""
         self.kept.pop(device, None)

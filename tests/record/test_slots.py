@@ -1,0 +1,182 @@
+"""Slot accounting over entries made by hand: every slot is told once, whatever stops, boots and clocks do; what is missing is named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from edge_gateway.record.availability import Availability, Stretch
+from edge_gateway.record.slots import Accounts
+
+TEN = 10_000_000
+#: 2026-03-05 00:00 in Turpan's zone, as the wall time of monotonic zero of the first boot.
+ZONE = ZoneInfo("Asia/Shanghai")
+MIDNIGHT = 1_772_640_000_000_000
+CONFIG: dict[str, Any] = {
+    "points": {"a": {"channel": "t"}, "b": {"channel": "t"}, "m": {"channel": "t"}, "sum": {"derived": {"of": ["a"]}}},
+    "devices": {"d": {"bus": "line"}, "n": {"bus": "broker"}},
+    "buses": {"line": {"kind": "rtu"}, "broker": {"kind": "mqtt"}},
+    "groups": {
+        "d.0": {"device": "d", "points": ["a", "b"], "interval_us": TEN},
+        "n.0": {"device": "n", "points": ["m"], "interval_us": 6 * TEN},
+        "sum.derived": {"device": "derived", "points": ["sum"], "interval_us": TEN},
+    },
+}
+
+
+class Record:
+    """Entries of one epoch; ``wall_us`` is what is added to monotonic time."""
+
+    def __init__(self, groups: tuple[str, ...] = ("d.0",)) -> None:
+        self.entries: list[dict[str, Any]] = []
+        self.boot, self.wall_us, self.trusted = "b1", MIDNIGHT, True
+        self.stretches: list[Stretch] = []
+        self.configs = {"c": CONFIG | {"groups": {g: CONFIG["groups"][g] for g in groups}}}
+        self.add("config", 5_000_000, text="c")
+
+    def add(self, kind: str, mono_us: int, **body: Any) -> None:
+        entry = {"kind": kind, "seq": len(self.entries), "mono_us": mono_us, "wall_us": mono_us + self.wall_us, "boot": self.boot, "trusted": self.trusted}
+        self.entries.append(entry | body)
+
+    def batches(self, first: int, last: int, group: str = "d.0", step: int = TEN, **body: Any) -> None:
+        for slot_us in range(first * TEN, last * TEN + 1, step):
+            self.add("batch", slot_us + 40_000, group=group, slot_us=slot_us, **body)
+
+    def gap(self, since: int, until: int, reason: str = "backed-off", group: str = "d.0") -> None:
+        self.add("gap", since * TEN + 1, gap=f"{group}/{since}", state="open", groups=[group], reason=reason, since_slot_us=since * TEN)
+        self.add("gap", until * TEN + 1, gap=f"{group}/{since}", state="closed", until_slot_us=until * TEN, slots=until - since)
+
+    def stop(self, since_us: int, *, boot: str, until_us: int, reason: str = "power-off", text: str = "c") -> None:
+        last = self.entries[-1]
+        self.boot = boot
+        self.add("gap", until_us - 3, gap="run", state="open", groups=["*"], reason=reason, since_slot_us=since_us,
+                 since_wall_us=last["wall_us"] - last["mono_us"] + since_us, since_boot=last["boot"])  # fmt: skip
+        self.add("config", until_us - 2, text=text)
+        self.add("gap", until_us - 1, gap="run", state="closed", until_slot_us=until_us, slots=0)
+
+    def accounted(self, corrections: Mapping[str, int] | None = None) -> Availability:
+        known = corrections or {}
+
+        def offset(_: str, entry: Mapping[str, Any]) -> int:
+            return known[entry["boot"]] if not entry["trusted"] and entry["boot"] in known else int(entry["wall_us"] - entry["mono_us"])
+
+        found = Availability(ZONE, self.stretches.append)
+        accounts = Accounts(found, offset, lambda text: self.configs[text])
+        for entry in self.entries:
+            accounts.take("e", json.loads(json.dumps(entry)))
+        accounts.finish()
+        return found
+
+
+def whole(found: Availability, group: str = "d.0") -> tuple[int, int, int, int, int]:
+    its = found.slots[group]
+    return its.good, its.bad.total(), its.gaps.total(), its.unexplained, its.doubled
+
+
+def test_every_slot_is_good_bad_or_in_a_gap() -> None:
+    record = Record()
+    record.batches(1, 10)
+    record.batches(11, 11, quality=["good", "bad:sentinel"])
+    record.gap(12, 15)
+    record.batches(15, 20)
+    found = record.accounted()
+    assert whole(found) == (16, 1, 3, 0, 0)
+    a, b = list(found.days())
+    assert (a.point, round(a.availability, 4), round(b.availability, 4)) == ("a", round(1 - 3 / 19, 4), round(1 - 4 / 19, 4))
+    assert b.doubt.bad_us == {"bad:sentinel": TEN}
+    assert a.cell.gap_us == {"backed-off": 3 * TEN}
+
+
+@pytest.mark.parametrize("missing", [1, 5, 19])
+def test_a_missing_batch_is_unexplained(missing: int) -> None:
+    record = Record()
+    record.batches(1, 20)
+    del record.entries[missing]
+    assert whole(record.accounted()) == (19, 0, 0, 1, 0)
+    assert record.stretches == [Stretch("d.0", MIDNIGHT + missing * TEN, MIDNIGHT + (missing + 1) * TEN, 1, "")]
+
+
+def test_a_dropped_gap_and_a_doubled_slot_are_seen() -> None:
+    record = Record()
+    record.batches(1, 10)
+    record.gap(11, 15)
+    record.batches(15, 20)
+    record.entries = [e for e in record.entries if e["kind"] != "gap"]
+    assert whole(record.accounted())[3] == 4
+    again = Record()
+    again.batches(1, 5)
+    again.batches(5, 9)
+    assert whole(again.accounted())[4] == 1
+    inside = Record()
+    inside.batches(1, 10)
+    inside.gap(11, 15)
+    inside.batches(14, 20)
+    assert whole(inside.accounted())[4] == 1
+
+
+def test_a_power_loss_is_counted_by_the_wall() -> None:
+    """An hour without power, another boot whose monotonic clock begins anew: 360 slots, on the day they belong to."""
+    record = Record()
+    record.batches(1, 10)
+    record.wall_us = MIDNIGHT + 3_600_000_000 + 100_000_000 - 20_000_000  # monotonic 20 s is an hour after the last entry
+    record.stop(11 * TEN, boot="b2", until_us=20_000_001)
+    record.batches(3, 10)
+    found = record.accounted()
+    assert whole(found)[3:] == (0, 0)
+    assert whole(found)[2] == pytest.approx(360, abs=1)
+    (day, _) = found.days()
+    assert day.cell.expected_us == pytest.approx(3_600_000_000 + 170 * 1_000_000, abs=11_000_000)
+
+
+@pytest.mark.parametrize("wrong_us", [-MIDNIGHT, -365 * 86_400_000_000, 365 * 86_400_000_000])
+def test_a_wrong_clock_at_boot_moves_no_slot_to_another_day(wrong_us: int) -> None:
+    record = Record()
+    record.batches(1, 10)
+    right_us = MIDNIGHT + 3_600_000_000
+    record.wall_us, record.trusted = right_us + wrong_us, False
+    record.stop(11 * TEN, boot="b2", until_us=20_000_001)
+    record.batches(3, 10)
+    record.wall_us, record.trusted = right_us, True
+    record.batches(11, 20)
+    found = record.accounted({"b2": right_us})
+    assert whole(found)[3:] == (0, 0)
+    assert {day.day.isoformat() for day in found.days()} == {"2026-03-05"}
+
+
+def test_a_kill_lies_in_the_stops_gap_and_a_late_slot_in_it_is_a_batch() -> None:
+    record = Record()
+    record.batches(1, 10)
+    record.stop(11 * TEN, boot="b1", until_us=13 * TEN + 5, reason="killed")
+    record.batches(13, 20)  # the source was ready before the gap was closed
+    found = record.accounted()
+    assert whole(found) == (18, 0, 2, 0, 0)
+
+
+def test_messages_stand_until_the_next_and_silence_is_a_gap() -> None:
+    record = Record(("n.0",))
+    record.batches(0, 20, "n.0", 5 * TEN)
+    record.gap(26, 38, "silent", "n.0")
+    record.batches(38, 38, "n.0")
+    found = record.accounted()
+    assert whole(found, "n.0") == (6, 0, 2, 0, 0)
+    assert next(found.days()).availability == pytest.approx(26 / 38, abs=0.002)
+    record.entries = [e for e in record.entries if e["kind"] != "gap"]
+    assert whole(record.accounted(), "n.0")[3] == 2
+
+
+def test_another_interval_and_a_device_that_goes_are_no_faults() -> None:
+    record = Record()
+    record.configs["d"] = record.configs["c"] | {"groups": {"d.0": {"device": "d", "points": ["a", "b"], "interval_us": 3 * TEN}}}
+    record.configs["none"] = record.configs["c"] | {"groups": {}}
+    record.batches(1, 10)
+    record.add("config", 105_000_000, text="d")
+    record.batches(12, 30, step=3 * TEN)
+    record.add("config", 305_000_000, text="none")
+    record.add("event", 900_000_000, event="stopped")
+    found = record.accounted()
+    assert whole(found)[3:] == (0, 0)
+    assert whole(found)[0] == 17
