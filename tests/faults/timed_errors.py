@@ -20,10 +20,10 @@ from typing import Any
 
 from edge_gateway import events
 from edge_gateway.clock import SystemClock
-from edge_gateway.errors import JournalFull
+from edge_gateway.errors import JournalError, JournalFull
 from edge_gateway.journal.base import Position
 from edge_gateway.journal.retention import JournalSettings
-from edge_gateway.journal.store import open_journal
+from edge_gateway.journal.store import Store, open_journal
 from tests.journal.entries import run
 
 SEGMENT = 64
@@ -44,9 +44,9 @@ async def child(folder: Path) -> dict[str, Any]:
         if isinstance(event, events.Alarmed):
             alarms.append(time.time())
 
-    clock = SystemClock(declared=True)
-    store = await open_journal(folder, settings=SETTINGS, clock=clock, tell=tell)
-    print("ready", flush=True)
+    store = await _opened(folder, tell)
+    alarms.clear()  # the start's own: it says so and ends, and systemd starts it again
+    began = time.time()
     written: list[bytes] = []
     refused, resumed, ends = 0, 0.0, time.monotonic() + PATIENCE_S
     while len(written) < 2 * COMMITS and time.monotonic() < ends:
@@ -63,15 +63,25 @@ async def child(folder: Path) -> dict[str, Any]:
         written += entries
     epoch = store.epoch
     await store.close()
-    store = await open_journal(folder, settings=SETTINGS, clock=clock)
+    ended = time.time()
+    store = await _opened(folder, tell)
     found: list[bytes] = []
     while part := await store.read(Position(epoch, len(found)), max_entries=1000, max_bytes=1 << 22):
         found += part
     await store.close()
     return {
         "acknowledged": len(written), "refused": refused, "alarms": alarms, "resumed": resumed,
-        "whole": found == written and store.epoch == epoch,
+        "whole": found == written and store.epoch == epoch, "began": began, "ended": ended,
     }  # fmt: skip
+
+
+async def _opened(folder: Path, tell: events.Tell) -> Store:
+    """As systemd does it: again, until it succeeds."""
+    while True:
+        try:
+            return await open_journal(folder, settings=SETTINGS, clock=SystemClock(declared=True), tell=tell)
+        except JournalError:
+            await asyncio.sleep(0.05)
 
 
 def one(seed: int) -> dict[str, Any]:
@@ -91,7 +101,7 @@ def one(seed: int) -> dict[str, Any]:
         failed = [float(found[1]) for line in log.read_text().splitlines() if "(INJECTED)" in line and (found := re.search(r"(\d+\.\d+) ", line))]
     said = f"{calls} {code} from {first} on, {row}"
     if done.returncode:
-        return {"said": said, "failed": failed, "error": done.stderr[-500:], "opened": "ready" in done.stdout}
+        return {"said": said, "failed": failed, "error": done.stderr[-500:]}
     return {"said": said, "failed": failed, **json.loads(done.stdout.splitlines()[-1])}
 
 
@@ -99,7 +109,7 @@ def play(runs: int, seed: int) -> dict[str, Any]:
     """So many runs: failed calls, slowest alarm and slowest way back (s), and ``why``: what must not be."""
     why: list[str] = []
     alarm_s = back_s = 0.0
-    hit = calls = 0
+    hit = calls = while_it_ran = 0
     with ThreadPoolExecutor(2) as pool:
         outcomes = list(pool.map(one, range(seed * 1000, seed * 1000 + runs)))
     for outcome in outcomes:
@@ -107,13 +117,14 @@ def play(runs: int, seed: int) -> dict[str, Any]:
         calls += len(failed)
         hit += bool(failed)
         if "error" in outcome:
-            if outcome["opened"] or not failed:  # at the start it says so and ends: systemd starts it again
-                why.append(f"{said}: {outcome['error']}")
+            why.append(f"{said}: {outcome['error']}")
             continue
         if not outcome["whole"]:
             why.append(f"{said}: what was acknowledged is not what is there")
+        failed = [at for at in failed if outcome["began"] <= at <= outcome["ended"]]  # not while it was opened
         if not failed:
             continue
+        while_it_ran += 1
         late = [at for at in outcome["alarms"] if at >= failed[0]]
         if not late or late[0] - failed[0] > ALARM_S:
             why.append(f"{said}: alarms at {outcome['alarms']}, the first failure at {failed[0]}")
@@ -121,7 +132,7 @@ def play(runs: int, seed: int) -> dict[str, Any]:
         alarm_s = max(alarm_s, late[0] - failed[0])
         back_s = max(back_s, outcome["resumed"] - failed[-1])
     return {
-        "runs": runs, "with_failures": hit, "failed_calls": calls, "slowest_alarm_s": round(alarm_s, 2), "slowest_return_s": round(back_s, 2),
+        "runs": runs, "with_failures": hit, "while_it_ran": while_it_ran, "failed_calls": calls, "slowest_alarm_s": round(alarm_s, 2), "slowest_return_s": round(back_s, 2),
         "why": why,
     }  # fmt: skip
 
