@@ -15,6 +15,7 @@ from edge_gateway.wire.hub import Message
 from regulator_hub.interpret import Interpreter
 from regulator_hub.sessions import Sessions
 from regulator_hub.store import ingest
+from regulator_hub.store import reader as read
 from regulator_hub.store.ingest import Conflict, Hole, Receipt
 from regulator_hub.store.writer import StoreFailed, Writer
 from regulator_hub.watch import Watch
@@ -22,6 +23,8 @@ from regulator_hub.witness import Witness
 
 #: Larger messages are inflated beside the loop.
 _INFLATE_ASIDE_BYTES = 16 * 1024
+#: Entries that are given back in one answer.
+MOST_FETCHED = 512
 
 
 class Desk:
@@ -127,6 +130,13 @@ class Desk:
     async def _checkpoint(self, gateway: str, message: Message) -> dict[str, Any]:
         return await self._witness.judge(gateway, message.body)
 
+    async def _fetch(self, gateway: str, message: Message) -> dict[str, Any]:
+        """The gateway's own entries, back to it: its copy was damaged."""
+        head = message.head
+        count = min(int(head["count"]), MOST_FETCHED)
+        held = await self._writer.run(lambda db: read.run_of(db, gateway, head["epoch"], head["first"], count))
+        return {"epoch": head["epoch"], "first": head["first"], **await asyncio.to_thread(wire.encode_run, held)}
+
     _handlers = {  # noqa: RUF012 -- never changed
         "entries": _entries,
         "skipped": _skipped,
@@ -134,6 +144,7 @@ class Desk:
         "text": _text,
         "checkpoint": _checkpoint,
         "receipt": _receipt,
+        "fetch": _fetch,
     }
 
 

@@ -49,6 +49,8 @@ async def test_exchanges_of_the_vectors(vector: dict[str, Any], tmp_path: Path) 
                 key = Cosigner(tmp_path / "witness", "regulator-hub", born=False).key
                 assert witnessed_s(Note(note.text, (*note.signatures, line)), key)
                 told["cosignature"] = "*"
+            if "entries" in answer:
+                told["entries"] = [entry.decode() for entry in wire.decode_run(told)]
             told.pop("why", None)
             assert told == answer
 

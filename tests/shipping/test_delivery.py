@@ -342,7 +342,8 @@ async def test_a_missing_segment_is_passed_like_a_damaged_one(tmp_path: Path) ->
         ship = Ship(store, [sink])
         await ship.until_served()
     assert of(sink.taken) == [*range(16), *range(32, 60)]
-    assert [body["reason"] for kind, body in ship.asked if kind == "skipped"] == ["damaged"]
+    skipped = [body for kind, body in ship.asked if kind == "skipped"]
+    assert [(body["sink"], body["reason"]) for body in skipped] == [("*", "damaged"), ("recording", "damaged")]
 
 
 async def test_a_full_journal_makes_shipping_wait_and_ends_nothing(tmp_path: Path) -> None:

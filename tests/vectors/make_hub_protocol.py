@@ -427,6 +427,12 @@ def exchanges() -> list[dict[str, Any]]:
             "answers": [{"stored": SHA}, receipt(3), {"unsupported": "kind-of-later"}],
         },
         {
+            "why": "a gateway gets its own entries back; what is not held is gone",
+            "held": {"entries": ENTRIES[:3], "texts": []},
+            "messages": [send("fetch", epoch=EPOCH, first=1, count=5), send("fetch", epoch=EPOCH, first=3, count=1)],
+            "answers": [{"epoch": EPOCH, "first": 1, "count": 2, "entries": ENTRIES[1:3]}, {"epoch": EPOCH, "first": 3, "gone": True}],
+        },
+        {
             "why": "never refused for content: bytes that are no entry are stored like all others",
             "held": nothing,
             "messages": [sent(0, ["not json at all", '{"seq":77,"kind":"batch"}', "\u0000\u0001"])],

@@ -25,6 +25,7 @@ from edge_gateway.errors import GatewayError
 from edge_gateway.intake.loop import Intake
 from edge_gateway.intake.recovery import open_run, recover
 from edge_gateway.intake.ruletime import resume
+from edge_gateway.journal.scrub import Scrub
 from edge_gateway.journal.store import JournalSettings, Store, open_journal
 from edge_gateway.links.notify import notify
 from edge_gateway.page.servers import Servers
@@ -185,9 +186,11 @@ async def _run(
     signing = _signing(loaded, journal, telemetry, shipping)
     if signing is not None:
         site.signing = signing.status
+    scrub = Scrub(journal, wall_us=clock.wall_us, tell=telemetry.tell, damaged=shipping.mending.damaged)
+    site.scrub = scrub.status
     reloader.applied(loaded, clock.wall_us())
     signals.on_reload(lambda: reloader.request("signal"))
-    await _live(options, config.page, site, field, (reloader, drift, signing), signals.stop)
+    await _live(options, config.page, site, field, (reloader, drift, scrub, signing), signals.stop)
 
 
 def _signing(loaded: Loaded, journal: Store, telemetry: Telemetry, shipping: Shipping) -> Checkpoints | None:
@@ -225,11 +228,11 @@ async def _live(
     page: PageConfig,
     site: Site,
     field: Field,
-    beside: tuple[Reloader, Drift, Checkpoints | None],
+    beside: tuple[Reloader, Drift, Scrub, Checkpoints | None],
     stop: asyncio.Event,
 ) -> None:
     """The nested lifetimes. Leaving a scope ends what is inside it, in order, and loses nothing."""
-    reloader, drift, signing = beside
+    reloader, drift, scrub, signing = beside
     servers = Servers(site, listen=page.listen, language=page.language, control=options.socket)
     watchdog = Watchdog(site)
     async with asyncio.TaskGroup() as outer:
@@ -241,6 +244,7 @@ async def _live(
                 middle.create_task(watchdog.run(), name="watchdog"),
                 middle.create_task(reloader.run(), name="reload"),
                 middle.create_task(drift.run(), name="drift"),
+                middle.create_task(scrub.run(), name="scrub"),
             ]
             services += [middle.create_task(signing.run(), name="checkpoints")] if signing else []
             services += [middle.create_task(site.finder.look_about(), name="discovery")] if site.finder else []

@@ -75,7 +75,7 @@ def lines(ctx: Context, status: dict[str, Any], rows: list[dict[str, Any]], ever
         why = f"  {health['why']}" if health["why"] else ""
         backlog = ctx.say("backlog", "积压")
         yield f"{ctx.say('sink', '去向')}     {sink}  {word(ctx, health['state'])}  {backlog} {health['backlog']}{why}"
-    yield _journal(ctx, status["journal"])
+    yield _journal(ctx, status["journal"], status["wall_us"])
     if status.get("signing"):
         yield from _proven(ctx, status)
     for key in ("damaged", "troubled"):
@@ -229,7 +229,16 @@ def _hole(ctx: Context, unit: int | None, hole: dict[str, Any]) -> str:
     return f"{ctx.say('unit', '从站')} {unit}  FC{hole['function']} {hole['first']}{last}  {refused}  {again}"
 
 
-def _journal(ctx: Context, journal: dict[str, Any]) -> str:
+def _scrub(ctx: Context, scrub: dict[str, Any], now_us: int) -> str:
+    """When every sealed byte was last read again; how far this pass is."""
+    if not scrub["whole_us"]:
+        share = f"{scrub['share']:.0%}"
+        return ctx.say(f"re-read so far {share}", f"已复读 {share}")
+    age = span(max(0, now_us - scrub["whole_us"]) / 1e6)
+    return ctx.say(f"all re-read {age} ago", f"{age}前已全部复读")
+
+
+def _journal(ctx: Context, journal: dict[str, Any], now_us: int) -> str:
     per_day, hours = journal.get("bytes_per_day"), journal.get("autonomy_hours")
     parts = [
         f"{ctx.say('journal', '台账')}  {ctx.say('epoch', '纪元')} {journal['epoch']}",
@@ -241,6 +250,10 @@ def _journal(ctx: Context, journal: dict[str, Any]) -> str:
         parts.append(f"{ctx.say('room for', '可存')} {span(hours * 3600)}")
     if journal.get("full"):
         parts.append(ctx.say("FULL: ordinary readings stopped", "已满：普通读数已停止"))
+    if journal.get("scrub"):
+        parts.append(_scrub(ctx, journal["scrub"], now_us))
+    if missing := journal.get("missing_segments"):
+        parts.append(ctx.say(f"{missing} DAMAGED SEGMENTS wait for the hub", f"{missing} 个损坏的分段等待监管端补回"))
     return "  ".join(parts)
 
 

@@ -35,7 +35,7 @@ def chunks(epochs: Sequence[EpochInfo], sealed: Sequence[Segment]) -> list[Chunk
     every = max((each.count for each in sealed), default=SEGMENT_ENTRIES)
     for info in epochs:
         mine = [segment for segment in sealed if segment.epoch == info.epoch]
-        found += [Chunk(info.epoch, each.first, each.end, each) for each in mine if not each.freed]
+        found += [Chunk(info.epoch, each.first, each.end, each) for each in mine if not (each.freed or each.lost)]
         end = max((each.end for each in mine), default=0)
         if not info.closed and info.size > end:
             found += [Chunk(info.epoch, at, min(at + every, info.size), None) for at in range(end, info.size, every)]

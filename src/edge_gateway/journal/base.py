@@ -37,6 +37,7 @@ class SegmentInfo:
     root: str
     size_bytes: int
     freed: bool
+    lost: bool = False  # damaged, and not to be had again: declared skipped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +179,22 @@ class Journal(Reader, Protocol):
 
     async def free(self, ranges: Sequence[Any]) -> None:
         """After their entries are durable: those sinks' cursors pass the ranges; what nobody needs is unlinked."""
+        ...
+
+    def missing(self) -> Sequence[SegmentInfo]:
+        """Sealed segments whose file is gone or was moved aside, and that were not given up."""
+        ...
+
+    async def set_aside(self, epoch: str, first: int) -> bool:
+        """Move a damaged segment's file aside; its root stays. False if it is not here, or was moved before."""
+        ...
+
+    async def restore(self, epoch: str, first: int, entries: Sequence[bytes]) -> bool:
+        """Make a missing segment's file anew; False (and nothing changes) unless ``entries`` give the root that was kept."""
+        ...
+
+    async def give_up(self, epoch: str, first: int) -> None:
+        """A missing segment will not come back; its root stays. After its ``skipped`` entry."""
         ...
 
     async def quarantine_add(self, sink: str, epoch: str, items: Sequence[tuple[int, str, str]]) -> None:

@@ -24,7 +24,7 @@ from edge_gateway.journal.room import is_full
 from edge_gateway.journal.segments import Segment
 from edge_gateway.journal.state import State
 from edge_gateway.journal.tail import Tail, entry_crc
-from edge_gateway.journal.work import Append, Drop, Move, Refuse, SealJob, Signed, Work
+from edge_gateway.journal.work import Append, Drop, Move, Noted, Refuse, SealJob, Signed, Work
 
 T = TypeVar("T")
 #: What a row costs beside its entry, roughly.
@@ -189,6 +189,9 @@ class Core:
                 tail.quarantine(rows, work.sink, self.state.settings.quarantine_entries)
             case Signed():
                 tail.put_checkpoint(work.epoch, work.size, work.note)
+            case Noted():
+                for name, value in work.values.items():
+                    tail.set_counter(name, value)
             case Drop():
                 work.dropped = tail.drop_quarantined(work.ids)
 
@@ -319,10 +322,25 @@ class Core:
         """Let cursors pass declared ranges and free what they held. Raises JournalFull, JournalDamaged."""
         self._step(lambda: self.state.free(ranges))
 
+    def set_aside(self, epoch: str, first: int) -> bool:
+        """See ``Journal.set_aside``. Raises JournalFull, JournalDamaged."""
+        return self._answer(lambda: self.state.set_aside(epoch, first))
+
+    def restore(self, epoch: str, first: int, entries: Sequence[bytes]) -> bool:
+        """See ``Journal.restore``. Raises JournalFull, JournalDamaged."""
+        return self._answer(lambda: self.state.restore(epoch, first, entries))
+
+    def give_up(self, epoch: str, first: int) -> None:
+        """See ``Journal.give_up``. Raises JournalFull, JournalDamaged."""
+        self._step(lambda: self.state.give_up(epoch, first))
+
     def ask(self, what: Callable[[Tail], T]) -> T:
         """What the database says, on a disk that is trusted. Raises JournalFull, JournalDamaged."""
+        return self._answer(lambda: what(self.state.tail))
+
+    def _answer(self, step: Callable[[], T]) -> T:
         said: list[T] = []
-        self._step(lambda: said.append(what(self.state.tail)))
+        self._step(lambda: said.append(step()))
         return said[-1]
 
     def look_for_room(self) -> bool:

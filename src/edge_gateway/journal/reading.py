@@ -151,6 +151,8 @@ class Reading:
             connection.execute("COMMIT")
         if segment.freed:
             raise KeyError(f"{epoch}/{seq}")
+        if segment.lost:
+            raise SegmentDamaged("it was damaged and is gone for good", epoch=epoch, first=segment.first, count=segment.count)
         try:
             first, lines = self._member(epoch, segment.first, segment.count, seq)
         except FileNotFoundError:

@@ -26,6 +26,8 @@ from edge_gateway.record.merkle import leaf_hash, tree_root
 #: Entries of a data member: what one look-up inflates.
 MEMBER_ENTRIES = 256
 ENDING = ".ndjson.gz"
+#: What a file that did not read is called from then on.
+DAMAGED = ".damaged"
 #: The most that a member may inflate to: so many of the largest entries. What is larger was not written by us.
 MAX_MEMBER_BYTES, MAX_FOOTER_BYTES = MEMBER_ENTRIES * (MAX_ENTRY_BYTES + 1), 8 << 20
 _GZIP = 31  # zlib's wbits for a gzip member with CRC-32 and length
@@ -62,6 +64,7 @@ class Segment:
     wall_us: tuple[int, int]
     texts: tuple[str, ...]
     freed: bool = False
+    lost: bool = False  # damaged, and not to be had again
 
     @property
     def end(self) -> int:
@@ -75,6 +78,7 @@ class Segment:
             root=self.root,
             size_bytes=self.size_bytes,
             freed=self.freed,
+            lost=self.lost,
         )
 
 

@@ -20,11 +20,20 @@ from edge_gateway.journal.opening import Opened, epoch_root
 from edge_gateway.journal.renewal import DATABASE
 from edge_gateway.journal.retention import JournalSettings, Plan, SkippedRange, plan
 from edge_gateway.journal.room import Room
-from edge_gateway.journal.segments import MEMBER_ENTRIES, Segment, SegmentFile, segment_path, texts_named, write_segment
+from edge_gateway.journal.segments import (
+    DAMAGED,
+    MEMBER_ENTRIES,
+    Segment,
+    SegmentFile,
+    segment_path,
+    texts_named,
+    write_segment,
+)
 from edge_gateway.journal.tail import Epoch, Held, Tail
 from edge_gateway.journal.texts import Texts
 from edge_gateway.journal.work import SealJob
 from edge_gateway.record.entry import decode
+from edge_gateway.record.merkle import leaf_hash, tree_root
 
 
 class State:
@@ -35,7 +44,8 @@ class State:
     tail_first: int  # the first entry that is in no sealed segment
     size: int  # acknowledged entries of the open epoch
     crcs: list[int]  # of the entries from ``tail_first`` on: what was acknowledged is known without the disk
-    kept: list[Segment]  # sealed segments whose files are here, oldest first
+    kept: list[Segment]  # sealed segments that were not freed, oldest first
+    missing: set[tuple[str, int]]  # those of them whose file is gone or was moved aside, and that were not given up
 
     def __init__(self, files: Files, state_dir: Path, settings: JournalSettings, wall_us: Callable[[], int]) -> None:
         self.files = files
@@ -64,6 +74,9 @@ class State:
         self.kept = [segment for segment in opened.held.segments if not segment.freed]
         self.segments_bytes = sum(segment.size_bytes for segment in self.kept)
         self.order = {epoch.epoch: epoch.number for epoch in opened.held.epochs}
+        self.missing = {
+            (s.epoch, s.first) for s in self.kept if not s.lost and not self.files.exists(segment_path(self.state_dir, s.epoch, s.first))
+        }  # fmt: skip
 
     def confirm(self, tail: Tail) -> None:
         """Raises JournalDamaged unless a database holds what was acknowledged, no more and no less."""
@@ -148,7 +161,7 @@ class State:
 
     def _free(self, segments: Sequence[Segment], moves: dict[str, Position]) -> None:
         """The tables first, then the files: a name that comes back after a power cut is removed at the next start."""
-        gone = [replace(segment, freed=True) for segment in segments]
+        gone = [replace(segment, freed=True, lost=False) for segment in segments]
         firsts: dict[str, int] = {}
         for segment in gone:
             firsts[segment.epoch] = segment.end
@@ -168,7 +181,10 @@ class State:
         self.kept = [segment for segment in self.kept if (segment.epoch, segment.first) not in changed]
         for segment in gone:
             self.segments_bytes -= segment.size_bytes
-            self.files.unlink(segment_path(self.state_dir, segment.epoch, segment.first))
+            self.missing.discard((segment.epoch, segment.first))
+            path = segment_path(self.state_dir, segment.epoch, segment.first)
+            for file in (path, path.with_name(path.name + DAMAGED)):
+                self.files.unlink(file)
         if any(segment.texts for segment in gone):
             self.collect_texts()
 
@@ -181,6 +197,46 @@ class State:
             if b'"kind":"batch"' not in entry[:64] and b'"kind":"tick"' not in entry[:64]:
                 named |= texts_named(decode(entry))
         self.texts.keep_only(named)
+
+    # --- damaged segments -------------------------------------------------------------------------------------
+
+    def _kept(self, epoch: str, first: int) -> Segment | None:
+        return next((s for s in self.kept if (s.epoch, s.first) == (epoch, first)), None)
+
+    def set_aside(self, epoch: str, first: int) -> bool:
+        """See ``Journal.set_aside``."""
+        segment = self._kept(epoch, first)
+        if segment is None or segment.lost or (epoch, first) in self.missing:
+            return False
+        path = segment_path(self.state_dir, epoch, first)
+        if self.files.exists(path):
+            self.files.rename(path, path.with_name(path.name + DAMAGED))
+            self.files.sync_folder(path.parent)
+        self.missing.add((epoch, first))
+        return True
+
+    def restore(self, epoch: str, first: int, entries: Sequence[bytes]) -> bool:
+        """See ``Journal.restore``."""
+        segment = self._kept(epoch, first)
+        if segment is None or (epoch, first) not in self.missing:
+            return False
+        if len(entries) != segment.count or tree_root(map(leaf_hash, entries)).hex() != segment.root:
+            return False
+        write_segment(self.files, self.state_dir, epoch, first, entries, self.member_entries)
+        self.missing.discard((epoch, first))
+        return True
+
+    def give_up(self, epoch: str, first: int) -> None:
+        """See ``Journal.give_up``."""
+        segment = self._kept(epoch, first)
+        if segment is None:
+            return
+        lost = replace(segment, lost=True)
+        with self.tail.transaction():
+            self.tail.put_segment(lost)
+        self.held.segments = [lost if s is segment else s for s in self.held.segments]
+        self.kept = [lost if s is segment else s for s in self.kept]
+        self.missing.discard((epoch, first))
 
     # --- sealing --------------------------------------------------------------------------------------------
 

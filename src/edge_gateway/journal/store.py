@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +18,14 @@ from edge_gateway.clock import Clock
 from edge_gateway.errors import JournalError
 from edge_gateway.journal.base import EpochInfo, Position, Quarantined, Recovery, SegmentInfo
 from edge_gateway.journal.core import Core
-from edge_gateway.journal.files import Closeable, DiskFiles
+from edge_gateway.journal.files import Closeable, DiskFiles, Files
 from edge_gateway.journal.reading import Reading
 from edge_gateway.journal.retention import JournalSettings, SkippedRange
 from edge_gateway.journal.ring import Ring
+from edge_gateway.journal.segments import Segment
+from edge_gateway.journal.texts import Texts
 from edge_gateway.journal.view import View, look, status
-from edge_gateway.journal.work import Append, Drop, Move, Refuse, Signed, Work
+from edge_gateway.journal.work import Append, Drop, Move, Noted, Refuse, Signed, Work
 from edge_gateway.journal.writer import Call, Lazy, Request, Writer
 from edge_gateway.record.entry import MAX_ENTRY_BYTES, decode
 
@@ -335,6 +337,52 @@ class Store:
     async def checkpoints(self) -> list[tuple[str, int, bytes]]:
         """See ``Reader.checkpoints``."""
         return await self._read(lambda reading: reading.checkpoints())
+
+    # --- damaged segments ---------------------------------------------------------------------------------------
+
+    def kept(self) -> list[tuple[int, Segment]]:
+        """Sealed segments that were not freed, each with its epoch's number, in order."""
+        order = self._view.order
+        return [(order[segment.epoch], segment) for segment in self._view.kept]
+
+    @property
+    def files(self) -> Files:
+        """The disk."""
+        return self._core.state.files
+
+    @property
+    def state_dir(self) -> Path:
+        """The folder."""
+        return self._core.state.state_dir
+
+    @property
+    def texts(self) -> Texts:
+        """For reading."""
+        return self._core.state.texts
+
+    def noted(self) -> dict[str, int]:
+        """Numbers that were kept, as they were at the start."""
+        return dict(self._core.state.held.counters)
+
+    def note(self, values: Mapping[str, int]) -> None:
+        """Keep numbers with the next commit."""
+        self._writer.put(Lazy(Noted(values=values)))
+
+    def missing(self) -> list[SegmentInfo]:
+        """See ``Journal.missing``."""
+        return [segment.info() for segment in self._view.missing]
+
+    async def set_aside(self, epoch: str, first: int) -> bool:
+        """See ``Journal.set_aside``."""
+        return await self._call(lambda core: core.set_aside(epoch, first))
+
+    async def restore(self, epoch: str, first: int, entries: Sequence[bytes]) -> bool:
+        """See ``Journal.restore``."""
+        return await self._call(lambda core: core.restore(epoch, first, entries))
+
+    async def give_up(self, epoch: str, first: int) -> None:
+        """See ``Journal.give_up``."""
+        await self._call(lambda core: core.give_up(epoch, first))
 
     # --- retention ----------------------------------------------------------------------------------------------
 

@@ -41,6 +41,7 @@ _LOG_HEADER_BYTES, _FRAME_HEADER_BYTES = 32, 24
 #: Checkpoints kept of an epoch: each one vouches for all before it.
 CHECKPOINTS_KEPT = 8
 #: A signature line of a note begins so; the second one is a witness's.
+_FREED, _LOST = 1, 2  # of a segment's column ``freed``
 _SIGNATURE = "\n\N{EM DASH} ".encode()
 _CHECKPOINTS = """
 CREATE TABLE checkpoints(epoch TEXT NOT NULL, size INTEGER NOT NULL, note BLOB NOT NULL, crc INTEGER NOT NULL,
@@ -274,7 +275,7 @@ class Tail:
             epoch, first, count, root, size_bytes, least, greatest, texts, freed = row
             yield Segment(
                 epoch=epoch, first=first, count=count, root=root, size_bytes=size_bytes, wall_us=(least, greatest),
-                texts=tuple(orjson.loads(texts)), freed=bool(freed),
+                texts=tuple(orjson.loads(texts)), freed=freed == _FREED, lost=freed == _LOST,
             )  # fmt: skip
 
     def segment_with(self, epoch: str, seq: int) -> Segment | None:
@@ -328,7 +329,7 @@ class Tail:
     def put_segment(self, segment: Segment) -> None:
         values = (
             segment.epoch, segment.first, segment.count, segment.root, segment.size_bytes, *segment.wall_us,
-            orjson.dumps(segment.texts).decode(), int(segment.freed),
+            orjson.dumps(segment.texts).decode(), _LOST if segment.lost else int(segment.freed),
         )  # fmt: skip
         self._run(f"REPLACE INTO segments VALUES({_marks(10)})", (*values, row_crc(*values)))
 
@@ -357,6 +358,9 @@ class Tail:
 
     def delete_receipt(self, sink: str, epoch: str) -> None:
         self._run("DELETE FROM receipts WHERE sink = ? AND epoch = ?", (sink, epoch))
+
+    def set_counter(self, name: str, value: int) -> None:
+        self._run("REPLACE INTO counters VALUES(?, ?)", (name, value))
 
     def count(self, name: str, more: int) -> None:
         self._run(

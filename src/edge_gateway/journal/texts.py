@@ -56,6 +56,10 @@ class Texts:
             raise JournalDamaged(f"text {sha256} does not match its name", hint="restore it from a copy or the hub")
         return text
 
+    def path(self, sha256: str) -> Path:
+        """Where a text lies."""
+        return self._folder / sha256
+
     def names(self) -> list[str]:
         """Hashes of all texts that are here."""
         return [name for name in self._files.names(self._folder) if not name.endswith(TEMPORARY)]

@@ -80,7 +80,7 @@ def _segments(state_dir: Path, info: EpochInfo, segments: list[SegmentInfo], tre
         last = segment.first + segment.count - 1
         if segment.first != tree.size:
             raise Broken(info.epoch, tree.size, segment.first - 1, "a segment is missing", "missing")
-        if segment.freed:
+        if segment.freed or segment.lost:  # lost: damaged, and declared so in the record
             tree.keep(segment.root, segment.count)
             continue
         try:

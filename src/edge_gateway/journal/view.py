@@ -24,9 +24,11 @@ class View:
     epochs: tuple[EpochInfo, ...]
     known: tuple[EpochInfo, ...]
     sizes: dict[str, int]
+    order: dict[str, int]
     cursors: dict[str, Position]
     kept: list[Segment]
     segments: list[Segment]
+    missing: tuple[Segment, ...]
     skipped_due: tuple[SkippedRange, ...]
     previous: dict[str, Any] | None
     full: bool
@@ -46,7 +48,8 @@ def look(core: Core) -> View:
         epoch=state.epoch.epoch, size=state.size, epochs=tuple(infos(state.held.epochs, state.size)),
         known=tuple(infos(state.held.epochs, state.size, freed=True)),
         sizes={e.epoch: state.size if e.size is None else e.size for e in state.held.epochs},
-        cursors=dict(state.held.cursors), kept=state.kept, segments=state.held.segments,
+        order=state.order, cursors=dict(state.held.cursors), kept=state.kept, segments=state.held.segments,
+        missing=tuple(s for s in state.kept if (s.epoch, s.first) in state.missing) if state.missing else (),
         skipped_due=state.skipped_due, previous=core.previous(), full=state.room.full or bool(core.troubled),
         used_bytes=state.used, damaged=core.damaged, troubled=core.troubled,
         disk_errors=core.disk_errors, disk_error=core.disk_error, renewals=core.renewals, commits=core.commits,
@@ -62,6 +65,7 @@ def status(view: View, settings: JournalSettings, appended_bytes: int, open_us: 
         "freed_segments": len(view.segments) - len(view.kept), "size_bytes": view.used_bytes,
         "max_bytes": settings.max_bytes, "reserve_bytes": settings.reserve_bytes, "bytes_per_day": per_day,
         "autonomy_hours": round(room / per_day * 24, 1) if per_day else None, "full": view.full,
+        "missing_segments": len(view.missing), "lost_segments": sum(s.lost for s in view.kept),
         "damaged": view.damaged, "troubled": view.troubled, "disk_errors": view.disk_errors, "commits": view.commits,
     }  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +54,14 @@ class Signed:
     note: bytes
 
 
-Work = Append | Move | Refuse | Drop | Signed
+@dataclass(slots=True, kw_only=True)
+class Noted:
+    """Numbers to be found again after a restart, by their names."""
+
+    values: Mapping[str, int]
+
+
+Work = Append | Move | Refuse | Drop | Signed | Noted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

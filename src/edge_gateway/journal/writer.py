@@ -23,7 +23,7 @@ from edge_gateway.journal.renewal import DATABASE
 from edge_gateway.journal.room import is_full
 from edge_gateway.journal.segments import Segment
 from edge_gateway.journal.tail import Tail
-from edge_gateway.journal.work import Move, SealJob, Signed, Work
+from edge_gateway.journal.work import Move, Noted, SealJob, Signed, Work
 
 #: Works that share a transaction at most.
 MAX_GROUP = 512
@@ -53,14 +53,20 @@ class Call:
 
 @dataclass(slots=True)
 class Lazy:
-    """A cursor's move, or a checkpoint, that rides with the next commit."""
+    """A cursor's move, a checkpoint, or numbers, that ride with the next commit."""
 
-    work: Move | Signed
+    work: Move | Signed | Noted
 
     @property
     def rides_for(self) -> str:
         """Whose newest one counts: a sink's, or a checkpoint's (it comes again with a cosignature)."""
-        return self.work.sink if isinstance(self.work, Move) else f"checkpoint {self.work.epoch} {self.work.size}"
+        match self.work:
+            case Move():
+                return self.work.sink
+            case Signed():
+                return f"checkpoint {self.work.epoch} {self.work.size}"
+            case Noted():
+                return "numbers"
 
 
 @dataclass(slots=True)
@@ -83,8 +89,8 @@ Post = Callable[[Sequence[Request], Sequence[JournalError | None], int], None]
 Answer = Callable[[Any, Any, BaseException | None], None]
 
 
-def _give_way() -> None:
-    """Packing has time: on a busy single core it must not take half of it from those who read the field."""
+def give_way() -> None:
+    """For a thread that has time: on a busy single core it must not take half of it from those who read the field."""
     with suppress(OSError):  # where threads have no priority of their own
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), PACKING_NICE)
 
@@ -101,7 +107,7 @@ class Writer:
         self._queue: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._riding: dict[str, Lazy] = {}
         self._riding_since = 0.0
-        self._packer = ThreadPoolExecutor(1, thread_name_prefix="journal-seal", initializer=_give_way)
+        self._packer = ThreadPoolExecutor(1, thread_name_prefix="journal-seal", initializer=give_way)
         self._sealing: Sealed | None = None
         self._seal_after = 0.0
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)

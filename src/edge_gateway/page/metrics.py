@@ -145,10 +145,17 @@ def _journal(journal: Mapping[str, Any]) -> Iterator[Metric]:
         ("segments", "Sealed segments held here"),
         ("committed_seq", "Entries durable in this epoch"),
         ("pending", "Entries on their way to the disk"),
+        ("disk_errors", "Writes and syncs that the disk refused since the start"),
+        ("missing_segments", "Damaged segments that the hub may give back"),
+        ("lost_segments", "Damaged segments that are gone for good: declared skipped, their roots are kept"),
     ):
         yield _gauge(f"journal_{key}", words, (), [((), float(journal.get(key) or 0))])
     last_us = journal.get("last_commit_us") or 0
     yield _gauge("journal_last_commit_time_seconds", "When something last became durable", (), [((), last_us / 1e6)])
+    scrub = journal.get("scrub") or {"whole_us": 0, "share": 0.0}
+    read = "When every sealed byte had last been read again, 0 for never"
+    yield _gauge("journal_scrub_time_seconds", read, (), [((), scrub["whole_us"] / 1e6)])
+    yield _gauge("journal_scrub_ratio", "Share of the sealed segments that the pass under way has read", (), [((), scrub["share"])])
     damaged = float(bool(journal.get("damaged") or journal.get("troubled")))
     yield _gauge("journal_troubled", "1 when the journal was damaged or the disk refuses work", (), [((), damaged)])
 

@@ -63,6 +63,7 @@ class Site:
     finder: Finder | None = None
     #: what of the record is signed; None where nobody signs
     signing: Callable[[], dict[str, Any] | None] = lambda: None
+    scrub: Callable[[], dict[str, Any] | None] = lambda: None
     sources: dict[str, Source] = field(default_factory=dict)
     config: ConfigState = field(default_factory=ConfigState)
     newest: Newest = field(default_factory=Newest)
@@ -119,6 +120,7 @@ class Site:
         ]
         problems += ["journal full: ordinary readings stopped"] if journal.get("full") else []
         problems += [f"journal: {journal[key]}" for key in ("damaged", "troubled") if journal.get(key)]
+        problems += [f"journal: {n} damaged segments wait for the hub to give them back"] if (n := journal.get("missing_segments")) else []
         problems += ["configuration on disk was refused"] if self.config.rejected else []
         problems += [] if self.clock.trusted() else ["clock not trusted"]
         signing = self.signing()
@@ -145,7 +147,7 @@ class Site:
             "gaps": list(state.gaps.values()),
             "buses": buses,
             "sinks": sinks,
-            "journal": journal | {"committed_seq": self.journal.committed_seq},
+            "journal": journal | {"committed_seq": self.journal.committed_seq, "scrub": self.scrub()},
             "config": {
                 "sha256": self.config.sha256,
                 "config_seq": state.config_seq if state.config else None,

@@ -13,6 +13,7 @@ from edge_gateway import events
 from edge_gateway.backoff import Backoff
 from edge_gateway.errors import JournalFull, NotAuthorised, SegmentDamaged, SinkError, Unreachable
 from edge_gateway.journal.base import EpochInfo, Journal, Position
+from edge_gateway.shipping.mending import Mending
 from edge_gateway.sinks.base import Outcome, Run, Sink
 
 #: While a sink holds (untrusted clock, …) it is asked again this often, besides at each commit.
@@ -54,9 +55,10 @@ class Delivery:
     """One sink's loop. Cancelling it is safe anywhere: at worst a run is offered again."""
 
     def __init__(
-        self, *, sink: Sink, journal: Journal, tell: events.Tell, wall_us: Callable[[], int], asks: Asks
+        self, *, sink: Sink, journal: Journal, tell: events.Tell, wall_us: Callable[[], int], asks: Asks, mending: Mending | None = None
     ) -> None:
         self.sink = sink
+        self._mending = mending or Mending(journal, tell, asks.record, has_hub=False)  # one alone
         self.progress = Progress()
         self._journal = journal
         self._tell = tell
@@ -151,6 +153,10 @@ class Delivery:
         """After trouble: the same place."""
         return position
 
+    async def mended(self, damage: SegmentDamaged) -> bool:
+        """Tell of a damaged segment, and wait a little for the hub to give it back. Raises JournalFull."""
+        return await self._mending.again(damage, self.sink.name)
+
     async def pass_damage(self, damage: SegmentDamaged) -> Position:
         """A sealed segment cannot be read any more: to this sink it is a skipped range. Raises SinkError."""
         roots = await self.roots(damage.epoch, damage.first, damage.count)
@@ -163,9 +169,10 @@ class Delivery:
         return to
 
     async def _beyond(self, position: Position, damage: SegmentDamaged) -> Position:
-        """Go on behind a damaged segment, or (its sink being away) try again later."""
-        self._tell(events.Alarmed(code="segment-damaged", why=str(damage)))
+        """Read a damaged segment again once the hub gave it back; else go on behind it, or (its sink being away) try again later."""
         try:
+            if await self.mended(damage):
+                return position
             to = await self.pass_damage(damage)
             await self._journal.move_cursor(self.sink.name, to)
         except (SinkError, JournalFull) as error:

@@ -10,6 +10,7 @@ from edge_gateway.errors import JournalFull, SegmentDamaged, SinkError
 from edge_gateway.journal.base import EpochInfo, Journal, Position
 from edge_gateway.record.merkle import EMPTY_ROOT
 from edge_gateway.shipping.delivery import Asks, Delivery
+from edge_gateway.shipping.mending import Mending
 from edge_gateway.shipping.witnessing import Witnessing
 from edge_gateway.sinks.base import Held, HubLink, Outcome
 
@@ -21,10 +22,12 @@ class HubDelivery(Delivery):
     """The ordered lane to the hub."""
 
     def __init__(
-        self, *, sink: HubLink, journal: Journal, tell: events.Tell, wall_us: Callable[[], int], asks: Asks
+        self, *, sink: HubLink, journal: Journal, tell: events.Tell, wall_us: Callable[[], int], asks: Asks, mending: Mending | None = None
     ) -> None:
-        super().__init__(sink=sink, journal=journal, tell=tell, wall_us=wall_us, asks=asks)
+        mending = mending or Mending(journal, tell, asks.record, has_hub=True)
+        super().__init__(sink=sink, journal=journal, tell=tell, wall_us=wall_us, asks=asks, mending=mending)
         self.hub = sink
+        self._sizes: dict[str, int] = {}  # what it said that it holds
         self.reached: Callable[[], None] = lambda: None  # called when the hub was met again
         self._witnessing = Witnessing(sink, journal, tell, self._wake_in)
 
@@ -43,7 +46,9 @@ class HubDelivery(Delivery):
         self.wake()
 
     async def beside(self) -> bool:
-        """Show a checkpoint. Raises SinkError."""
+        """Have a damaged segment back, show a checkpoint. Raises SinkError, JournalFull."""
+        if not self._stopping and await self._mending.mend(self.hub, self._sizes):
+            return True
         return await self._witnessing.show(stopping=self._stopping)
 
     def _wake_in(self, wait_s: float) -> None:
@@ -64,7 +69,8 @@ class HubDelivery(Delivery):
         """Only a receipt moves this cursor; it is durable before retention may rely on it."""
         if outcome.receipt is None:
             return Position(to.epoch, to.seq - outcome.accepted)
-        self._witnessing.receipted(to.epoch, int(outcome.receipt["size"]))
+        self._sizes[to.epoch] = int(outcome.receipt["size"])
+        self._witnessing.receipted(to.epoch, self._sizes[to.epoch])
         await self._journal.move_cursor(self.sink.name, to, outcome.receipt)
         return to
 
@@ -73,6 +79,8 @@ class HubDelivery(Delivery):
         try:
             met = await self.hub.meet(self._journal.known_epochs())
             self._witnessing.met(met)
+            self._mending.met(self.hub)
+            self._sizes = {item.epoch: item.size for item in met}
             self.reached()
             held = {item.epoch: item for item in met}
             receipts = await self._journal.receipts(self.sink.name)
@@ -115,10 +123,18 @@ class HubDelivery(Delivery):
         first = held.size - held.size % self._journal.segment_entries
         await self._skip_at_hub(info.epoch, first, info.first - first, "freed-by-retention")
 
+    async def mended(self, damage: SegmentDamaged) -> bool:
+        """It is this hub that gives segments back, between deliveries: nothing to wait for. Raises JournalFull."""
+        await self._mending.damaged(damage, self.sink.name)
+        return False
+
     async def pass_damage(self, damage: SegmentDamaged) -> Position:
-        """The hub is told too: what was damaged here before it was delivered is gone. Raises SinkError."""
-        await self._skip_at_hub(damage.epoch, damage.first, damage.count, "damaged")
-        return Position(damage.epoch, damage.first + damage.count)
+        """What the hub holds it needs no more. What was damaged here before it was delivered is gone, and it is told. Raises SinkError."""
+        end = damage.first + damage.count
+        if self._sizes.get(damage.epoch, 0) < end:
+            await self._skip_at_hub(damage.epoch, damage.first, damage.count, "damaged")
+            await self._journal.give_up(damage.epoch, damage.first)
+        return Position(damage.epoch, end)
 
     async def _skip_at_hub(self, epoch: str, first: int, count: int, reason: str) -> None:
         """Record, declare, alarm; if it is the epoch being written, go on in a new one. What is interrupted is done at the next meeting."""

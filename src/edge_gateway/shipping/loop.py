@@ -10,6 +10,7 @@ from edge_gateway import events
 from edge_gateway.journal.base import Journal, Quarantined
 from edge_gateway.shipping.delivery import Asks, Delivery
 from edge_gateway.shipping.hub import HubDelivery
+from edge_gateway.shipping.mending import Mending
 from edge_gateway.sinks.base import HubLink, Retrying, Sink
 
 
@@ -29,11 +30,12 @@ class Shipping:
         self._journal = journal
         self._hubs = list(hubs)
         self._stopping = asyncio.Event()
+        self.mending = mending = Mending(journal, tell, asks.record, has_hub=bool(hubs))
         self.deliveries: list[Delivery] = [
-            Delivery(sink=sink, journal=journal, tell=tell, wall_us=wall_us, asks=asks) for sink in sinks
+            Delivery(sink=sink, journal=journal, tell=tell, wall_us=wall_us, asks=asks, mending=mending) for sink in sinks
         ]
         self.deliveries += [
-            HubDelivery(sink=hub, journal=journal, tell=tell, wall_us=wall_us, asks=asks) for hub in hubs
+            HubDelivery(sink=hub, journal=journal, tell=tell, wall_us=wall_us, asks=asks, mending=mending) for hub in hubs
         ]
 
     async def run(self) -> None:
@@ -44,6 +46,7 @@ class Shipping:
                 live = [lanes.create_task(hub.run_live(self._journal), name=f"live:{hub.name}") for hub in self._hubs]
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._stopping.wait(), name="ship")  # also without any sink
+                    group.create_task(self.mending.settle(), name="mend")
                     for delivery in self.deliveries:
                         group.create_task(delivery.run(), name=f"ship:{delivery.sink.name}")
                 for task in live:
@@ -56,6 +59,7 @@ class Shipping:
     def stop(self) -> None:
         """No more will be committed: deliver the rest."""
         self._stopping.set()
+        self.mending.stop()
         for delivery in self.deliveries:
             delivery.stop()
 

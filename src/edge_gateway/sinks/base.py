@@ -151,6 +151,13 @@ class HubLink(Sink, Protocol):
         """Show a signed checkpoint of entries that the hub holds. Raises Unreachable or NotAuthorised."""
         ...
 
+    async def fetch(self, epoch: str, first: int, count: int) -> list[bytes] | None:
+        """Our own entries back, some from ``first`` on: [] if the hub does not hold them, None if it cannot give any back.
+
+        What they are is for the caller to check. Raises Unreachable or NotAuthorised.
+        """
+        ...
+
     def witnessed(self, epoch: str, note: bytes) -> bool:
         """Whether a note that was kept carries the hub's right cosignature."""
         ...

@@ -112,6 +112,16 @@ class HubSink:
         """See ``HubLink``."""
         return self._witness.judge(await self._lane.ask({"kind": "checkpoint"}, note), epoch, note)
 
+    async def fetch(self, epoch: str, first: int, count: int) -> list[bytes] | None:
+        """See ``HubLink``."""
+        answer = await self._lane.ask({"kind": "fetch", "epoch": epoch, "first": first, "count": count})
+        if "unsupported" in answer:
+            return None
+        try:
+            return wire.decode_run(answer)[:count]
+        except WireError as error:
+            raise Unreachable(f"the hub gives nothing back that reads: {error.why}") from None
+
     def witnessed(self, epoch: str, note: bytes) -> bool:
         """See ``HubLink``."""
         return self._witness.learn(epoch, note)

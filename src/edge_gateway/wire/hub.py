@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import re
 import zlib
+from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,6 +24,7 @@ MAX_COMPRESSED_BYTES = 256 * 1024
 MAX_INFLATED_BYTES = 4 * 1024 * 1024
 MAX_HEADER_BYTES = 256 * 1024
 MAX_ENVELOPE_BYTES = 512
+MAX_RUN_BYTES = MAX_HEADER_BYTES - 1024
 MAX_HELLO_EPOCHS = 256
 MAX_NEED_TEXT = 16
 #: Entries of an epoch are numbered below this (at 1,000 a second: 35 years).
@@ -34,7 +36,7 @@ GZIP_LEVEL = 1
 #: Narrow entries (one or two points each) are mostly names and times: level 7 takes a third off, and there are few bytes.
 NARROW_BYTES, NARROW_GZIP_LEVEL = 512, 7
 
-KINDS = frozenset({"hello", "entries", "live", "skipped", "text", "checkpoint", "receipt"})
+KINDS = frozenset({"hello", "entries", "live", "skipped", "text", "checkpoint", "receipt", "fetch"})
 
 Direction = Literal["up", "down"]
 
@@ -160,7 +162,7 @@ def decode_message(data: bytes) -> Message:
     if check := _CHECKS.get(kind):
         check(head)
     body = plain[end + 1 :]
-    if body and (kind in {"hello", "skipped", "receipt"} or (kind == "text" and head.get("gone") is True)):
+    if body and (kind in {"hello", "skipped", "receipt", "fetch"} or (kind == "text" and head.get("gone") is True)):
         raise WireError("bad-body", f"a message of kind '{kind}' has no body")
     return Message(kind=kind, session=session, n=n, head=head, body=body)
 
@@ -257,6 +259,7 @@ _CHECKS = {
     "skipped": _check_skipped,
     "text": _check_text,
     "receipt": _check_receipt,
+    "fetch": _check_entries,
 }
 
 
@@ -275,6 +278,32 @@ def decode_answer(data: bytes) -> dict[str, Any]:
     answer = _object(data)
     _session(answer, ends="full")
     return answer
+
+
+def encode_run(entries: Sequence[bytes]) -> dict[str, Any]:
+    """Entries in an answer to ``fetch``, as many of them as an answer has room for; at least one, or ``gone``."""
+    count = len(entries)
+    while count:
+        packed = b64encode(zlib.compress(lines(entries[:count]), GZIP_LEVEL, 31)).decode()
+        if len(packed) <= MAX_RUN_BYTES:
+            return {"entries": packed, "count": count}
+        count //= 2
+    return {"gone": True}
+
+
+def decode_run(answer: Mapping[str, Any]) -> list[bytes]:
+    """The entries of such an answer; [] for ``gone``. Raises WireError."""
+    if answer.get("gone") is True:
+        return []
+    packed = answer.get("entries")
+    try:
+        plain = inflate(b64decode(packed if isinstance(packed, str) else "", validate=True))
+    except ValueError as error:
+        raise WireError("bad-body", f"the answer's entries do not read: {error}") from None
+    found = plain[:-1].split(b"\n")
+    if not plain.endswith(b"\n") or len(found) != answer.get("count"):
+        raise WireError("bad-body", "the answer does not hold the entries that it announces")
+    return found
 
 
 def problem(code: str, detail: str) -> dict[str, Any]:

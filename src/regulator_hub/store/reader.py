@@ -91,6 +91,14 @@ def entries(db: apsw.Connection, epoch_id: int, first: int, count: int) -> list[
     return [(key - start + first, entry) for key, entry in rows(db, sql, (start, end))]
 
 
+def run_of(db: apsw.Connection, gateway: str, epoch: str, first: int, count: int) -> list[bytes]:
+    """Held entries of an epoch from ``first`` on, without a hole; [] where the first one is not held."""
+    sql = "SELECT e.id FROM epochs e JOIN gateways g ON g.id = e.gateway WHERE g.name=? AND e.epoch=?"
+    found = db.execute(sql, (gateway, epoch)).get
+    held = [] if found is None else entries(db, int(found), first, count)
+    return [entry for expected, (seq, entry) in enumerate(held, first) if seq == expected]
+
+
 def live_copies(db: apsw.Connection, epoch_id: int) -> list[tuple[int, bytes]]:
     """Copies not yet received in order."""
     sql = "SELECT key, entry FROM live WHERE key>=? AND key<? ORDER BY key"
