@@ -5,10 +5,13 @@ from __future__ import annotations
 import copy
 import json
 import math
+import shutil
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from edge_gateway.cli.main import NO, OK, WARNINGS
@@ -270,17 +273,13 @@ def test_the_command_says_all_three(state: Path, record: tuple[Entries, Texts], 
     out = capsys.readouterr().out
     assert "DIFFERS, first at" in out
     assert '"value": -999.0' in out
-    assert cli(["journal", "recompute", str(Path(__file__).parents[1] / "fixtures/journal-v1/state")]) == WARNINGS
+    shutil.copytree(Path(__file__).parents[1] / "fixtures/journal-v1/state", tmp_path / "old")
+    assert cli(["journal", "recompute", str(tmp_path / "old")]) == WARNINGS
     assert "CANNOT DECIDE" in capsys.readouterr().out
 
 
 def _forge(state: Path, folder: Path) -> None:
     """An open entry's value altered, its checksum made anew: the folder is whole, and says another temperature."""
-    import shutil
-    import zlib
-
-    import apsw
-
     shutil.copytree(state, folder / "forged")
     database = apsw.Connection(str(folder / "forged/journal.sqlite"))
     rows = database.execute("SELECT seq, entry FROM tail ORDER BY seq DESC").fetchall()
