@@ -1,5 +1,5 @@
 # What a person does with this repository. `make demo` needs git, make, python3 (3.11 or newer) and python3-venv; nothing else.
-.PHONY: setup setup-dev servers demo test check bench truth killloop crashpoints powercut tamper pulses outage isolation cadence guard fuzz late unplug idle pictures clean scan silence audit schedules
+.PHONY: setup setup-dev servers demo test check bench truth killloop crashpoints backlog powercut tamper pulses outage isolation cadence guard fuzz late unplug idle pictures clean scan silence audit schedules
 .DEFAULT_GOAL := setup
 .DELETE_ON_ERROR:
 
@@ -56,7 +56,6 @@ powercut pulses tamper: setup-dev
 	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
 
 # Errors of the disk: EIO, ENOSPC, short writes, once and lasting; N lives of the journal. strace lets calls fail on the real disk too.
-.PHONY: ioerrors
 ioerrors: setup-dev
 	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
 
@@ -86,7 +85,6 @@ audit: setup-dev
 	$(PY) -m tests.faults.audit $(ARGS)
 
 # Every expected slot accounted for: N site-days in virtual time against the plant's truth log.
-.PHONY: slots
 slots: setup-dev
 	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
 

@@ -83,9 +83,9 @@ class Writer:
             await asyncio.sleep(0.002)
 
 
-async def preload(state: Path, readings: int, points: int) -> dict[str, int]:
-    """Fill the journal in ``state``, which a gateway has begun; the sink's cursor goes to the end."""
-    settings = JournalSettings(max_bytes=40_000_000_000, sinks=("influx",))
+async def preload(state: Path, readings: int, points: int, *, served: str = "influx", hub: str | None = None) -> dict[str, int]:
+    """Fill the journal in ``state``, which a gateway has begun; the cursor of the sink ``served`` goes to the end, that of ``hub`` stays."""
+    settings = JournalSettings(max_bytes=40_000_000_000, hub_name=hub, sinks=tuple(filter(None, (served, hub))))
     journal = await open_journal(state, settings=settings, clock=SystemClock(declared=True))
     try:
         size, epoch = journal.committed_seq, journal.epoch
@@ -93,11 +93,12 @@ async def preload(state: Path, readings: int, points: int) -> dict[str, int]:
             entry.decode(data) for data in await journal.read(Position(epoch, 0), max_entries=size, max_bytes=1 << 26)
         ]
         batches = [each for each in held if each["kind"] == "batch"]
-        groups = sorted({each["group"] for each in batches})
+        groups = sorted({each["group"] for each in batches if len(each["values"]) == points})
         last = held[-1] | {"config_seq": batches[-1]["config_seq"]}
         until = readings // points // SEGMENT * SEGMENT + TAIL
         await Writer(journal, last, held[0] | {"config": _config(held)}, groups, points).fill(until)
-        await journal.move_cursor("influx", Position(epoch, until))
+        if served:
+            await journal.move_cursor(served, Position(epoch, until))
         return {"entries": until, "segments": len(await journal.segments())}
     finally:
         await journal.close()

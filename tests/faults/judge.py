@@ -121,7 +121,7 @@ def judge(truth: Truth, record: Record, seen: Seen, heard: Heard) -> Verdict:
         _acknowledged(epoch, [], seen.positions.get(epoch, []), heard.receipts.get(epoch, 0), verdict)
     _units(truth, entries, seen, verdict)
     _topics(truth, entries, heard, verdict)
-    _slots(entries, verdict)
+    slots(entries, verdict)
     return verdict
 
 
@@ -231,7 +231,7 @@ def _topics(truth: Truth, entries: Iterable[Mapping[str, Any]], heard: Heard, ve
     verdict.broker_lost = len(truth.pubacks - there)
 
 
-def _slots(entries: Sequence[Mapping[str, Any]], verdict: Verdict) -> None:
+def slots(entries: Sequence[Mapping[str, Any]], verdict: Verdict) -> None:
     """No Modbus slot twice, and each between the first and the last has a batch or lies in a gap."""
     slots: dict[str, list[int]] = {}
     opened: dict[str, tuple[list[str], int]] = {}

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
 import statistics
 import sys
@@ -92,9 +93,8 @@ class Campaign:
 
     def _victims(self, number: int) -> list[str]:
         """First the hub and then its broker, signer and gateway alone; then each is hit in turn, in an order of chance, and others often go with it."""
-        first = [victim for victim in FIRST[number] if victim in self.targets] if number < len(FIRST) else []
-        if first:
-            return first
+        if number < len(FIRST) and (planned := [victim for victim in FIRST[number] if victim in self.targets]):
+            return planned
         if number % len(self.targets) == 0 or not self._turn:
             self._turn = self.random.sample(self.targets, len(self.targets))
         first = self._turn[number % len(self.targets)]
@@ -190,13 +190,13 @@ def campaign(folder: Path, *, n: int, seed: int, planted: str = "", load: Load |
     heard = site.heard
     counts = {name: value for name, value in asdict(verdict).items() if name != "examples"}
     examples = verdict.examples + ([f"the record is broken: {at_rest.why}"] if at_rest else [])
+    sound = verdict.sound and drained and not (alarms or run.rolled_back or at_rest)
     slow = sum(each > FIRST_READING_S for each in firsts)
     return {
         "campaign": "killloop", "n": sum(run.kills.values()), "seed": seed, "kills": run.kills, "rounds_via": run.rounds_via,
         **counts, "pubacks": len(heard.acknowledged), "sent_again_with_dup": heard.again.total(), "receipts": heard.receipts_seen, "epochs": epochs, "alarms": alarms,
         "drained": drained, "rolled_back": run.rolled_back, "broken": at_rest is not None, "first_readings_s": firsts, "slow": slow,
-        "seconds": round(time.monotonic() - began, 1), "examples": examples,
-        "passed": verdict.sound and drained and not (alarms or run.rolled_back or at_rest or slow),
+        "seconds": round(time.monotonic() - began, 1), "examples": examples, "sound": sound, "passed": sound and not slow,
     }  # fmt: skip
 
 
@@ -208,7 +208,7 @@ def merged(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
             if isinstance(value, dict):
                 whole[key] = {name: whole.get(key, {}).get(name, 0) + count for name, count in value.items()}
             elif isinstance(value, bool):
-                whole[key] = whole.get(key, value) and value if key in ("passed", "drained") else whole.get(key, False) or value
+                whole[key] = whole.get(key, value) and value if key in ("passed", "sound", "drained") else whole.get(key, False) or value
             elif isinstance(value, int | float | list):
                 whole[key] = whole.get(key, type(value)()) + value
     firsts = sorted(whole.pop("first_readings_s"))
@@ -237,13 +237,13 @@ def main() -> int:
     ends = began + options.budget_s
     with tempfile.TemporaryDirectory(prefix="killloop-") as name:
         planted = {each: found(Path(name) / each, each, options.seed) for each in PLANTED}
-        while (done := sum(run["n"] for run in runs)) < options.n and time.monotonic() < ends and all(run["passed"] for run in runs):
+        while (done := sum(run["n"] for run in runs)) < options.n and time.monotonic() < ends and all(run["sound"] for run in runs):
             folder = Path(name) / str(len(runs))
             folder.mkdir()
             seed = options.seed * 1000 + len(runs)
             runs.append(campaign(folder, n=min(A_SITE, options.n - done), seed=seed, load=LOAD, ends=ends))
             print(json.dumps({key: value for key, value in runs[-1].items() if key != "first_readings_s"}), file=sys.stderr)
-    result = merged(runs) | {"seed": options.seed, "sites": len(runs), "planted": planted, "seconds": round(time.monotonic() - began, 1)}
+    result = merged(runs) | {"seed": options.seed, "sites": len(runs), "planted": planted, "seconds": round(time.monotonic() - began, 1), "load": os.getloadavg()}
     for example in result.pop("examples"):
         print(example)
     result["passed"] = result["passed"] and all(planted.values())

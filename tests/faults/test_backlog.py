@@ -1,0 +1,25 @@
+"""The short form of `make backlog`: some minutes' backlog drains beside live traffic; what compares finds what it should."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.backlog import compare, measure, planted_faults
+
+
+@pytest.mark.campaign
+@pytest.mark.timing
+def test_a_backlog_drains_beside_live_traffic_and_nothing_is_lost() -> None:
+    result = measure(170_000, 160_000)
+    assert result["drained"] >= 160_000, result
+    assert (result["lost"], result["altered"], result["unaccounted"], result["doubled"], result["out_of_order"]) == (0, 0, 0, 0, 0)
+    assert result["same"] > 8_000
+    assert result["live_entries"] > 0
+
+
+def test_what_the_hub_lacks_or_holds_otherwise_is_told() -> None:
+    whole = [b"%d" % n for n in range(100)]
+    assert compare(whole, whole) == {"same": 100, "lost": 0, "altered": 0}
+    for name, here, there in planted_faults():
+        found = compare(here, there)
+        assert found["lost"] or found["altered"], name
