@@ -23,7 +23,6 @@ import apsw
 
 from edge_gateway.journal.core import Core
 from edge_gateway.journal.renewal import DATABASE
-from edge_gateway.journal.segments import build
 from edge_gateway.journal.tail import Tail, entry_crc
 from edge_gateway.journal.work import Append, Work
 from tests.faults import memories, results
@@ -35,15 +34,21 @@ AT_4096 = 100
 
 
 class DeletesFirst(Core):
-    """Planted: entries leave the tail before their segment is durable."""
+    """Planted: entries leave the tail before the folder of their segment's file is synced."""
 
     def seal(self) -> bool:
         job = self.seal_due()
         if job is None:
             return False
-        entries = list(self.state.tail.entries(job.first, job.end))
-        self.state.sealed(build(job.epoch, job.first, entries, self.state.member_entries)[1])
-        self.state.write_seal(job, entries)
+        files, late = self.state.files, list[Path]()
+        files.sync_folder = late.append  # type: ignore[method-assign,assignment]
+        try:
+            segment = self.state.write_seal(job, self.state.tail.entries(job.first, job.end))
+        finally:
+            del files.sync_folder
+        self.state.sealed(segment)
+        for folder in late:
+            files.sync_folder(folder)
         return True
 
 
@@ -97,7 +102,7 @@ PLANTED: dict[str, Fault] = {
     "synchronous=NORMAL": Fault(spoil=_normal),
     "no fsync of a file": Fault(spoil=_no_file_sync),
     "no folder fsync": Fault(spoil=_no_folder_sync),
-    "tail deleted before the seal is durable": Fault(core=DeletesFirst),
+    "tail deleted before the sealed file's folder sync": Fault(core=DeletesFirst),
     "re-open and trust after a failed fsync": Fault(core=TrustsAReopening),
 }
 
