@@ -19,6 +19,7 @@ from edge_gateway.errors import JournalFull
 from edge_gateway.journal.base import Position
 from edge_gateway.journal.store import JournalSettings, Store, open_journal
 from tests.journal.entries import run
+from tests.journal.witness import cosigned, hub_key
 
 SEGMENT = 256
 ROUNDS = 6
@@ -105,11 +106,13 @@ class Scenario:
         await self.resumes()
 
     async def filled_by_itself(self) -> None:
-        """No hub: the quota is reached. Then the hub's receipt comes, and what it covers goes."""
+        """No hub: the quota is reached. Then its receipt and its cosignature come, and what they cover goes."""
         await self.until_full(most=20_000)
         await self.on_the_reserve()
         before = sum(segment.freed for segment in await self.store.segments())
-        await self.store.move_cursor("hub", Position(self.epoch, self.store.committed_seq), {"size": 1})
+        size = self.store.committed_seq
+        await self.store.move_cursor("hub", Position(self.epoch, size), {"size": size})
+        self.store.keep_checkpoint(self.epoch, size, cosigned(self.epoch, size))
         await self.resumes()
         self.result.freed_segments += sum(segment.freed for segment in await self.store.segments()) - before
 
@@ -124,8 +127,9 @@ class Scenario:
 
 async def play(folder: Path) -> Result:
     settings = JournalSettings(
-        max_bytes=20_000_000, segment_entries=SEGMENT, commit_every_us=50_000, hub_name="hub", sinks=("hub",)
-    )
+        max_bytes=20_000_000, segment_entries=SEGMENT, commit_every_us=50_000, hub_name="hub", hub_vkey=str(hub_key()),
+        sinks=("hub",),
+    )  # fmt: skip
     clock = SystemClock(declared=True)
     store = await open_journal(folder / "state", settings=settings, clock=clock)
     scenario = Scenario(folder, store)

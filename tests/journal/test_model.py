@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -16,13 +17,16 @@ from edge_gateway.journal.core import Core
 from edge_gateway.journal.files import DiskFiles
 from edge_gateway.journal.reading import Reading
 from edge_gateway.journal.retention import JournalSettings
-from edge_gateway.journal.work import Append, Move
+from edge_gateway.journal.work import Append, Move, Signed
 from edge_gateway.record.entry import decode
 from edge_gateway.record.merkle import leaf_hash, tree_root
 from tests.journal.entries import run
+from tests.journal.witness import cosigned, hub_key, signed
 
 SEGMENT = 4
-SETTINGS = JournalSettings(max_bytes=1 << 30, segment_entries=SEGMENT, hub_name="hub", sinks=("hub", "influx"))
+SETTINGS = JournalSettings(
+    max_bytes=1 << 30, segment_entries=SEGMENT, hub_name="hub", hub_vkey=str(hub_key()), sinks=("hub", "influx")
+)
 
 
 class JournalMachine(RuleBasedStateMachine):
@@ -37,6 +41,8 @@ class JournalMachine(RuleBasedStateMachine):
         self.epochs: dict[str, list[bytes]] = {}
         self.freed: dict[str, int] = {}
         self.cursors: dict[str, Position] = {}
+        self.held: dict[str, int] = {}
+        self.witnessed: dict[str, int] = {}
 
     @initialize()
     def begin(self) -> None:
@@ -81,9 +87,22 @@ class JournalMachine(RuleBasedStateMachine):
         receipt = {"size": to.seq} if sink == "hub" else None
         assert self.core.commit([Move(sink=sink, to=to, receipt=receipt)]) == [None]
         self.cursors[sink] = to
+        if sink == "hub":
+            self.held[to.epoch] = to.seq
+
+    @rule(back=st.integers(0, 6), kind=st.sampled_from(["hub", "another", "none"]))
+    def checkpoint(self, back: int, kind: str) -> None:
+        """Signed, and cosigned by the hub, by another key, by nobody."""
+        epoch, size = self.core.state.epoch.epoch, max(0, len(self.newest) - back)
+        note = signed(epoch, size) if kind == "none" else cosigned(epoch, size, 1 if kind == "hub" else 2)
+        assert self.core.commit([Signed(epoch=epoch, size=size, note=note)]) == [None]
+        if kind == "hub":
+            self.witnessed[epoch] = max(size, self.witnessed.get(epoch, 0))
+            self.held[epoch] = max(size, self.held.get(epoch, 0))
 
     @rule(need=st.sampled_from([1, 1 << 20]))
     def free(self, need: int) -> None:
+        was = dict(self.freed)
         self.core.state.free_covered(need)
         for segment in self.core.state.held.segments:
             if segment.freed:
@@ -93,6 +112,8 @@ class JournalMachine(RuleBasedStateMachine):
             influx = self.cursors.get("influx")
             assert influx is not None
             assert (order[influx.epoch], influx.seq) >= (order[name], end), "freed before it was served"
+            assert end <= self.witnessed.get(name, 0), "freed before it was witnessed"
+            assert was.get(name) == end or end <= self.held.get(name, 0), "freed though the hub says that it lost it"
 
     @precondition(lambda self: self.newest)
     @rule()
@@ -151,6 +172,40 @@ class JournalMachine(RuleBasedStateMachine):
         if hasattr(self, "core"):
             self.core.close()
         shutil.rmtree(self.root)
+
+
+class ByReceipt(JournalMachine):
+    """Planted: retention by the plain receipt, as it once was."""
+
+    def open(self) -> None:
+        super().open()
+        owed = self.core.state.owed
+        owed.limits = lambda order, receipts: {e: receipts.get(("hub", e), 0) for e in order}  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("machine", [ByReceipt, JournalMachine])
+def test_retention_by_receipt_is_caught(machine: type[JournalMachine]) -> None:
+    """Served, held by the hub, cosigned by another key only: the model finds the planted fault, and nothing in the right one."""
+    model = machine()
+    try:
+        model.begin()
+        model.append(9)
+        assert model.core.seal()
+        assert model.core.seal()
+        for sink in ("influx", "hub"):
+            model.move(sink, 0)
+        model.checkpoint(0, "another")
+        if machine is ByReceipt:
+            with pytest.raises(AssertionError, match="freed before it was witnessed"):
+                model.free(1 << 20)
+        else:
+            model.free(1 << 20)
+            assert model.freed == {}
+            model.checkpoint(0, "hub")
+            model.free(1 << 20)
+            assert list(model.freed.values()) == [8]
+    finally:
+        model.teardown()
 
 
 TestJournal = JournalMachine.TestCase

@@ -20,6 +20,7 @@ from edge_gateway.journal.store import Store, open_journal
 from edge_gateway.record.entry import canonical, decode, encode, text_hash
 from edge_gateway.record.merkle import leaf_hash, tree_root
 from tests.journal.entries import batch, run, snapshot, stamp
+from tests.journal.witness import cosigned, hub_key
 
 SEGMENT = 16
 SETTINGS = JournalSettings(
@@ -178,7 +179,7 @@ async def test_a_newer_layout_is_refused_with_a_sentence(tmp_path: Path) -> None
     store = await opened(tmp_path)
     await store.close()
     connection = apsw.Connection(str(tmp_path / "state" / "journal.sqlite"))
-    connection.execute("PRAGMA user_version=3")
+    connection.execute("PRAGMA user_version=99")
     connection.close()
     with pytest.raises(JournalTooNew, match="newer release"):
         await opened(tmp_path)
@@ -279,7 +280,8 @@ async def test_a_configuration_is_found_by_its_number_and_by_the_snapshot_that_c
     await sealed(store, 1)
     await store.move_cursor("hub", Position(store.epoch, SEGMENT), {"size": SEGMENT})
     await store.move_cursor("influx", Position(store.epoch, SEGMENT))
-    await store.apply(replace(SETTINGS, max_bytes=4096))
+    store.keep_checkpoint(store.epoch, SEGMENT, cosigned(store.epoch, SEGMENT))
+    await store.apply(replace(SETTINGS, max_bytes=4096, hub_vkey=str(hub_key())))
     for _ in range(2):  # the cursor's move rides with the first
         with pytest.raises(JournalFull):
             await store.append([batch(SEGMENT + 1)])

@@ -13,7 +13,7 @@ import pytest
 from edge_gateway import events
 from edge_gateway.errors import JournalFull, NotAuthorised, Unreachable
 from edge_gateway.journal.base import EpochInfo, Position, Reader
-from edge_gateway.journal.retention import JournalSettings
+from edge_gateway.journal.retention import JournalSettings, Plan
 from edge_gateway.journal.store import Store, open_journal
 from edge_gateway.record import entry
 from edge_gateway.shipping.delivery import Asks
@@ -404,7 +404,7 @@ async def test_a_restored_hub_hears_of_epochs_that_are_wholly_freed(tmp_path: Pa
         await store.new_epoch("skipped")
         await store.append(entries(0, 5))
         roots = [s.root for s in await store.segments()]
-        await store._call(lambda core: core.state._free(tuple(core.state.kept), {}))
+        await store._call(lambda core: core.state._free(Plan(free=tuple(core.state.kept)), {}))
         assert old not in {info.epoch for info in store.epochs()}
         hub.sizes = {old: 10}
         ship = Ship(store, hubs=[hub])

@@ -19,12 +19,13 @@ from edge_gateway.app.runtime import hold_less, settle, take_turns
 from edge_gateway.app.watchdog import Watchdog
 from edge_gateway.clock import SystemClock
 from edge_gateway.config.load import Loaded, load
-from edge_gateway.config.model import PageConfig
+from edge_gateway.config.model import GatewayConfig, PageConfig
 from edge_gateway.config.resolve import setup
 from edge_gateway.errors import GatewayError
 from edge_gateway.intake.loop import Intake
 from edge_gateway.intake.recovery import open_run, recover
 from edge_gateway.intake.ruletime import resume
+from edge_gateway.journal.keeping import DAY_US
 from edge_gateway.journal.scrub import Scrub
 from edge_gateway.journal.store import JournalSettings, Store, open_journal
 from edge_gateway.links.notify import notify
@@ -74,10 +75,7 @@ async def run(options: Options) -> None:
         declared=config.clock.trust == "declared", speed=config.clock.speed, origin_us=config.clock.origin_us
     )
     telemetry = Telemetry()
-    hub_name = next((name for name, sink in config.sinks.items() if isinstance(sink, HubConfig)), None)
-    settings = JournalSettings(
-        max_bytes=config.journal.bytes_on(options.state_dir), hub_name=hub_name, sinks=tuple(config.sinks)
-    )
+    settings = _settings(config, options.state_dir)
     journal = await open_journal(options.state_dir, settings=settings, clock=clock, tell=telemetry.tell)
     try:
         await _run(options, loaded, journal, clock, telemetry, signals)
@@ -85,6 +83,19 @@ async def run(options: Options) -> None:
         raise _fault(group) from None
     finally:
         await journal.close()
+
+
+def _settings(config: GatewayConfig, state_dir: Path) -> JournalSettings:
+    """What the journal is told. Raises ConfigError for a hub's key that cannot be read."""
+    hub = next(((name, sink) for name, sink in config.sinks.items() if isinstance(sink, HubConfig)), None)
+    key = hub[1].witness(hub[0]) if hub else None
+    return JournalSettings(
+        max_bytes=config.journal.bytes_on(state_dir),
+        keep_us=config.journal.keep_days * DAY_US,
+        hub_name=hub[0] if hub else None,
+        hub_vkey=str(key) if key else "",
+        sinks=tuple(config.sinks),
+    )
 
 
 class Signals:

@@ -93,6 +93,10 @@ class JournalConfig(_Table):
     """How much the record may take, and how often it is committed."""
 
     max_bytes: str = Field(default="60%", description='of the disk with the state folder, or a size such as "20GB"')
+    keep_days: int = Field(
+        default=730, ge=1, le=36_500,
+        description="how long the record stays at least, room permitting; a lower number takes effect by `journal shorten` only",
+    )
     commit_every_s: float = Field(
         default=5.0, ge=0.05, le=60.0, description="1 on SSD and eMMC, 5 on an SD card (wear)"
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
@@ -17,12 +16,13 @@ from typing import Any
 from edge_gateway import events
 from edge_gateway.clock import Clock
 from edge_gateway.errors import GatewayError, JournalFull
+from edge_gateway.intake.declaring import Declaring
 from edge_gateway.intake.inbox import Command, Inbox
 from edge_gateway.intake.pace import Pace
 from edge_gateway.intake.previous import previous
 from edge_gateway.intake.ruletime import RuleTime
 from edge_gateway.intake.state import Setup, State, fitting
-from edge_gateway.journal.base import Journal, Lagging
+from edge_gateway.journal.base import Journal
 from edge_gateway.reading import GOOD, Batch, GapClosed, GapOpened, Group, Item, Note, Value
 from edge_gateway.record import entry
 from edge_gateway.rules.base import Step
@@ -69,7 +69,7 @@ class Intake:
         self._after_commit: list[Callable[[], None]] = []
         self._trusted = clock.trusted()
         self._trusted_from_us = 0  # what was read before has the untrusted clock's wall time, though it comes later
-        self._declared: Sequence[Lagging] = ()  # ranges in the record that could not be freed yet
+        self._declaring = Declaring(journal, tell, self.add, self._commit)
         self._boot = clock.boot
         self._offset_us = self._first_offset_us = clock.wall_us() - clock.mono_us()
         self._clock_looked_s = self._ticked_s = self.committed_s = time.monotonic()
@@ -91,7 +91,7 @@ class Intake:
             await self._tick()
             if (due_us := self._pace.due_us()) is not None and due_us <= self._real_us():
                 await self._commit()
-            await self._pass_laggards()
+            await self._declaring.look()
             if self.inbox.paused:
                 self._try_resume()
 
@@ -302,23 +302,6 @@ class Intake:
                 return
             except JournalFull:
                 await asyncio.sleep(FULL_RETRY_S)
-
-    async def _pass_laggards(self) -> None:
-        """Room is short and a sink lags: what it will never be served becomes an entry, then is freed."""
-        ranges = self._declared or self._journal.skipped_due()
-        if not ranges:
-            return
-        for lag in ranges if not self._declared else ():
-            body = {"sink": lag.sink, "epoch": lag.epoch, "first": lag.first, "count": lag.count, "reason": lag.reason}
-            await self.add("skipped", body | {"roots": list(lag.roots)})
-            self._tell(
-                events.SinkSkipped(sink=lag.sink, epoch=lag.epoch, first=lag.first, count=lag.count, reason=lag.reason)
-            )
-        await self._commit()
-        self._declared = ranges
-        with suppress(JournalFull):  # not even room to note it: again at the next round, and declared once
-            await self._journal.free(ranges)
-            self._declared = ()
 
     def _set_full(self, full: bool, why: str = "") -> None:
         if full != self.inbox.paused:

@@ -165,8 +165,30 @@ class Journal(Reader, Protocol):
     async def move_cursor(self, sink: str, to: Position, receipt: dict[str, Any] | None = None) -> None:
         """Record how far a sink is served; it rides with the next commit (a lost move only repeats deliveries).
 
-        With ``receipt`` (the hub's own word) it is durable on return, and retention may free what it covers.
+        With ``receipt`` (the hub's own word) it is durable on return. What it covers is *held*; retention waits for
+        *witnessed*: ``keep_checkpoint`` of a note that the hub cosigned.
         """
+        ...
+
+    @property
+    def keep_us(self) -> int:
+        """The keep time in force (µs)."""
+        ...
+
+    def freed_early(self) -> Sequence[SegmentInfo]:
+        """Segments that went for want of room before their keep time was over: journal it, then ``told``."""
+        ...
+
+    async def told(self, segments: Sequence[SegmentInfo]) -> None:
+        """Entries that say so are durable. A kill before this repeats them."""
+        ...
+
+    def remember(self, name: str, value: dict[str, Any]) -> None:
+        """Keep something beside the record with the next commit; the newest ``value`` of a ``name`` counts."""
+        ...
+
+    def remembered(self, name: str) -> dict[str, Any] | None:
+        """What an earlier run left under a name."""
         ...
 
     def keep_checkpoint(self, epoch: str, size: int, note: bytes) -> None:

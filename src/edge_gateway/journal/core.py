@@ -15,8 +15,9 @@ from typing import TypeVar
 import apsw
 
 from edge_gateway.errors import DiskFails, JournalDamaged, JournalError, JournalFull
-from edge_gateway.journal.base import Recovery
+from edge_gateway.journal.base import Recovery, SegmentInfo
 from edge_gateway.journal.files import Files
+from edge_gateway.journal.keeping import Keeping
 from edge_gateway.journal.opening import DAMAGE, Opened, Opening
 from edge_gateway.journal.renewal import renew
 from edge_gateway.journal.retention import JournalSettings, SkippedRange
@@ -24,9 +25,11 @@ from edge_gateway.journal.room import is_full
 from edge_gateway.journal.segments import Segment
 from edge_gateway.journal.state import State
 from edge_gateway.journal.tail import Tail, entry_crc
-from edge_gateway.journal.work import Append, Drop, Move, Noted, Refuse, SealJob, Signed, Work
+from edge_gateway.journal.work import Append, Drop, Move, Noted, Refuse, Remember, SealJob, Signed, Work
 
 T = TypeVar("T")
+#: How many entries of an epoch a sink says that it holds: (sink, epoch) -> size.
+Receipts = dict[tuple[str, str], int]
 #: What a row costs beside its entry, roughly.
 _ROW_BYTES = 32
 
@@ -47,8 +50,11 @@ class Core:
         *,
         wall_us: Callable[[], int],
         new_id: Callable[[], str] = new_epoch_id,
+        trusted: Callable[[], bool] = lambda: True,
     ) -> None:
+        """``trusted``: whether somebody vouches for ``wall_us`` just now; only then anything goes by age."""
         self.state = State(files, state_dir, settings, wall_us)
+        self.state.owed.trusted = trusted
         self.damaged = ""  # why an earlier epoch was moved aside or closed
         self.troubled = ""  # why the disk is not trusted just now
         self.disk_error = ""  # the newest of ``disk_errors``
@@ -71,6 +77,8 @@ class Core:
         except (apsw.Error, OSError) as error:
             raise JournalError(f"the state folder {folder} cannot be used: {error}", hint="look at the disk") from error
         self.damaged = opened.damaged
+        with suppress(JournalFull):  # it counts all the same, and is written at the next start
+            self._step(self.state.settle)
         with suppress(OSError):  # the ballast is a precaution: a journal on a full disk opens too
             self.state.room.look()
 
@@ -159,63 +167,71 @@ class Core:
         state = self.state
         state.texts.put(text for work in works if isinstance(work, Append) for text in work.texts)
         with state.tail.transaction():
+            receipts = dict(state.held.receipts)
             for work in works:
-                self._put(work)
+                self._put(work, receipts)
         self.commits += 1
+        state.held.receipts = receipts
         for work in works:
             if isinstance(work, Append):
                 state.crcs += map(entry_crc, range(work.first, work.first + len(work.entries)), work.entries)
                 state.size += len(work.entries)
             elif isinstance(work, Move):
-                self._remember(work)
+                state.held.cursors[work.sink] = work.to
+            elif isinstance(work, Signed):
+                if work.witnessed:
+                    state.owed.grown(str(state.settings.hub_name), work.epoch, work.size)
+            elif isinstance(work, Remember):
+                state.held.memory[work.name] = work.value
 
-    def _put(self, work: Work) -> None:
+    def _put(self, work: Work, receipts: Receipts) -> None:
+        """Inside the transaction; ``receipts`` become those in force with it."""
         tail = self.state.tail
         match work:
             case Append():
                 tail.add_entries(work.first, work.entries)
             case Move():
                 tail.put_cursor(work.sink, work.to)
-                for epoch, size in self._lowered(work).items():
+                for epoch, size in self._lowered(work, receipts).items():
                     if size is None:
                         tail.delete_receipt(work.sink, epoch)
+                        del receipts[work.sink, epoch]
                     else:
                         tail.put_receipt(work.sink, epoch, size, None)
+                        receipts[work.sink, epoch] = size
                 if work.receipt is not None:
                     tail.put_receipt(work.sink, work.to.epoch, work.to.seq, work.receipt)
+                    receipts[work.sink, work.to.epoch] = work.to.seq
             case Refuse():
                 now_us = self.state.wall_us()
                 rows = [(work.sink, work.epoch, seq, line, why, now_us) for seq, line, why in work.items]
                 tail.quarantine(rows, work.sink, self.state.settings.quarantine_entries)
             case Signed():
                 tail.put_checkpoint(work.epoch, work.size, work.note)
+                hub = self.state.settings.hub_name
+                work.witnessed = self.state.owed.witnesses(hub, work.epoch, work.size, work.note)
+                if hub is not None and work.witnessed and receipts.get((hub, work.epoch), 0) < work.size:
+                    # A cosignature says "and I durably hold entries 0…size−1": it is a receipt too.
+                    tail.put_receipt(hub, work.epoch, work.size, {"cosigned": work.size})
+                    receipts[hub, work.epoch] = work.size
+            case Remember():
+                tail.put_memory(work.name, work.value)
             case Noted():
                 for name, value in work.values.items():
                     tail.set_counter(name, value)
             case Drop():
                 work.dropped = tail.drop_quarantined(work.ids)
 
-    def _lowered(self, move: Move) -> dict[str, int | None]:
+    def _lowered(self, move: Move, receipts: Receipts) -> dict[str, int | None]:
         """Receipts that a cursor's way back takes away: what the hub no longer holds must not be freed."""
         order = self.state.order
         lowered: dict[str, int | None] = {}
-        for (sink, epoch), size in self.state.held.receipts.items():
+        for (sink, epoch), size in receipts.items():
             if sink == move.sink and order[epoch] > order[move.to.epoch]:
                 lowered[epoch] = None
             elif sink == move.sink and epoch == move.to.epoch and size > move.to.seq:
                 lowered[epoch] = move.to.seq
         return lowered
-
-    def _remember(self, move: Move) -> None:
-        held = self.state.held
-        for epoch, size in self._lowered(move).items():
-            if size is None:
-                del held.receipts[move.sink, epoch]
-            else:
-                held.receipts[move.sink, epoch] = size
-        held.cursors[move.sink] = move.to
-        if move.receipt is not None:
-            held.receipts[move.sink, move.to.epoch] = move.to.seq
 
     # --- trouble --------------------------------------------------------------------------------------------
 
@@ -342,6 +358,19 @@ class Core:
         said: list[T] = []
         self._step(lambda: said.append(step()))
         return said[-1]
+
+    def apply(self, settings: JournalSettings) -> None:
+        """New limits and sinks. Raises JournalFull, JournalDamaged."""
+        self.state.room.settings = settings
+        self._step(self.state.settle)
+
+    def told(self, segments: Sequence[SegmentInfo]) -> None:
+        """Entries say that these were freed before their time. Raises JournalFull, JournalDamaged."""
+        self._step(lambda: self.state.told(segments))
+
+    def keep(self, change: Callable[[Keeping], Keeping]) -> None:
+        """A person's step: another keep time, or something let go. Raises JournalFull, JournalDamaged."""
+        self._step(lambda: self.state.keep(change(self.state.owed.keeping)))
 
     def look_for_room(self) -> bool:
         """Whether ordinary batches have room (again), on a disk that takes them. Raises JournalFull, JournalDamaged."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -18,6 +19,7 @@ from edge_gateway.errors import JournalDamaged, JournalError
 from edge_gateway.journal import renewal
 from edge_gateway.journal.base import Position, Quarantined
 from edge_gateway.journal.files import TEMPORARY, Files
+from edge_gateway.journal.keeping import KEEP_US, UNKNOWN, Due, Keeping
 from edge_gateway.journal.renewal import COMPANIONS, DATABASE, LOG
 from edge_gateway.journal.segments import ENDING, Segment, SegmentFile, write_segment
 from edge_gateway.journal.tail import Epoch, Held, Tail, entry_crc, unread_commits
@@ -183,6 +185,8 @@ class Opening:
                 tail.put_receipt(sink, name, size, None)
             for name, size, note in held.checkpoints:
                 tail.put_checkpoint(name, size, note)
+            for what, value in held.memory.items():
+                tail.put_memory(what, value)
             for sink in {item.sink for item in saved.quarantine}:
                 rows = [
                     (q.sink, q.epoch, q.seq, q.line, q.reason, q.wall_us) for q in saved.quarantine if q.sink == sink
@@ -240,10 +244,12 @@ class Saved:
     quarantine: list[Quarantined]
     tail: list[tuple[int, bytes]]
     checkpoints: list[tuple[str, int, bytes]]
+    memory: dict[str, dict[str, Any]]
 
     def __init__(self) -> None:
         self.epochs, self.segments, self.cursors, self.receipts, self.quarantine, self.tail = [], {}, {}, {}, [], []
         self.checkpoints = []
+        self.memory = Keeping(keep_us=KEEP_US, dues=(Due(hub=UNKNOWN),)).rows()  # unless it still reads
 
     @classmethod
     def from_database(cls, path: Path) -> Saved:
@@ -258,7 +264,7 @@ class Saved:
                 held = database.held()
                 saved.epochs, saved.cursors, saved.receipts = held.epochs, held.cursors, held.receipts
                 saved.segments = {(s.epoch, s.first): s for s in held.segments}
-                saved.checkpoints = held.checkpoints
+                saved.checkpoints, saved.memory = held.checkpoints, held.memory
             with suppress(apsw.Error, ValueError, TypeError):
                 for seq, crc, entry in database.connection.execute("SELECT seq, crc, entry FROM tail ORDER BY seq"):
                     if crc != entry_crc(seq, entry):
@@ -293,7 +299,9 @@ class Saved:
         }
         receipts = {key: size for key, size in self.receipts.items() if key[1] in order}
         notes = [each for each in self.checkpoints if each[0] in order]
-        return Held(epochs=self.epochs, segments=segments, cursors=cursors, receipts=receipts, checkpoints=notes)
+        return Held(
+            epochs=self.epochs, segments=segments, cursors=cursors, receipts=receipts, checkpoints=notes, memory=self.memory
+        )  # fmt: skip
 
 
 def epoch_root(segments: Iterable[Segment], segment_entries: int) -> str | None:

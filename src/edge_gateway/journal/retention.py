@@ -1,15 +1,17 @@
-"""What may be freed, and what must be declared first: pure planning over segments, receipts and cursors.
+"""What may be freed, and what must be declared first: pure planning over segments, limits and cursors.
 
-The hub holds retention: a segment goes only when its receipt covers it. Other sinks do not: their cursors pass a
-``skipped`` range, which is journaled before anything goes. Without a hub, sinks that are served hold nothing up.
+By age, or for room, the oldest first, and in each epoch only up to its limit (``keeping.limits``): what a hub is owed and has
+not witnessed stays, and holds up no other epoch. Other sinks hold nothing: their cursors pass a ``skipped`` range, which is
+journaled before anything goes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from edge_gateway.journal.base import Position
+from edge_gateway.journal.keeping import KEEP_US
 from edge_gateway.journal.segments import Segment
 
 #: The reserve that ordinary batches leave to violations, commands, ticks and gaps.
@@ -21,12 +23,17 @@ MAX_ROOTS = 2_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalSettings:
-    """How much, how often, for whom. ``hub_name`` is the sink that holds retention, None if there is none."""
+    """How much, how long, how often, for whom. ``hub_name`` is the sink that holds retention, None if there is none.
+
+    ``hub_vkey``: the key by which the hub witnesses; "" if no person gave it, and then nothing counts as witnessed.
+    """
 
     max_bytes: int
+    keep_us: int = KEEP_US  # before it is over, a segment goes only for want of room
     segment_entries: int = 4096
     commit_every_us: int = 1_000_000  # the longest that a cursor's move waits for a commit to ride with
     hub_name: str | None = None
+    hub_vkey: str = ""
     sinks: tuple[str, ...] = ()  # all sinks, the hub included
     quarantine_entries: int = 10_000  # a sink
     ring_entries: int = 8192
@@ -66,38 +73,68 @@ class SkippedRange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """``free``: may go now. ``skipped``: must be journaled before more may go."""
+    """``free``: may go now, ``early``: those of them that go before their time. ``skipped``: must be journaled before more may go."""
 
     free: tuple[Segment, ...] = ()
+    early: tuple[Segment, ...] = ()
     skipped: tuple[SkippedRange, ...] = ()
 
 
-def plan(
-    segments: Sequence[Segment],
-    need_bytes: int,
-    *,
-    hub_holds: Mapping[str, int] | None,
-    cursors: Mapping[str, Position | None],
-    order: Mapping[str, int],
-) -> Plan:
-    """Which of ``segments`` (kept ones, oldest first) give ``need_bytes``.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What a plan goes by: ``limits`` of each epoch (entries below may go), the sinks' ``cursors`` (but the hub's), ``order`` of epochs.
 
-    ``hub_holds`` maps epochs to the hub's receipt (entries it holds from 0 on), None without a hub; ``cursors`` are the
-    other sinks'; ``order`` numbers the epochs.
+    ``declared``: ranges that are in the record as skipped already.
     """
-    free: list[Segment] = []
-    declared: list[Segment] = []
+
+    limits: Mapping[str, int]
+    cursors: Mapping[str, Position | None]
+    order: Mapping[str, int]
+    declared: Sequence[SkippedRange] = ()
+
+    def allows(self, segment: Segment) -> bool:
+        """Whether all of it may go."""
+        return self.limits.get(segment.epoch, 0) >= segment.end
+
+
+def plan(
+    segments: Sequence[Segment], need_bytes: int, bounds: Bounds, aged: Collection[tuple[str, int]] = frozenset()
+) -> Plan:
+    """Which of ``segments`` (kept ones, oldest first) go: all that are ``aged`` (epoch, first), and as many more as give ``need_bytes``.
+
+    What is left of an epoch has no holes: behind a segment that stays, none of its epoch goes.
+    """
+    wanted = _wanted(segments, need_bytes, bounds, aged)
+    late = next((at for at, each in enumerate(wanted) if not _served(each, bounds)), len(wanted))
+    free, declared = wanted[:late], wanted[late:]
+    early = tuple(each for each in free if (each.epoch, each.first) not in aged)
+    why = "aged" if all((each.epoch, each.first) in aged for each in declared) else "journal-full"
+    skipped = [part for sink, cursor in bounds.cursors.items() for part in _ranges(sink, cursor, declared, bounds.order, why)]
+    return Plan(free=tuple(free), early=early, skipped=tuple(skipped))
+
+
+def _wanted(segments: Sequence[Segment], need_bytes: int, bounds: Bounds, aged: Collection[tuple[str, int]]) -> list[Segment]:
+    wanted: list[Segment] = []
+    stays: set[str] = set()
     gained = 0
     for segment in segments:
-        if gained >= need_bytes or (hub_holds is not None and hub_holds.get(segment.epoch, 0) < segment.end):
+        if gained >= need_bytes and not aged:
             break
-        if declared or any(not _passed(segment, cursor, order) for cursor in cursors.values()):
-            declared.append(segment)
-        else:
-            free.append(segment)
+        old = (segment.epoch, segment.first) in aged
+        if segment.epoch in stays or not bounds.allows(segment) or (not old and gained >= need_bytes):
+            stays.add(segment.epoch)
+            continue
+        wanted.append(segment)
         gained += segment.size_bytes
-    skipped = [part for sink, cursor in cursors.items() for part in _ranges(sink, cursor, declared, order)]
-    return Plan(free=tuple(free), skipped=tuple(skipped))
+    return wanted
+
+
+def _served(segment: Segment, bounds: Bounds) -> bool:
+    return all(
+        _passed(segment, cursor, bounds.order)
+        or any(part.sink == sink and part.epoch == segment.epoch and part.end >= segment.end for part in bounds.declared)
+        for sink, cursor in bounds.cursors.items()
+    )
 
 
 def _passed(segment: Segment, cursor: Position | None, order: Mapping[str, int]) -> bool:
@@ -108,7 +145,7 @@ def _passed(segment: Segment, cursor: Position | None, order: Mapping[str, int])
 
 
 def _ranges(
-    sink: str, cursor: Position | None, segments: Sequence[Segment], order: Mapping[str, int]
+    sink: str, cursor: Position | None, segments: Sequence[Segment], order: Mapping[str, int], why: str
 ) -> list[SkippedRange]:
     """One range an epoch (more where it is long), from the cursor on where it stands inside."""
     ranges: list[SkippedRange] = []
@@ -124,7 +161,7 @@ def _ranges(
             first, roots = last.first, last.roots + roots
         ranges.append(
             SkippedRange(
-                sink=sink, epoch=segment.epoch, first=first, count=segment.end - first, reason="journal-full",
+                sink=sink, epoch=segment.epoch, first=first, count=segment.end - first, reason=why,
                 roots=roots,
             )
         )  # fmt: skip

@@ -65,6 +65,7 @@ class Segment:
     texts: tuple[str, ...]
     freed: bool = False
     lost: bool = False  # damaged, and not to be had again
+    untold: bool = False  # freed before its time, and no entry says so yet
 
     @property
     def end(self) -> int:

@@ -1,11 +1,11 @@
-"""What an open journal holds in memory, and the steps that keep it small: sealing, freeing, a new epoch, recovery.
+"""What an open journal holds in memory, and its steps: sealing, a new epoch, recovery. What may be freed stands in ``freeing.py``.
 
 Decides nothing about commits (``core.py``) and knows no thread. Each step is durable when it returns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +14,13 @@ from typing import Any
 import orjson
 
 from edge_gateway.errors import JournalDamaged
-from edge_gateway.journal.base import Position, Recovery
+from edge_gateway.journal.base import Position, Recovery, SegmentInfo
 from edge_gateway.journal.files import TEMPORARY, Files
+from edge_gateway.journal.keeping import Keeping
 from edge_gateway.journal.opening import Opened, epoch_root
+from edge_gateway.journal.owed import Owed
 from edge_gateway.journal.renewal import DATABASE
-from edge_gateway.journal.retention import JournalSettings, Plan, SkippedRange, plan
+from edge_gateway.journal.retention import Bounds, JournalSettings, Plan, SkippedRange, plan
 from edge_gateway.journal.room import Room
 from edge_gateway.journal.segments import (
     DAMAGED,
@@ -54,7 +56,9 @@ class State:
         self.texts = Texts(files, state_dir)
         self.wall_us = wall_us
         self.member_entries = min(MEMBER_ENTRIES, max(1, settings.segment_entries // 4))
+        self.owed = Owed(files, state_dir)
         self.skipped_due: tuple[SkippedRange, ...] = ()
+        self.untold: tuple[Segment, ...] = ()  # freed before their time; no entry says so yet
         self.seals = 0
         self.used = 0  # bytes, at the last look
 
@@ -72,11 +76,14 @@ class State:
         self.tail, self.held = opened.tail, opened.held
         self.tail_first, self.size, self.crcs = opened.tail_first, opened.size, opened.crcs
         self.kept = [segment for segment in opened.held.segments if not segment.freed]
+        self.untold = tuple(segment for segment in opened.held.segments if segment.untold)
         self.segments_bytes = sum(segment.size_bytes for segment in self.kept)
         self.order = {epoch.epoch: epoch.number for epoch in opened.held.epochs}
         self.missing = {
             (s.epoch, s.first) for s in self.kept if not s.lost and not self.files.exists(segment_path(self.state_dir, s.epoch, s.first))
         }  # fmt: skip
+        self.owed.take(self.held)
+        self.owed.put(self._settled(), self.tail.checkpoints)
 
     def confirm(self, tail: Tail) -> None:
         """Raises JournalDamaged unless a database holds what was acknowledged, no more and no less."""
@@ -84,6 +91,8 @@ class State:
         found, mine = tail.held(), self.held
         if (found.epochs, found.segments, found.cursors, found.receipts) != (mine.epochs, mine.segments, mine.cursors, mine.receipts):
             raise JournalDamaged("what the disk holds of cursors, receipts and segments is not what was written")
+        if found.memory != mine.memory:
+            raise JournalDamaged("what the disk holds of keep time, dues and budgets is not what was written")
         if list(tail.crcs()) != list(enumerate(self.crcs, self.tail_first)):
             raise JournalDamaged(f"the disk does not hold entries {self.tail_first} to {self.size} as they were written")
 
@@ -108,60 +117,66 @@ class State:
         """Free what may be freed; whether ``more`` bytes have room for ordinary batches, and for the reserve's users."""
         used = self.used_bytes()
         self.skipped_due = ()
-        if used + more > self.room.soft_bytes:
-            self.free_covered(used + more - self.room.soft_bytes)
+        if self.free_covered(used + more - self.room.soft_bytes):
             used = self.used_bytes()
         self.used = used
         # Once full, it stays so until there is some more room: else each sealed segment would end and begin a gap.
         limit = self.room.soft_bytes if self.room.quota_full else self.room.ordinary_bytes
         self.room.quota_full = used + more > limit
-        if self.room.disk_full and not self.room.look() and self.plan(self.settings.reserve_bytes).free:
+        if self.room.disk_full and not self.room.look() and self.plan(self.settings.reserve_bytes) != Plan():
             self.room.shed()  # the tables need a little room to say what is freed
             self.free_covered(self.settings.reserve_bytes)
             self.room.look()
-        return not self.room.full, used + more <= self.settings.max_bytes
+        # What must be declared before anything goes has room in any case: else neither could ever be.
+        return not self.room.full, used + more <= self.settings.max_bytes or bool(self.skipped_due)
 
     def _freeable(self) -> list[Segment]:
         """Kept segments but the one that a restart begins with, where no open entry's snapshot is newer."""
         return self.kept if self.size > self.tail_first else self.kept[:-1]
 
-    def plan(self, need_bytes: int) -> Plan:
-        """What could be freed for ``need_bytes``."""
-        hub = self.settings.hub_name
-        holds = None if hub is None else {e: size for (sink, e), size in self.held.receipts.items() if sink == hub}
-        cursors = {sink: self.held.cursors.get(sink) for sink in self.settings.sinks if sink != hub}
-        return plan(self._freeable(), need_bytes, hub_holds=holds, cursors=cursors, order=self.order)
+    def limits(self) -> dict[str, int]:
+        """By epoch: entries below may go."""
+        return self.owed.limits(self.order, self.held.receipts)
 
-    def free_covered(self, need_bytes: int) -> None:
-        """Free the oldest segments that nobody needs any more; note what must be declared before more may go."""
+    def plan(self, need_bytes: int, declared: Sequence[SkippedRange] = ()) -> Plan:
+        """What could be freed: what is old enough, and more for ``need_bytes``."""
+        kept = self._freeable()
+        cursors = {sink: self.held.cursors.get(sink) for sink in self.settings.sinks if sink != self.settings.hub_name}
+        bounds = Bounds(limits=self.limits(), cursors=cursors, order=self.order, declared=declared)
+        aged = self.owed.aged(kept, bounds, self.wall_us())
+        return plan(kept, need_bytes, bounds, aged) if aged or need_bytes > 0 else Plan()
+
+    def free_covered(self, need_bytes: int) -> bool:
+        """Free segments that nobody needs any more; note what must be declared before more may go. Whether any went."""
         wanted = self.plan(need_bytes)
         self.skipped_due = wanted.skipped
         if wanted.free:
-            self._free(wanted.free, {})
+            self._free(wanted, {})
+        return bool(wanted.free)
 
     def free(self, ranges: Sequence[SkippedRange]) -> None:
         """Let cursors pass ranges that are declared in the journal, and free the segments that nobody needs then."""
-        moves: dict[str, Position] = {}
-        for part in ranges:
-            cursor = self.held.cursors.get(part.sink)
-            if cursor is None or (self.order[cursor.epoch], cursor.seq) < (self.order[part.epoch], part.end):
-                moves[part.sink] = Position(part.epoch, part.end)
-        passed = [s for s in self.kept if any(p.epoch == s.epoch and p.first < s.end <= p.end for p in ranges)]
-        cursors: dict[str, Position | None] = {
-            sink: moves.get(sink, self.held.cursors.get(sink))
-            for sink in self.settings.sinks
-            if sink != self.settings.hub_name
-        }
-        hub = self.settings.hub_name
-        holds = None if hub is None else {e: size for (sink, e), size in self.held.receipts.items() if sink == hub}
-        least = sum(s.size_bytes for s in self.kept[: self.kept.index(passed[-1]) + 1]) if passed else 0
-        wanted = plan(self._freeable(), least, hub_holds=holds, cursors=cursors, order=self.order)
-        self._free(wanted.free, moves)
+        passed = {(s.epoch, s.first) for s in self.kept if any(p.epoch == s.epoch and p.first < s.end <= p.end for p in ranges)}
+        need = sum(s.size_bytes for s in self.kept if (s.epoch, s.first) in passed)
+        wanted = self.plan(need, ranges)
+        self._free(wanted, self._moves(ranges, {(s.epoch, s.first) for s in wanted.free}))
         self.skipped_due = ()
 
-    def _free(self, segments: Sequence[Segment], moves: dict[str, Position]) -> None:
+    def _moves(self, ranges: Sequence[SkippedRange], gone: Collection[tuple[str, int]]) -> dict[str, Position]:
+        """Where cursors go: behind a declared range, but never over what stays here and is not served yet."""
+        moves: dict[str, Position] = {}
+        for part in ranges:
+            to = Position(part.epoch, part.end)
+            cursor = moves.get(part.sink, self.held.cursors.get(part.sink))
+            at = (-1, 0) if cursor is None else (self.order[cursor.epoch], cursor.seq)
+            between = (s for s in self.kept if at < (self.order[s.epoch], s.end) <= (self.order[to.epoch], to.seq))
+            if at < (self.order[to.epoch], to.seq) and all((s.epoch, s.first) in gone for s in between):
+                moves[part.sink] = to
+        return moves
+
+    def _free(self, wanted: Plan, moves: dict[str, Position]) -> None:
         """The tables first, then the files: a name that comes back after a power cut is removed at the next start."""
-        gone = [replace(segment, freed=True, lost=False) for segment in segments]
+        gone = [replace(segment, freed=True, lost=False, untold=segment in wanted.early) for segment in wanted.free]
         firsts: dict[str, int] = {}
         for segment in gone:
             firsts[segment.epoch] = segment.end
@@ -179,6 +194,8 @@ class State:
         changed = {(segment.epoch, segment.first): segment for segment in gone}
         self.held.segments = [changed.get((s.epoch, s.first), s) for s in self.held.segments]
         self.kept = [segment for segment in self.kept if (segment.epoch, segment.first) not in changed]
+        self.owed.went(len(wanted.free) - len(wanted.early))
+        self.untold += tuple(segment for segment in gone if segment.untold)
         for segment in gone:
             self.segments_bytes -= segment.size_bytes
             self.missing.discard((segment.epoch, segment.first))
@@ -187,6 +204,41 @@ class State:
                 self.files.unlink(file)
         if any(segment.texts for segment in gone):
             self.collect_texts()
+
+    # --- what is kept, and for whom --------------------------------------------------------------------------
+
+    def told(self, segments: Sequence[SegmentInfo]) -> None:
+        """An entry says that these were freed before their time."""
+        names = {(segment.epoch, segment.first) for segment in segments}
+        changed = {(s.epoch, s.first): replace(s, untold=False) for s in self.untold if (s.epoch, s.first) in names}
+        with self.tail.transaction():
+            for segment in changed.values():
+                self.tail.put_segment(segment)
+            self.tail.count("freed_early", len(changed))
+        self.held.segments = [changed.get((s.epoch, s.first), s) for s in self.held.segments]
+        self.held.counters["freed_early"] = self.held.counters.get("freed_early", 0) + len(changed)
+        self.untold = tuple(s for s in self.untold if (s.epoch, s.first) not in names)
+
+    def settle(self) -> None:
+        """Make durable what is in force by these settings."""
+        self.keep(self._settled())
+
+    def _settled(self) -> Keeping:
+        mine = self.settings
+        end = Position(self.epoch.epoch, self.size)
+        return self.owed.keeping.settled(mine.keep_us, mine.hub_name, mine.hub_vkey, end)
+
+    def keep(self, keeping: Keeping) -> None:
+        """Another keep time, or other dues, from now on."""
+        rows, before = keeping.rows(), {name: row for name, row in self.held.memory.items() if Keeping.is_row(name)}
+        if rows != before:
+            with self.tail.transaction():
+                for name in before.keys() - rows.keys():
+                    self.tail.delete_memory(name)
+                for name, row in rows.items():
+                    self.tail.put_memory(name, row)
+            self.held.memory = {name: row for name, row in self.held.memory.items() if name not in before} | rows
+        self.owed.put(keeping, self.tail.checkpoints)
 
     def collect_texts(self) -> None:
         """Remove texts that no kept segment and no open entry names."""
@@ -268,6 +320,7 @@ class State:
         self.held.segments = [*self.held.segments, segment]
         self.kept = [*self.kept, segment]
         self.segments_bytes += segment.size_bytes
+        self.owed.sealed()
         self.seals += 1
 
     def seal(self, job: SealJob) -> None:

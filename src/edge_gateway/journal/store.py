@@ -19,13 +19,14 @@ from edge_gateway.errors import JournalError
 from edge_gateway.journal.base import EpochInfo, Position, Quarantined, Recovery, SegmentInfo
 from edge_gateway.journal.core import Core
 from edge_gateway.journal.files import Closeable, DiskFiles, Files
+from edge_gateway.journal.keeping import Keeping
 from edge_gateway.journal.reading import Reading
 from edge_gateway.journal.retention import JournalSettings, SkippedRange
 from edge_gateway.journal.ring import Ring
 from edge_gateway.journal.segments import Segment
 from edge_gateway.journal.texts import Texts
 from edge_gateway.journal.view import View, look, status
-from edge_gateway.journal.work import Append, Drop, Move, Noted, Refuse, Signed, Work
+from edge_gateway.journal.work import Append, Drop, Move, Noted, Refuse, Remember, Signed, Work
 from edge_gateway.journal.writer import Call, Lazy, Request, Writer
 from edge_gateway.record.entry import MAX_ENTRY_BYTES, decode
 
@@ -59,7 +60,7 @@ async def open_journal(state_dir: Path, *, settings: JournalSettings, clock: Clo
         lock = files.lock(state_dir / "lock")
     except OSError as error:
         raise JournalError(f"the state folder {state_dir} cannot be used: {error}", hint="check its owner") from error
-    core = Core(files, state_dir, settings, wall_us=clock.wall_us)
+    core = Core(files, state_dir, settings, wall_us=clock.wall_us, trusted=clock.trusted)
     try:
         await asyncio.to_thread(core.open)
         recovery = await asyncio.to_thread(core.recover)
@@ -397,11 +398,44 @@ class Store:
             part.sink: self._view.cursors[part.sink] for part in ranges if part.sink in self._view.cursors
         }
 
+    def freed_early(self) -> Sequence[SegmentInfo]:
+        """See ``Journal.freed_early``."""
+        return self._view.untold
+
+    async def told(self, segments: Sequence[SegmentInfo]) -> None:
+        """See ``Journal.told``."""
+        await self._call(lambda core: core.told(segments))
+
+    async def keep(self, change: Callable[[Keeping], Keeping]) -> None:
+        """A person's step, durable on return: another keep time, or something let go; say so in the record first.
+
+        Raises JournalFull, JournalDamaged.
+        """
+        await self._call(lambda core: core.keep(change))
+
+    @property
+    def keep_us(self) -> int:
+        """See ``Journal.keep_us``."""
+        return self._view.keeping.keep_us
+
+    @property
+    def keeping(self) -> Keeping:
+        """How long the record stays, and for whom, just now."""
+        return self._view.keeping
+
+    def remember(self, name: str, value: dict[str, Any]) -> None:
+        """Keep something beside the record with the next commit; the newest ``value`` of a ``name`` counts."""
+        self._writer.put(Lazy(Remember(name=name, value=value)))
+
+    def remembered(self, name: str) -> dict[str, Any] | None:
+        """What an earlier run left under a name."""
+        return self._core.state.held.memory.get(name)
+
     async def apply(self, settings: JournalSettings) -> None:
         """New limits and sinks (a reload). Raises ValueError if the segment's size would change."""
         if settings.segment_entries != self._settings.segment_entries:
             raise ValueError("the segment's size is the format's: it does not change")
-        await self._call(lambda core: setattr(core.state.room, "settings", settings))
+        await self._call(lambda core: core.apply(settings))
         self._settings = settings
 
     # --- the watchdog and the end ---------------------------------------------------------------------------------

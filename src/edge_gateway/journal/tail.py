@@ -8,6 +8,7 @@
 * ``segments``: every sealed segment, also those that retention freed (their roots stay)
 * ``cursors``, ``receipts``: how far sinks are served, and the hub's own words
 * ``checkpoints``: signed tree heads, the newest of each epoch (since layout 2)
+* ``memory``: what else must outlive a restart: keep time, what hubs are owed, bytes spent today (since layout 3)
 * ``quarantine``, ``counters``
 
 Rows that others rely on carry a CRC-32 over their values: a flipped bit on the disk is found, not believed.
@@ -32,7 +33,7 @@ from edge_gateway.links.sqlite import check_library
 from edge_gateway.record.note import merged
 
 #: Version of the state folder's layout that this release writes.
-LAYOUT = 2
+LAYOUT = 3
 PAGE_BYTES = 4096
 #: The log is folded into the main file when it has so many frames.
 FOLD_FRAMES = 512
@@ -41,11 +42,15 @@ _LOG_HEADER_BYTES, _FRAME_HEADER_BYTES = 32, 24
 #: Checkpoints kept of an epoch: each one vouches for all before it.
 CHECKPOINTS_KEPT = 8
 #: A signature line of a note begins so; the second one is a witness's.
-_FREED, _LOST = 1, 2  # of a segment's column ``freed``
+_FREED, _LOST, _UNTOLD = 1, 2, 3  # of a segment's column ``freed``
 _SIGNATURE = "\n\N{EM DASH} ".encode()
 _CHECKPOINTS = """
 CREATE TABLE checkpoints(epoch TEXT NOT NULL, size INTEGER NOT NULL, note BLOB NOT NULL, crc INTEGER NOT NULL,
     PRIMARY KEY(epoch, size)) STRICT, WITHOUT ROWID"""
+_MEMORY = """
+CREATE TABLE memory(name TEXT PRIMARY KEY, value TEXT NOT NULL, crc INTEGER NOT NULL) STRICT"""
+#: What each layout added to the one before.
+_ADDED = {2: _CHECKPOINTS, 3: _MEMORY}
 _SCHEMA = """
 CREATE TABLE epochs(number INTEGER PRIMARY KEY, epoch TEXT NOT NULL UNIQUE, first INTEGER NOT NULL, reason TEXT NOT NULL,
     closed INTEGER NOT NULL, wall_us INTEGER NOT NULL, size INTEGER, root TEXT, crc INTEGER NOT NULL) STRICT;
@@ -122,6 +127,7 @@ class Held:
     receipts: dict[tuple[str, str], int] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
     checkpoints: list[tuple[str, int, bytes]] = field(default_factory=list)
+    memory: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -173,12 +179,13 @@ class Tail:
                 f"the state folder was written by a newer release (layout {layout}, this release knows {LAYOUT})",
                 hint="run that release again, or choose another state folder",
             )
-        if layout == 1:
-            with self.transaction():
-                self._run(_CHECKPOINTS)
-                self._run(f"PRAGMA user_version={LAYOUT}")
-        elif layout != LAYOUT:
+        if layout < 1:
             raise JournalDamaged("the journal's database has no valid layout number")
+        if layout < LAYOUT:
+            with self.transaction():
+                for added in range(layout + 1, LAYOUT + 1):
+                    self._run(_ADDED[added])
+                self._run(f"PRAGMA user_version={LAYOUT}")
         return True
 
     def layout(self) -> int:
@@ -186,7 +193,7 @@ class Tail:
 
     def create(self) -> None:
         """Make the tables, inside the caller's transaction."""
-        for statement in (*_SCHEMA.split(";"), _CHECKPOINTS):
+        for statement in (*_SCHEMA.split(";"), *_ADDED.values()):
             if statement.strip():
                 self._run(statement)
         self._run(f"PRAGMA user_version={LAYOUT}")
@@ -248,6 +255,7 @@ class Tail:
         held.receipts = self.receipts()
         held.counters = dict(self.connection.execute("SELECT name, value FROM counters"))
         held.checkpoints = self.checkpoints()
+        held.memory = self.memory()
         return held
 
     def receipts(self) -> dict[tuple[str, str], int]:
@@ -258,9 +266,19 @@ class Tail:
             found[values[0], values[1]] = values[2]
         return found
 
+    def memory(self) -> dict[str, dict[str, Any]]:
+        """By name. Raises JournalDamaged."""
+        if self.layout() < 3:  # a reader beside an older release's record
+            return {}
+        found: dict[str, dict[str, Any]] = {}
+        for name, value, crc in self.connection.execute("SELECT name, value, crc FROM memory"):
+            _checked("memory", (name, value), crc)
+            found[name] = orjson.loads(value)
+        return found
+
     def checkpoints(self) -> list[tuple[str, int, bytes]]:
         """``(epoch, size, signed note)``, the smallest first in each epoch. Raises JournalDamaged."""
-        if self.layout() < LAYOUT:  # a reader beside an older release's record
+        if self.layout() < 2:  # a reader beside an older release's record
             return []
         found = []
         for epoch, size, note, crc in self.connection.execute("SELECT epoch, size, note, crc FROM checkpoints ORDER BY epoch, size"):
@@ -275,7 +293,7 @@ class Tail:
             epoch, first, count, root, size_bytes, least, greatest, texts, freed = row
             yield Segment(
                 epoch=epoch, first=first, count=count, root=root, size_bytes=size_bytes, wall_us=(least, greatest),
-                texts=tuple(orjson.loads(texts)), freed=freed == _FREED, lost=freed == _LOST,
+                texts=tuple(orjson.loads(texts)), freed=freed in (_FREED, _UNTOLD), lost=freed == _LOST, untold=freed == _UNTOLD,
             )  # fmt: skip
 
     def segment_with(self, epoch: str, seq: int) -> Segment | None:
@@ -329,7 +347,7 @@ class Tail:
     def put_segment(self, segment: Segment) -> None:
         values = (
             segment.epoch, segment.first, segment.count, segment.root, segment.size_bytes, *segment.wall_us,
-            orjson.dumps(segment.texts).decode(), _LOST if segment.lost else int(segment.freed),
+            orjson.dumps(segment.texts).decode(), _state(segment),
         )  # fmt: skip
         self._run(f"REPLACE INTO segments VALUES({_marks(10)})", (*values, row_crc(*values)))
 
@@ -355,6 +373,13 @@ class Tail:
         for each, _ in kept[CHECKPOINTS_KEPT:]:
             if each not in cosigned:
                 self._run("DELETE FROM checkpoints WHERE epoch = ? AND size = ?", (epoch, each))
+
+    def put_memory(self, name: str, value: dict[str, Any]) -> None:
+        values = (name, orjson.dumps(value).decode())
+        self._run(f"REPLACE INTO memory VALUES({_marks(3)})", (*values, row_crc(*values)))
+
+    def delete_memory(self, name: str) -> None:
+        self._run("DELETE FROM memory WHERE name = ?", (name,))
 
     def delete_receipt(self, sink: str, epoch: str) -> None:
         self._run("DELETE FROM receipts WHERE sink = ? AND epoch = ?", (sink, epoch))
@@ -422,6 +447,13 @@ class Tail:
 
     def close(self) -> None:
         self.connection.close()
+
+
+def _state(segment: Segment) -> int:
+    """Of the column ``freed``."""
+    if segment.lost:
+        return _LOST
+    return _UNTOLD if segment.untold else int(segment.freed)
 
 
 def _marks(count: int) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from edge_gateway.journal.base import EpochInfo, Position
+from edge_gateway.journal.base import EpochInfo, Position, SegmentInfo
 from edge_gateway.journal.core import Core
+from edge_gateway.journal.keeping import Keeping
 from edge_gateway.journal.reading import infos
 from edge_gateway.journal.retention import JournalSettings, SkippedRange
 from edge_gateway.journal.segments import Segment
@@ -30,6 +31,11 @@ class View:
     segments: list[Segment]
     missing: tuple[Segment, ...]
     skipped_due: tuple[SkippedRange, ...]
+    untold: tuple[SegmentInfo, ...]
+    keeping: Keeping
+    limits: dict[str, int]
+    receipts: dict[tuple[str, str], int]
+    freed_early: int
     previous: dict[str, Any] | None
     full: bool
     used_bytes: int
@@ -50,7 +56,10 @@ def look(core: Core) -> View:
         sizes={e.epoch: state.size if e.size is None else e.size for e in state.held.epochs},
         order=state.order, cursors=dict(state.held.cursors), kept=state.kept, segments=state.held.segments,
         missing=tuple(s for s in state.kept if (s.epoch, s.first) in state.missing) if state.missing else (),
-        skipped_due=state.skipped_due, previous=core.previous(), full=state.room.full or bool(core.troubled),
+        skipped_due=state.skipped_due, untold=tuple(segment.info() for segment in state.untold),
+        keeping=state.owed.keeping, limits=state.limits(), receipts=dict(state.held.receipts),
+        freed_early=state.held.counters.get("freed_early", 0),
+        previous=core.previous(), full=state.room.full or bool(core.troubled),
         used_bytes=state.used, damaged=core.damaged, troubled=core.troubled,
         disk_errors=core.disk_errors, disk_error=core.disk_error, renewals=core.renewals, commits=core.commits,
     )  # fmt: skip
@@ -67,6 +76,29 @@ def status(view: View, settings: JournalSettings, appended_bytes: int, open_us: 
         "autonomy_hours": round(room / per_day * 24, 1) if per_day else None, "full": view.full,
         "missing_segments": len(view.missing), "lost_segments": sum(s.lost for s in view.kept),
         "damaged": view.damaged, "troubled": view.troubled, "disk_errors": view.disk_errors, "commits": view.commits,
+        "keeping": _keeping(view, settings),
+    }  # fmt: skip
+
+
+def _keeping(view: View, settings: JournalSettings) -> dict[str, Any]:
+    """``epochs``: those of which something here is not witnessed; ``keep_us`` is in force, ``asked_us`` configured."""
+    hub = settings.hub_name
+    waiting = [
+        {
+            "epoch": info.epoch, "first": info.first, "size": info.size, "closed": info.closed, "limit": min(info.size, view.limits[info.epoch]),
+            "held": min(info.size, max((size for (sink, epoch), size in view.receipts.items() if epoch == info.epoch and sink == hub), default=0)),
+        }
+        for info in view.epochs
+        if view.limits.get(info.epoch, 0) < info.size
+    ]  # fmt: skip
+    dues = [
+        {"hub": due.hub, "configured": due.until is None, "epoch": due.until and due.until.epoch, "seq": due.until and due.until.seq}
+        for due in view.keeping.dues
+    ]
+    return {
+        "keep_us": view.keeping.keep_us, "asked_us": settings.keep_us, "hub": hub, "vkey": bool(settings.hub_vkey), "epochs": waiting,
+        "dues": dues, "released": sorted(view.keeping.released), "freed_early": view.freed_early + len(view.untold),
+        "oldest_us": view.kept[0].wall_us[0] if view.kept else None,
     }  # fmt: skip
 
 

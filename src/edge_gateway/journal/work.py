@@ -47,11 +47,12 @@ class Drop:
 
 @dataclass(slots=True, kw_only=True)
 class Signed:
-    """A signed checkpoint over the first ``size`` entries of ``epoch``."""
+    """A signed checkpoint over the first ``size`` entries of ``epoch``; ``witnessed`` is filled in: the hub's key cosigned it."""
 
     epoch: str
     size: int
     note: bytes
+    witnessed: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,7 +62,15 @@ class Noted:
     values: Mapping[str, int]
 
 
-Work = Append | Move | Refuse | Drop | Signed | Noted
+@dataclass(slots=True, kw_only=True)
+class Remember:
+    """Something that must outlive a restart beside the record; the newest ``value`` of a ``name`` counts."""
+
+    name: str
+    value: dict[str, Any]
+
+
+Work = Append | Move | Refuse | Drop | Signed | Noted | Remember
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from edge_gateway.journal.renewal import DATABASE
 from edge_gateway.journal.room import is_full
 from edge_gateway.journal.segments import Segment
 from edge_gateway.journal.tail import Tail
-from edge_gateway.journal.work import Move, Noted, SealJob, Signed, Work
+from edge_gateway.journal.work import Move, Noted, Remember, SealJob, Signed, Work
 
 #: Works that share a transaction at most.
 MAX_GROUP = 512
@@ -53,13 +53,13 @@ class Call:
 
 @dataclass(slots=True)
 class Lazy:
-    """A cursor's move, a checkpoint, or numbers, that ride with the next commit."""
+    """A cursor's move, a checkpoint, numbers, or something to remember, that rides with the next commit."""
 
-    work: Move | Signed | Noted
+    work: Move | Signed | Noted | Remember
 
     @property
     def rides_for(self) -> str:
-        """Whose newest one counts: a sink's, or a checkpoint's (it comes again with a cosignature)."""
+        """Whose newest one counts: a sink's, a checkpoint's (it comes again with a cosignature), a name's."""
         match self.work:
             case Move():
                 return self.work.sink
@@ -67,6 +67,8 @@ class Lazy:
                 return f"checkpoint {self.work.epoch} {self.work.size}"
             case Noted():
                 return "numbers"
+            case Remember():
+                return f"memory {self.work.name}"
 
 
 @dataclass(slots=True)

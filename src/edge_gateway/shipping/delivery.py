@@ -204,8 +204,11 @@ class Delivery:
         for info in self._journal.epochs():
             if info.epoch == position.epoch:
                 return position if position.seq >= info.first else self._skip(position, info)
-        first = self._journal.epochs()[0]
-        return Position(first.epoch, first.first)
+        born = [info.epoch for info in self._journal.known_epochs()]
+        gone = born.index(position.epoch) if position.epoch in born else -1
+        # An older epoch may still be here, because a hub did not witness it: what was served is not served again.
+        after = next(info for info in self._journal.epochs() if born.index(info.epoch) > gone)
+        return Position(after.epoch, after.first)
 
     def _skip(self, position: Position, info: EpochInfo) -> Position:
         count = info.first - position.seq

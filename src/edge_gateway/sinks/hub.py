@@ -76,12 +76,13 @@ class HubConfig(BaseModel):
             raise ConfigError(f"bus '{self.bus}' is no MQTT broker", key=f"{key}.bus", hint='name a bus of kind "mqtt"')
         else:
             carrier = MqttCarrier(broker, gateway=gateway_id, token=token, timeout_s=self.timeout_s)
-        return HubSink(name, gateway_id, carrier, self._vkey(f"{key}.vkey"))
+        return HubSink(name, gateway_id, carrier, self.witness(name))
 
-    def _vkey(self, key: str) -> Key | None:
-        """The hub's key: as it stands, or out of the file that is named. Raises ConfigError."""
+    def witness(self, name: str) -> Key | None:
+        """The hub's key: as it stands, or out of the file that is named; None if no person gave it. Raises ConfigError."""
         if not self.vkey:
             return None
+        key = f"sinks.{name}.vkey"
         try:
             return witness_key(self.vkey if "+" in self.vkey else contents(Path(self.vkey), 4096).decode())
         except OSError as error:
