@@ -324,7 +324,7 @@ async def test_taking_the_hub_out_frees_nothing_of_what_it_is_owed_until_a_perso
         await refused(store)
         assert files(tmp_path) == ["000000000008.ndjson.gz", "000000000016.ndjson.gz"], "the first one was witnessed"
         (due,) = store.status()["keeping"]["dues"]
-        assert due == {"hub": "hub", "configured": False, "epoch": epoch, "seq": end}
+        assert due == {"hub": "hub", "configured": False, "epoch": epoch, "seq": end, "waiting": end - SEGMENT - 1}
         await store.close()
     store = await opened(tmp_path, alone)
     await store.keep(lambda keeping: keeping.without("hub"))

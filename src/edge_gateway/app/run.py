@@ -13,6 +13,7 @@ from edge_gateway import __version__
 from edge_gateway.app.drift import Drift
 from edge_gateway.app.field import Field
 from edge_gateway.app.finding import Finding
+from edge_gateway.app.keeping import Keeper
 from edge_gateway.app.provisioning import Provisioning
 from edge_gateway.app.reloading import Reloader
 from edge_gateway.app.runtime import hold_less, settle, take_turns
@@ -193,6 +194,7 @@ async def _run(
     )
     site.provision = drift.handle
     site.drift = drift.status
+    site.keep = Keeper(journal, intake).handle
     site.finder = Finding(options.config, options.state_dir, field=field, intake=intake, reloader=reloader)
     signing = _signing(loaded, journal, telemetry, shipping)
     if signing is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_gateway.cli.check_room import room_warnings
 from edge_gateway.cli.main import NO, OK, WARNINGS, sentence
 from edge_gateway.cli.verbs import Context, option, verb
 from edge_gateway.errors import ConfigError
@@ -50,7 +51,7 @@ def command(ctx: Context, strict: bool, effective: bool, form: str) -> int:
         loaded = load(ctx.config, ctx.state_dir, running=False)
     except ConfigRefused as refused:
         faults = refused.faults
-    warnings = loaded.warnings if loaded is not None else []
+    warnings = [*loaded.warnings, *room_warnings(loaded, ctx.state_dir)] if loaded is not None else []
     if form == "json":
         click.echo(json.dumps(_document(faults, warnings, loaded, effective), ensure_ascii=False))
     elif form == "github":
@@ -184,9 +185,9 @@ def _summary(ctx: Context, loaded: Loaded) -> None:
     journal = config.journal
     click.echo(
         ctx.say(
-            f"journal: at most {journal.max_bytes}, committed every {journal.commit_every_s:g} s: a power cut costs at most that "
+            f"journal: kept for {journal.keep_days} days, at most {journal.max_bytes}, committed every {journal.commit_every_s:g} s: a power cut costs at most that "
             "(1 s suits SSD and eMMC, 5 s spares an SD card)",
-            f"台账：最多 {journal.max_bytes}，每 {journal.commit_every_s:g} 秒落盘；断电最多损失这段时间（SSD、eMMC 用 1 秒，SD 卡用 5 秒）",
+            f"台账：保存 {journal.keep_days} 天，最多 {journal.max_bytes}，每 {journal.commit_every_s:g} 秒落盘；断电最多损失这段时间（SSD、eMMC 用 1 秒，SD 卡用 5 秒）",
         )
     )
     for bus, budget in budgets(config, device_specs(loaded)).items():

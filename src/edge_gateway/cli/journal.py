@@ -10,6 +10,7 @@ import click
 
 from edge_gateway.cli.evidence import export
 from edge_gateway.cli.journal_gaps import availability, gaps
+from edge_gateway.cli.journal_keep import release, shorten
 from edge_gateway.cli.journal_recompute import recompute
 from edge_gateway.cli.main import NO, OK, WARNINGS
 from edge_gateway.cli.verbs import Context, noun, option, verb
@@ -24,9 +25,9 @@ _EXIT = {"verified": OK, "broken": NO, "cannot-decide": WARNINGS}
 _MOST_BYTES = 64 * 1024
 
 
-@noun("journal", zh="台账：核验、重算、核算缺口与可用率、导出证据包。", examples=["edge-gateway journal verify", "edge-gateway journal export --from 24h --out day.zip"])
+@noun("journal", zh="台账：核验、重算、核算缺口与可用率、导出证据包、保存期限。", examples=["edge-gateway journal verify", "edge-gateway journal export --from 24h --out day.zip"])
 def command() -> None:
-    """The record: verify it, derive its values again, account for its slots, take evidence out of it."""
+    """The record: verify it, derive its values again, account for its slots, take evidence out of it, say how long it stays."""
 
 
 @verb(
@@ -114,3 +115,5 @@ command.add_command(recompute)
 command.add_command(gaps)
 command.add_command(availability)
 command.add_command(export)
+command.add_command(shorten)
+command.add_command(release)

@@ -13,6 +13,8 @@ from edge_gateway.cli.health_lines import status_lines
 from edge_gateway.cli.main import NO, OK
 from edge_gateway.cli.verbs import Context, option, verb
 from edge_gateway.cli.words import known, limits, local, name, quality, span, value, word
+from edge_gateway.journal.keeping import DAY_US
+from edge_gateway.page.kept import kept
 from edge_gateway.units import symbol
 
 
@@ -76,6 +78,7 @@ def lines(ctx: Context, status: dict[str, Any], rows: list[dict[str, Any]], ever
         backlog = ctx.say("backlog", "积压")
         yield f"{ctx.say('sink', '去向')}     {sink}  {word(ctx, health['state'])}  {backlog} {health['backlog']}{why}"
     yield _journal(ctx, status["journal"], status["wall_us"])
+    yield from (f"{ctx.say('ALARM', '报警')}    {sentence}" for sentence in kept(status, ctx.language))
     if status.get("signing"):
         yield from _proven(ctx, status)
     for key in ("damaged", "troubled"):
@@ -248,6 +251,10 @@ def _journal(ctx: Context, journal: dict[str, Any], now_us: int) -> str:
         parts.append(f"{per_day / 1e6:.1f} MB/{ctx.say('day', '天')}")
     if hours:
         parts.append(f"{ctx.say('room for', '可存')} {span(hours * 3600)}")
+    if keeping := journal.get("keeping"):
+        parts.append(ctx.say("kept for", "保存期限") + f" {keeping['keep_us'] // DAY_US} {ctx.say('days', '天')}")
+        if keeping["freed_early"]:
+            parts.append(ctx.say("the oldest went before that, for want of room", "空间不足，最旧部分已提前释放"))
     if journal.get("full"):
         parts.append(ctx.say("FULL: ordinary readings stopped", "已满：普通读数已停止"))
     if journal.get("scrub"):

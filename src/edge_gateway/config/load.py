@@ -20,6 +20,7 @@ from edge_gateway.config.secrets import check_files, with_absolute_files
 from edge_gateway.config.sheets import sheet_warnings
 from edge_gateway.config.specs import bus_specs, unplannable
 from edge_gateway.config.unused import unused_warnings
+from edge_gateway.config.witnesses import witness_warnings
 from edge_gateway.errors import ConfigError
 from edge_gateway.profiles import load as profile_files
 from edge_gateway.profiles.load import Loaded as LoadedProfile
@@ -83,6 +84,7 @@ def load(main: Path, state_dir: Path | None = None, *, running: bool = True) -> 
     if faults := list(bus_faults(config, specs, locate)):
         raise ConfigRefused(_sorted(faults))
     warnings += unused_warnings(config, binding, locate)
+    warnings += witness_warnings(config, locate)
     warnings += bus_warnings(config, specs, locate)
     warnings += local_warnings(config, specs, locate)
     warnings += sheet_warnings(config, models, main.parent, locate)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edge_gateway.errors import JournalDamaged
 from edge_gateway.journal.files import Files
-from edge_gateway.journal.keeping import Keeping, cosigned, limits, witnessed
+from edge_gateway.journal.keeping import Due, Keeping, cosigned, limits, witnessed
 from edge_gateway.journal.retention import Bounds
 from edge_gateway.journal.segments import Segment, SegmentFile
 from edge_gateway.journal.tail import Held
@@ -51,11 +51,15 @@ class Owed:
 
     def limits(self, order: Mapping[str, int], receipts: Mapping[tuple[str, str], int]) -> dict[str, int]:
         """By epoch. What a hub witnessed and says it lost since (a lower receipt) counts as far as it holds it."""
-        owed = [
-            (due, {epoch: min(size, receipts.get((due.hub, epoch), 0)) for epoch, size in self._witnessed[due.hub].items()})
-            for due in self.keeping.dues
-        ]
+        owed = [(due, self._seen(due, receipts)) for due in self.keeping.dues]
         return limits(order, owed, self.keeping.released)
+
+    def by_due(self, order: Mapping[str, int], receipts: Mapping[tuple[str, str], int]) -> list[tuple[Due, dict[str, int]]]:
+        """Each due with the limits that it alone would set."""
+        return [(due, limits(order, [(due, self._seen(due, receipts))], self.keeping.released)) for due in self.keeping.dues]
+
+    def _seen(self, due: Due, receipts: Mapping[tuple[str, str], int]) -> dict[str, int]:
+        return {epoch: min(size, receipts.get((due.hub, epoch), 0)) for epoch, size in self._witnessed[due.hub].items()}
 
     def witnesses(self, hub: str | None, epoch: str, size: int, note: bytes) -> bool:
         """Whether a note that came is cosigned by the configured hub's key."""

@@ -18,6 +18,7 @@ import orjson
 from edge_gateway.errors import JournalDamaged, JournalError, JournalTooNew, SegmentDamaged
 from edge_gateway.journal.base import EpochInfo, Position, SegmentInfo
 from edge_gateway.journal.files import DiskFiles, Files
+from edge_gateway.journal.keeping import Keeping
 from edge_gateway.journal.renewal import DATABASE
 from edge_gateway.journal.segments import Segment, SegmentFile
 from edge_gateway.journal.tail import LAYOUT, Epoch, Tail
@@ -105,6 +106,14 @@ class Reading:
     def receipts(self, sink: str) -> dict[str, int]:
         """See ``journal.base.Journal.receipts``. Raises JournalDamaged."""
         return {epoch: size for (whose, epoch), size in self._tail.receipts().items() if whose == sink}
+
+    def kept(self) -> list[Segment]:
+        """Sealed segments whose files are here, oldest first."""
+        return [segment for segment in self._tail.segments() if not segment.freed]
+
+    def keeping(self) -> Keeping:
+        """How long the record stays, and for whom. Raises JournalDamaged."""
+        return Keeping.read(self._tail.memory())
 
     def text(self, sha256: str) -> bytes:
         """A text. Raises KeyError, JournalDamaged."""

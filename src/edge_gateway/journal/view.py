@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from edge_gateway.journal.base import EpochInfo, Position, SegmentInfo
 from edge_gateway.journal.core import Core
-from edge_gateway.journal.keeping import Keeping
+from edge_gateway.journal.keeping import Due, Keeping
 from edge_gateway.journal.reading import infos
 from edge_gateway.journal.retention import JournalSettings, SkippedRange
 from edge_gateway.journal.segments import Segment
@@ -34,6 +35,7 @@ class View:
     untold: tuple[SegmentInfo, ...]
     keeping: Keeping
     limits: dict[str, int]
+    dues: list[tuple[Due, dict[str, int]]]
     receipts: dict[tuple[str, str], int]
     freed_early: int
     previous: dict[str, Any] | None
@@ -58,6 +60,7 @@ def look(core: Core) -> View:
         missing=tuple(s for s in state.kept if (s.epoch, s.first) in state.missing) if state.missing else (),
         skipped_due=state.skipped_due, untold=tuple(segment.info() for segment in state.untold),
         keeping=state.owed.keeping, limits=state.limits(), receipts=dict(state.held.receipts),
+        dues=state.owed.by_due(state.order, state.held.receipts),
         freed_early=state.held.counters.get("freed_early", 0),
         previous=core.previous(), full=state.room.full or bool(core.troubled),
         used_bytes=state.used, damaged=core.damaged, troubled=core.troubled,
@@ -80,6 +83,12 @@ def status(view: View, settings: JournalSettings, appended_bytes: int, open_us: 
     }  # fmt: skip
 
 
+def _waiting(info: EpochInfo, due: Due, limit: int) -> int:
+    """Entries of an epoch that are here and stay for this hub."""
+    end = due.until.seq if due.until is not None and due.until.epoch == info.epoch else info.size
+    return max(0, min(end, info.size) - max(info.first, limit))
+
+
 def _keeping(view: View, settings: JournalSettings) -> dict[str, Any]:
     """``epochs``: those of which something here is not witnessed; ``keep_us`` is in force, ``asked_us`` configured."""
     hub = settings.hub_name
@@ -92,9 +101,12 @@ def _keeping(view: View, settings: JournalSettings) -> dict[str, Any]:
         if view.limits.get(info.epoch, 0) < info.size
     ]  # fmt: skip
     dues = [
-        {"hub": due.hub, "configured": due.until is None, "epoch": due.until and due.until.epoch, "seq": due.until and due.until.seq}
-        for due in view.keeping.dues
-    ]
+        {
+            "hub": due.hub, "configured": due.until is None, "epoch": due.until and due.until.epoch,
+            "seq": due.until and due.until.seq, "waiting": sum(_waiting(info, due, limits[info.epoch]) for info in view.epochs),
+        }
+        for due, limits in view.dues
+    ]  # fmt: skip
     return {
         "keep_us": view.keeping.keep_us, "asked_us": settings.keep_us, "hub": hub, "vkey": bool(settings.hub_vkey), "epochs": waiting,
         "dues": dues, "released": sorted(view.keeping.released), "freed_early": view.freed_early + len(view.untold),
@@ -102,10 +114,15 @@ def _keeping(view: View, settings: JournalSettings) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def pace(kept: Sequence[Segment]) -> int | None:
+    """Bytes a day that the newest of these segments took; None before there are two, or without a right clock."""
+    recent = kept[-RECENT_SEGMENTS:]
+    span_us = recent[-1].wall_us[1] - recent[0].wall_us[0] if len(recent) > 1 else 0
+    return round(sum(segment.size_bytes for segment in recent) * 86_400e6 / span_us) if span_us > 0 else None
+
+
 def _bytes_per_day(view: View, appended_bytes: int, open_us: int) -> int | None:
     """From the newest segments; before there are two, from what was appended, packed four to one."""
-    recent = view.kept[-RECENT_SEGMENTS:]
-    span_us = recent[-1].wall_us[1] - recent[0].wall_us[0] if len(recent) > 1 else 0
-    if span_us > 0:
-        return round(sum(segment.size_bytes for segment in recent) * 86_400e6 / span_us)
+    if (measured := pace(view.kept)) is not None:
+        return measured
     return round(appended_bytes / 4 * 86_400e6 / open_us) if open_us > 60e6 and appended_bytes else None

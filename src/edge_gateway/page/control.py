@@ -6,6 +6,7 @@ import pwd
 import socket
 import struct
 from asyncio import BaseTransport
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -97,11 +98,20 @@ def control_app(site: Site) -> Starlette:
         Route("/v1/read", read, methods=["POST"]),
         Route("/v1/reload", reload, methods=["POST"]),
         Route("/v1/provision/{verb}", provision, methods=["POST"]),
+        Route("/v1/journal/{verb}", _keep(site), methods=["POST"]),
         Route("/v1/quarantine", quarantine),
         Route("/v1/quarantine/{verb}", quarantine_do, methods=["POST"]),
     ]
     routes += finder.routes(site.finder, _body)
     return Starlette(routes=routes, exception_handlers={GatewayError: _refused, ValueError: _unreadable})
+
+
+def _keep(site: Site) -> Callable[[Request], Awaitable[Response]]:
+    async def keep(request: Request) -> Response:
+        by = request.client.host if request.client else "unknown"
+        return JSONResponse(await site.keep(request.path_params["verb"], await _body(request), by))
+
+    return keep
 
 
 async def _body(request: Request) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from edge_gateway.links import health_words
+from edge_gateway.page.kept import kept
 from edge_gateway.page.metrics import answers, is_up
 from edge_gateway.page.words import Words
 from edge_gateway.units import symbol
@@ -27,7 +28,7 @@ def links(status: Mapping[str, Any], resolved: Mapping[str, Any], words: Words) 
     items += [_bus(name, health, resolved, words) for name, health in status["buses"].items()]
     kinds = {name: str(sink.get("kind", "")) for name, sink in resolved.get("sinks", {}).items()}
     items += [_sink(name, sink, kinds.get(name, ""), words) for name, sink in status["sinks"].items()]
-    return [*items, _journal(status["journal"], words), _config(status, words)]
+    return [*items, _journal(status, words), _config(status, words)]
 
 
 def _item(id_: str, label: str, word: str, *, bad: bool = False, kind: str = "", name: str = "") -> dict[str, Any]:
@@ -144,7 +145,8 @@ def _sink(name: str, sink: Mapping[str, Any], kind: str, words: Words) -> dict[s
     return item
 
 
-def _journal(journal: Mapping[str, Any], words: Words) -> dict[str, Any]:
+def _journal(status: Mapping[str, Any], words: Words) -> dict[str, Any]:
+    journal = status["journal"]
     item = _item("journal", words.t["link.journal"], words.t["journal.full" if journal["full"] else "journal.ok"])
     item["bad"] = bool(journal["full"] or journal.get("damaged") or journal.get("troubled"))
     hours, per_day = journal.get("autonomy_hours"), journal.get("bytes_per_day")
@@ -161,6 +163,9 @@ def _journal(journal: Mapping[str, Any], words: Words) -> dict[str, Any]:
     for key in ("damaged", "troubled"):
         if journal.get(key):
             item["lines"].append(words.say(f"journal.{key}", why=journal[key]))
+    sentences = kept(status, words.language)
+    item["lines"] += sentences
+    item["bad"] = item["bad"] or bool(sentences)
     item["full"] = bool(journal["full"])
     return item
 

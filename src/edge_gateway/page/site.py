@@ -12,6 +12,7 @@ from edge_gateway.errors import GatewayError
 from edge_gateway.intake.loop import Intake
 from edge_gateway.journal.base import Journal
 from edge_gateway.page.finder import Finder
+from edge_gateway.page.kept import kept
 from edge_gateway.page.newest import Newest
 from edge_gateway.page.view import ORDER, Layout, points_view
 from edge_gateway.shipping.loop import Shipping
@@ -39,7 +40,7 @@ class ConfigState:
 
 
 async def _cannot(verb: str, _asked: Mapping[str, Any], _user: str) -> dict[str, Any]:
-    raise GatewayError(f"'{verb}' of devices is not to be had here")
+    raise GatewayError(f"'{verb}' is not to be had here")
 
 
 @dataclass(slots=True)
@@ -60,6 +61,8 @@ class Site:
     #: verb, what is asked, the OS user who asks -> what became of it: setting a device's own parameters
     provision: Callable[[str, Mapping[str, Any], str], Awaitable[dict[str, Any]]] = _cannot
     drift: Callable[[], list[dict[str, Any]]] = list
+    #: verb, what is asked, the OS user who asks -> what became of it: how long the record stays
+    keep: Callable[[str, Mapping[str, Any], str], Awaitable[dict[str, Any]]] = _cannot
     finder: Finder | None = None
     #: what of the record is signed; None where nobody signs
     signing: Callable[[], dict[str, Any] | None] = lambda: None
@@ -125,6 +128,8 @@ class Site:
         problems += [] if self.clock.trusted() else ["clock not trusted"]
         signing = self.signing()
         problems += [f"signer: {signing['trouble']}"] if signing and signing["trouble"] else []
+        parts = {"journal": journal, "sinks": sinks, "signing": signing, "site": state.resolved.get("site", {})}
+        problems += [f"journal: {sentence}" for sentence in kept(parts, "en")]
         drift = self.drift()
         problems += [
             f"device {item['device']}: {row['parameter']} is {row['value']}, its sheet says {row['wanted']}"

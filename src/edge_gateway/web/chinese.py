@@ -94,6 +94,15 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ("{} is no date", "{} 不是日期"),
     ('write year-month-day, such as "2025-06-01"', '请写 年-月-日，如 "2025-06-01"'),
     ("{} is no number", "{} 不是数字"),
+    # --- keeping the record
+    ("hub '{}' has no vkey: nothing counts as witnessed, so nothing is ever freed", "监管端“{}”未配置 vkey：无法算作已见证，因此永远不会释放"),
+    ("write the line that `regulator-hub key` prints", "请填写 `regulator-hub key` 打印的那一行"),
+    ("nobody signs the record, so hub '{}' can witness nothing, and nothing is ever freed", "台账无人签名，监管端“{}”无从见证，因此永远不会释放"),
+    ("run `edge-gateway signer run` and set socket of [signer]", "请运行 `edge-gateway signer run` 并设置 [signer] 的 socket"),
+    ("the record is kept for {} days until a person shortens it to {}", "台账仍保存 {} 天，直到有人将其缩短为 {} 天"),
+    ("`edge-gateway journal shorten {} --reason …`", "`edge-gateway journal shorten {} --reason …`"),
+    ("at the measured {} MB a day {} days take {} GB, and there is room for {} GB: {} days", "按实测每天 {0} MB，{1} 天需 {2} GB，而可用 {3} GB：只够 {4} 天"),
+    ("a larger disk, a higher journal.max_bytes, or longer intervals; the oldest goes early otherwise", "请换更大的磁盘、调高 journal.max_bytes 或延长采集间隔；否则最旧部分会提前释放"),
     # --- references
     ("no bus '{}'", "没有总线“{}”"),
     ("no device '{}'", "没有设备“{}”"),
