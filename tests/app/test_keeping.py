@@ -59,8 +59,8 @@ def test_a_lower_keep_time_waits_for_a_person(gateway: Gateway) -> None:
         assert "asks for" not in gateway.verb("status").stdout
         assert gateway.verb("journal", "shorten", "30", "--reason", "again").returncode == 1
     (event,) = [each for each in events(gateway) if each["event"] == "keep-time-shortened"]
-    assert {key: event[key] for key in ("by", "reason", "old_days", "new_days")} == {
-        "by": getpass.getuser(), "reason": "agreed", "old_days": 730, "new_days": 30,
+    assert {key: event[key] for key in ("by", "why", "old", "new")} == {
+        "by": getpass.getuser(), "why": "agreed", "old": 730, "new": 30,
     }  # fmt: skip
     with gateway:  # it stays so
         assert "kept for 30 days" in gateway.verb("status").stdout
@@ -86,4 +86,4 @@ def test_what_a_hub_is_owed_stays_until_a_person_lets_it_go(gateway: Gateway) ->
         assert (body["event"], body["hub"], body["unwitnessed"] > 5) == ("hub-released", "county", True)
         assert "no longer configured" not in gateway.verb("status").stdout
     (event,) = [each for each in events(gateway) if each["event"] == "hub-released"]
-    assert (event["by"], event["reason"], event["until"]["epoch"]) == (getpass.getuser(), "moved away", epoch)
+    assert (event["by"], event["why"], event["until"]["epoch"]) == (getpass.getuser(), "moved away", epoch)

@@ -67,11 +67,14 @@ ROUTES = {
     "POST control /v1/scan": "scan-asked",
     "POST control /v1/inbox/{id:int}/ignore": "inbox-ignored",
     "POST control /v1/inbox/{id:int}/add": "inbox-added",
+    "POST control /v1/journal/shorten": "keep-time-shortened",
+    "POST control /v1/journal/release": "hub-released",
     "POST hub /api/v1/gateways/{gateway}/entries": RECORD,
 }
 #: What stands for ``{verb}`` in a route.
 STEPS_OF = {
     "/v1/violations/{id}/{verb}": STEPS, "/v1/quarantine/{verb}": QUARANTINE_STEPS, "/v1/provision/{verb}": ("diff", "verify", "apply"),
+    "/v1/journal/{verb}": ("shorten", "release"),
 }  # fmt: skip
 GATEWAY_VERBS = {
     "init": FILES, "run": "config", "check": READS, "scan": "scan-asked", "inbox list": READS, "inbox add": "inbox-added",
@@ -80,6 +83,7 @@ GATEWAY_VERBS = {
     "quarantine retry": "quarantine-retry", "quarantine drop": "quarantine-drop", "provision diff": READS,
     "provision apply": "provision-started", "provision verify": "provision-verified", "journal verify": READS,
     "journal export": READS, "journal recompute": READS, "journal gaps": READS, "journal availability": READS,
+    "journal shorten": "keep-time-shortened", "journal release": "hub-released",
     "drivers list": READS, "drivers show": READS, "drivers test": READS, "drivers new": FILES, "signer run": PROGRAM, "signer key": READS,
     "export": READS, "schema": READS, "demo": PROGRAM,
 }  # fmt: skip
@@ -101,6 +105,8 @@ TELLS = {
     "scan-asked": ("by", "wall_us", "why", "target"),
     "inbox-added": ("by", "wall_us", "why", "old", "new", "file"),
     "inbox-ignored": ("by", "wall_us", "why", "old", "new", "item"),
+    "keep-time-shortened": ("by", "wall_us", "why", "old", "new", "key"),
+    "hub-released": ("by", "wall_us", "why", "hub", "until", "unwitnessed"),
 }
 
 
@@ -214,8 +220,11 @@ class Exercise:
 
     def __init__(self, folder: Path, line: TcpUnits, receiver: Receiver) -> None:
         sink = f'\n[sinks.influx]\nkind = "influxdb1"\nurl = "http://127.0.0.1:{receiver.server_port}"\ndatabase = "edge"\n'
+        hub = f'\n[sinks.county]\nkind = "hub"\nurl = "http://127.0.0.1:{free_port()}"\ntoken_file = "token"\n'
+        (folder / "token").write_text("t" * 40)
+        (folder / "token").chmod(0o600)
         self.units = line.units
-        self.gateway = Gateway(folder, config_text(line.port, page=f"127.0.0.1:{free_port()}", interval_s=0.5, more=sink))
+        self.gateway = Gateway(folder, config_text(line.port, page=f"127.0.0.1:{free_port()}", interval_s=0.5, more=sink + hub))
         self.client = Client(self.gateway.state / "control.sock")
 
     def run(self) -> list[dict[str, Any]]:
@@ -234,9 +243,11 @@ class Exercise:
             gateway.write(gateway.config.read_text().replace("timeout_s = 1.0", "timeout_s = 0.9"))
             self.client.post("/v1/reload", {"reason": "the converter is slow"})
             text = gateway.config.read_text().replace('trust = "declared"', 'trust = "declared"\nhold_s = 100.0')
+            text = text.partition("\n[sinks.county]")[0].replace("[journal]", "[journal]\nkeep_days = 400")
             gateway.write(text.replace('listen = "', 'language = "en"\nlisten = "', 1))
         with gateway:
-            pass
+            self._verb("journal", "shorten", "400", "--reason", "as agreed")
+            self._verb("journal", "release", "--hub", "county", "--reason", "moved away")
         with contextlib.closing(Reading(gateway.state)) as journal:
             return [entry for _, entry in journal.entries()]
 

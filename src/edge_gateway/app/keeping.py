@@ -35,7 +35,7 @@ class Keeper:
             body, keeping = self._release_epoch(str(asked.get("epoch", "")))
         else:
             raise GatewayError(f"no such step '{verb}'", hint="shorten or release")
-        body |= {"by": by, "reason": reason}
+        body |= {"by": by, "why": reason}
         await self._intake.command(lambda: self._intake.add("event", body, urgent=True))
         await self._journal.keep(lambda _before: keeping)
         return body
@@ -48,7 +48,7 @@ class Keeper:
             raise GatewayError(why, hint="set journal.keep_days, restart, then shorten to that number")
         if new >= old:
             raise GatewayError(f"the record is kept for {old} days already: there is nothing to shorten")
-        body = {"event": "keep-time-shortened", "old_days": old, "new_days": new}
+        body = {"event": "keep-time-shortened", "key": "journal.keep_days", "old": old, "new": new}
         return body, replace(self._journal.keeping, keep_us=new * DAY_US)
 
     def _release_hub(self, hub: str) -> tuple[dict[str, Any], Keeping]:

@@ -61,7 +61,7 @@ def _said(ctx: Context, step: str, asked: dict[str, Any], as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps({"schema": "edge-gateway/journal-keep/1"} | done, ensure_ascii=False))
     elif done["event"] == "keep-time-shortened":
-        old, new = done["old_days"], done["new_days"]
+        old, new = done["old"], done["new"]
         click.echo(ctx.say(f"kept for {new} days from now on ({old} before), on record", f"保存期限由 {old} 天改为 {new} 天，已记入台账"))
     else:
         what, n = done.get("hub") or done["epoch"], done["unwitnessed"]
