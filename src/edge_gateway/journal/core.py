@@ -207,13 +207,7 @@ class Core:
                 rows = [(work.sink, work.epoch, seq, line, why, now_us) for seq, line, why in work.items]
                 tail.quarantine(rows, work.sink, self.state.settings.quarantine_entries)
             case Signed():
-                tail.put_checkpoint(work.epoch, work.size, work.note)
-                hub = self.state.settings.hub_name
-                work.witnessed = self.state.owed.witnesses(hub, work.epoch, work.size, work.note)
-                if hub is not None and work.witnessed and receipts.get((hub, work.epoch), 0) < work.size:
-                    # A cosignature says "and I durably hold entries 0…size−1": it is a receipt too.
-                    tail.put_receipt(hub, work.epoch, work.size, {"cosigned": work.size})
-                    receipts[hub, work.epoch] = work.size
+                self._put_signed(work, receipts)
             case Remember():
                 tail.put_memory(work.name, work.value)
             case Noted():
@@ -221,6 +215,16 @@ class Core:
                     tail.set_counter(name, value)
             case Drop():
                 work.dropped = tail.drop_quarantined(work.ids)
+
+    def _put_signed(self, work: Signed, receipts: Receipts) -> None:
+        tail = self.state.tail
+        tail.put_checkpoint(work.epoch, work.size, work.note)
+        hub = self.state.settings.hub_name
+        work.witnessed = self.state.owed.witnesses(hub, work.epoch, work.size, work.note)
+        if hub is not None and work.witnessed and receipts.get((hub, work.epoch), 0) < work.size:
+            # A cosignature says "and I durably hold entries 0…size−1": it is a receipt too.
+            tail.put_receipt(hub, work.epoch, work.size, {"cosigned": work.size})
+            receipts[hub, work.epoch] = work.size
 
     def _lowered(self, move: Move, receipts: Receipts) -> dict[str, int | None]:
         """Receipts that a cursor's way back takes away: what the hub no longer holds must not be freed."""
