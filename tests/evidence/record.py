@@ -130,11 +130,11 @@ def write(folder: Path, epochs: Iterable[Epoch], *, segment: int = SEGMENT) -> P
     return folder
 
 
-def pack(folder: Path, from_us: int = EVER[0], to_us: int = EVER[1], *, tables: Any = None, keys: Sequence[Key] = (GATEWAY.key, HUB.key)) -> tuple[bytes, Made]:
+def pack(folder: Path, from_us: int = EVER[0], to_us: int = EVER[1], *, keys: Sequence[Key] = (GATEWAY.key, HUB.key)) -> tuple[bytes, Made]:
     """An evidence pack out of a state folder."""
     reading, file = Reading(folder), io.BytesIO()
     try:
-        made = make(folder, reading, file, Order(from_us=from_us, to_us=to_us, made_us=BEGAN_US, keys=tuple(keys)), tables)
+        made = make(folder, reading, file, Order(from_us=from_us, to_us=to_us, made_us=BEGAN_US, keys=tuple(keys)))
     finally:
         reading.close()
     return file.getvalue(), made

@@ -50,9 +50,11 @@ def export(ctx: Context, /, points: tuple[str, ...], violation: str | None, out:
     reading = Reading(ctx.state_dir)
     try:
         zone = ZoneInfo(site_zone(reading))
-        if violation is not None:
-            raise click.UsageError("not yet")
         low_us, high_us = period(asked["from_"], asked["to"], asked["day"], zone)
+        if violation is not None:
+            if any(asked.values()) or points:
+                raise click.UsageError("a violation has its own time and point: give --violation alone")
+            low_us, high_us, points = _around(ctx, reading, violation)
         order = Order(
             from_us=low_us, to_us=high_us, made_us=time.time_ns() // 1000, points=points or None, violation=violation,
             keys=_keys(ctx),
@@ -61,6 +63,16 @@ def export(ctx: Context, /, points: tuple[str, ...], violation: str | None, out:
     finally:
         reading.close()
     return _conclude(ctx, made, order.from_us, order.to_us, zone.key)
+
+
+def _around(ctx: Context, reading: Any, violation: str) -> tuple[int, int, tuple[str, ...]]:
+    """A violation's time with its margins, and its point; up to now while it is not over."""
+    from edge_gateway.evidence.glance import MARGIN_US, course
+    from edge_gateway.evidence.stretch import chunks
+
+    found = course(ctx.state_dir, reading, chunks(reading.known_epochs(), reading.sealed()), violation)
+    end_us = found.end_us + MARGIN_US if found.over else 2**62
+    return found.begin_us - MARGIN_US, end_us, (found.point,)
 
 
 def _write(ctx: Context, reading: Any, out: Path, order: Any) -> Made:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -57,14 +56,14 @@ class Held:
 class Copying:
     """``damaged``: segments that do not read and stay out; ``missing``: texts that are not here."""
 
-    def __init__(self, state_dir: Path, reading: Reading, writer: Writer, onlookers: Iterable[Onlooker]) -> None:
+    def __init__(self, state_dir: Path, reading: Reading, writer: Writer, onlooker: Onlooker) -> None:
         self.entries = 0
         self.damaged: list[str] = []
         self.missing: list[str] = []
         self._state_dir = state_dir
         self._reading = reading
         self._writer = writer
-        self._onlookers = tuple(onlookers)
+        self._see = onlooker.see
         self._texts: set[str] = set()
 
     def chunk(self, chunk: Chunk, carried: Carried) -> None:
@@ -78,8 +77,7 @@ class Copying:
             raise JournalError("entries were freed while they were copied", hint="export again") from None
         for entry in map(decode, lines):
             carried.reach.see(entry)
-            for onlooker in self._onlookers:
-                onlooker.see(chunk.epoch, entry)
+            self._see(chunk.epoch, entry)
         self._writer.add(layout.segment(chunk.epoch, chunk.first), data)
         self._texts.update(segment.texts)
         carried.stretches.append((chunk.first, chunk.end))

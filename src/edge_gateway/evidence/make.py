@@ -6,16 +6,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from edge_gateway import __version__
 from edge_gateway.errors import JournalDamaged, JournalError
-from edge_gateway.evidence import keys, layout
-from edge_gateway.evidence.copying import Carried, Copying, Onlooker
+from edge_gateway.evidence import glance, keys, layout
+from edge_gateway.evidence.copying import Carried, Copying
 from edge_gateway.evidence.manifest import Claim, Manifest, Part
+from edge_gateway.evidence.page import page
 from edge_gateway.evidence.proving import Proving
 from edge_gateway.evidence.reach import Reach
-from edge_gateway.evidence.stretch import chunks, needed
+from edge_gateway.evidence.stretch import Chunk, chunks, needed
+from edge_gateway.evidence.tables import Tables
 from edge_gateway.evidence.zipped import Writer
 from edge_gateway.history.record import newest_config
 from edge_gateway.journal.reading import Reading
@@ -39,12 +42,6 @@ PROVES_NOT: Mapping[str, Sequence[str]] = {
         "表格内容：表格仅供阅读，以台账记录为准",
     ),
 }
-
-
-class Tables(Onlooker, Protocol):
-    """An onlooker that gives members for people to read once all entries have passed."""
-
-    def members(self, manifest: Manifest) -> Iterable[tuple[str, bytes]]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,15 +72,17 @@ class Made:
     missing: Sequence[str]
 
 
-def make(state_dir: Path, reading: Reading, file: BinaryIO, order: Order, tables: Tables | None = None) -> Made:
+def make(state_dir: Path, reading: Reading, file: BinaryIO, order: Order) -> Made:
     """Write the pack. Raises JournalError (nothing is there, or it was freed meanwhile), ValueError (too large), OSError."""
     notes = reading.checkpoints()  # before the entries: what these sign is then there
     infos, sealed = reading.known_epochs(), reading.sealed()
-    run = needed(reading, chunks(infos, sealed), order.from_us, order.to_us)
+    here = chunks(infos, sealed)
+    run = needed(reading, here, order.from_us, order.to_us)
     if not run:
         raise JournalError("nothing is recorded here", hint="name the gateway's state folder")
     writer = Writer(file, order.made_us)
-    copying = Copying(state_dir, reading, writer, [tables] if tables else [])
+    tables = _tables(state_dir, reading, here, run, order)
+    copying = Copying(state_dir, reading, writer, tables)
     parts: list[tuple[Part, Carried, list[tuple[int, bytes]]]] = []
     for info in infos:
         mine = [chunk for chunk in run if chunk.epoch == info.epoch]
@@ -101,7 +100,9 @@ def make(state_dir: Path, reading: Reading, file: BinaryIO, order: Order, tables
     copying.texts()
     manifest = _manifest(order, parts, _config(reading))
     writer.add(layout.KEYS, keys.dump(order.keys))
-    for name, data in tables.members(manifest) if tables else ():
+    tables.finish()
+    zone = _zone(manifest)
+    for name, data in (*tables.members(zone), *((f"table.{lang}.html", page(tables, manifest, zone, lang)) for lang in ("zh-CN", "en"))):
         writer.add(name, data)
     verifier = resources.files("edge_gateway.evidence").joinpath(layout.VERIFIER)
     if verifier.is_file():
@@ -109,6 +110,24 @@ def make(state_dir: Path, reading: Reading, file: BinaryIO, order: Order, tables
     writer.add(layout.MANIFEST, bytes(manifest))
     writer.close()
     return Made(manifest, copying.entries, writer.size, copying.damaged, copying.missing)
+
+
+def _tables(state_dir: Path, reading: Reading, here: Sequence[Chunk], run: Sequence[Chunk], order: Order) -> Tables:
+    """For people. One violation, if one is asked for, else all of the period's points."""
+    epochs = list(dict.fromkeys(chunk.epoch for chunk in here))
+    corrections = glance.corrections(state_dir, reading, here, run, epochs)
+    found = glance.courses(glance.holding(state_dir, reading, run, frozenset({"violation"})), corrections, epochs)
+    if order.violation is not None:
+        found = {id_: each for id_, each in found.items() if id_ == order.violation}
+    return Tables(reading, corrections, found, epochs, order.points)
+
+
+def _zone(manifest: Manifest) -> ZoneInfo:
+    """The site's; UTC where it is not known here."""
+    try:
+        return ZoneInfo(str((manifest.about.get("site") or {}).get("timezone") or "UTC"))
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")
 
 
 def _config(reading: Reading) -> Mapping[str, Any]:

@@ -47,6 +47,17 @@ class Row:
     clock: str
 
 
+def when(entry: Mapping[str, Any], place: Place, corrections: Sequence[Correction]) -> tuple[int, str]:
+    """µs, and "trusted", "corrected" or "untrusted": the message's own time if it has one, else wall time, corrected as ``corrected`` says."""
+    own_us = (entry.get("message") or {}).get("time_us")
+    if own_us is not None and UNCERTAIN_FUTURE not in (entry.get("quality") or ()):
+        return int(own_us), "trusted"
+    if entry["trusted"]:
+        return int(entry["wall_us"]), "trusted"
+    offset_us = corrected(str(entry["boot"]), place, corrections)
+    return (int(entry["wall_us"]), "untrusted") if offset_us is None else (int(entry["mono_us"]) + offset_us, "corrected")
+
+
 @dataclass(slots=True)
 class Lookback:
     """Reads a record from its beginning. ``damaged`` and ``undecodable`` tell afterwards what could not be read."""
@@ -79,7 +90,7 @@ class Lookback:
         period: tuple[int, int],
         points: frozenset[str] | None,
     ) -> list[Row]:
-        time_us, clock = self._time(entry, position, corrections)
+        time_us, clock = when(entry, self._place(position), corrections)
         config = self.record.config(position.epoch, entry["config_seq"])
         names: Sequence[str] = config["groups"][entry["group"]]["points"]
         values: Sequence[Any] = entry["values"]
@@ -101,18 +112,6 @@ class Lookback:
             for name, value, why in zip(names, values, quality, strict=True)
             if points is None or name in points
         ]
-
-    def _time(
-        self, entry: Mapping[str, Any], position: Position, corrections: Sequence[Correction]
-    ) -> tuple[int, str]:
-        """The message's own time if it has one, else wall time, corrected by the first correction of its boot after the entry, else the last before it."""
-        own_us = (entry.get("message") or {}).get("time_us")
-        if own_us is not None and UNCERTAIN_FUTURE not in (entry.get("quality") or ()):
-            return int(own_us), "trusted"
-        if entry["trusted"]:
-            return int(entry["wall_us"]), "trusted"
-        offset_us = corrected(str(entry["boot"]), self._place(position), corrections)
-        return (int(entry["wall_us"]), "untrusted") if offset_us is None else (int(entry["mono_us"]) + offset_us, "corrected")
 
     def _place(self, position: Position) -> Place:
         return self._order.get(position.epoch, -1), position.seq

@@ -1,0 +1,89 @@
+"""What tables must know before the entries pass: corrections of clocks, and when violations were; opens only the segments that hold such entries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edge_gateway.errors import JournalDamaged, JournalError
+from edge_gateway.evidence.stretch import Chunk, entries
+from edge_gateway.history.record import when
+from edge_gateway.journal.files import DiskFiles
+from edge_gateway.journal.reading import Reading
+from edge_gateway.journal.segments import SegmentFile
+from edge_gateway.record.entry import decode
+from edge_gateway.record.offsets import Correction
+
+#: What is shown before and behind a violation.
+MARGIN_US = 30 * 60 * 1_000_000
+#: A correction comes soon after the entries that it corrects: so many chunks behind the period are looked at.
+_BEHIND = 64
+
+
+@dataclass(slots=True)
+class Course:
+    """One violation as its steps tell: from its first offending reading to its last step; µs. ``over``: it needs no more readings."""
+
+    id: str
+    rule: str
+    point: str
+    begin_us: int
+    end_us: int
+    over: bool = False
+    steps: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, entry: dict[str, Any], wall_us: int) -> None:
+        """One more step."""
+        first = entry.get("first")
+        began_us = first.get("wall_us") if isinstance(first, dict) else None
+        self.begin_us = min(self.begin_us, wall_us, began_us if isinstance(began_us, int) else wall_us)
+        self.end_us = max(self.end_us, wall_us)
+        self.over = entry.get("condition") == "recovered" or entry.get("step") in ("cancelled", "closed")
+        self.steps.append(entry | {"wall_us": wall_us})
+
+
+def holding(state_dir: Path, reading: Reading, chunks: Iterable[Chunk], kinds: frozenset[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """``(epoch, entry)`` of these kinds, in order; segments whose footers name none of them, or do not read, are passed over."""
+    marks = [f'"kind":"{kind}"'.encode() for kind in kinds]
+    for chunk in chunks:
+        try:
+            if chunk.segment is not None:
+                file = SegmentFile(DiskFiles(), state_dir, chunk.epoch, chunk.first, chunk.segment.count)
+                if not kinds & set(file.footer["kinds"]):
+                    continue
+            for data in entries(reading, chunk):
+                if any(mark in data for mark in marks) and (entry := decode(data))["kind"] in kinds:
+                    yield chunk.epoch, entry
+        except (JournalDamaged, FileNotFoundError, KeyError):
+            continue
+
+
+def corrections(state_dir: Path, reading: Reading, here: Sequence[Chunk], run: Sequence[Chunk], order: Sequence[str]) -> list[Correction]:
+    """The clock's corrections that concern the run."""
+    first, last = here.index(run[0]), here.index(run[-1])
+    found = holding(state_dir, reading, here[first : last + 1 + _BEHIND], frozenset({"correction"}))
+    return [Correction((order.index(epoch), each["seq"]), str(each["boot"]), int(each["offset_us"])) for epoch, each in found]
+
+
+def courses(found: Iterable[tuple[str, dict[str, Any]]], corrections: Sequence[Correction], order: Sequence[str]) -> dict[str, Course]:
+    """Violations by id, out of their entries."""
+    known: dict[str, Course] = {}
+    for epoch, entry in found:
+        wall_us = when(entry, (order.index(epoch), entry["seq"]), corrections)[0]
+        id_ = str(entry.get("violation"))
+        if id_ not in known:
+            known[id_] = Course(id_, str(entry.get("rule")), str(entry.get("point")), wall_us, wall_us)
+        known[id_].add(entry, wall_us)
+    return known
+
+
+def course(state_dir: Path, reading: Reading, here: Sequence[Chunk], id_: str) -> Course:
+    """One violation, wherever it is recorded. Raises JournalError if it is not."""
+    order = list(dict.fromkeys(chunk.epoch for chunk in here))
+    found = ((epoch, each) for epoch, each in holding(state_dir, reading, here, frozenset({"violation"})) if each.get("violation") == id_)
+    known = courses(found, (), order)
+    if id_ not in known:
+        raise JournalError(f"no violation {id_} is recorded here", hint="`edge-gateway violations list` shows the open ones")
+    return known[id_]

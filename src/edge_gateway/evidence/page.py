@@ -1,0 +1,146 @@
+"""A pack's table as one plain page of HTML, in Chinese or English; figures come from ``tables``, nothing here is proof."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from edge_gateway.evidence.hours import HOUR_US, Hour
+from edge_gateway.evidence.manifest import Manifest
+from edge_gateway.history.export import times
+
+if TYPE_CHECKING:
+    from edge_gateway.evidence.tables import Tables
+
+#: More rows than this make a page that office machines open slowly: then days stand here and hours in hours.csv.
+MAX_ROWS = 10_000
+_STYLE = (
+    "body{font:14px/1.5 system-ui,'Noto Sans SC','Microsoft YaHei',sans-serif;margin:2em auto;max-width:70em;padding:0 1em;color:#1a1a1a}"
+    "table{border-collapse:collapse;margin:.5em 0 1.5em}td,th{border:1px solid #bbb;padding:.15em .6em;text-align:left}"
+    "td.n{text-align:right;font-variant-numeric:tabular-nums}h2{margin-top:2em}.worry{color:#a00000;font-weight:bold}"
+    "@media print{body{margin:0}h2{break-after:avoid}tr{break-inside:avoid}}"
+)
+
+
+def page(tables: Tables, manifest: Manifest, zone: ZoneInfo, language: str) -> bytes:
+    """The page, UTF-8. ``language``: ``zh-CN`` or ``en``."""
+    words = _Words(language[:2])
+    site = manifest.about.get("site") or {}
+    title = f"{site.get(f'name_{words.language}') or manifest.gateway} · {words('evidence', '证据')}"
+    body = "".join((*_head(manifest, zone, words), *_violations(tables, zone, words), *_gaps(tables, zone, words), *_hours(tables, zone, words)))
+    return (
+        f'<!doctype html><html lang="{language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>{body}</body></html>\n"
+    ).encode()
+
+
+class _Words:
+    """Sentences in one language."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+
+    def __call__(self, en: str, zh: str) -> str:
+        return zh if self.language == "zh" else en
+
+
+def _head(manifest: Manifest, zone: ZoneInfo, words: _Words) -> Iterator[str]:
+    claim, witnessed = manifest.claim, manifest.about.get("witnessed")
+    span = f"{_when(claim.from_us, zone)} – {_when(claim.to_us, zone)}" if claim else words("none", "无")
+    yield f"<p>{words('Gateway', '网关')} <b>{escape(manifest.gateway)}</b> · {words('period', '时段')} {span}</p>"
+    if witnessed:
+        place = f"{witnessed['epoch']}/{witnessed['size'] - 1}"
+        when = _when(witnessed["time_s"] * 1_000_000, zone)
+        yield f"<p>{words(f'Witnessed through entry {place} at {when}.', f'见证至第 {place} 条，时间 {when}。')}</p>"
+    else:
+        said = words("UNWITNESSED: nobody but this gateway itself vouches for this record.", "未见证：除本网关自身外，无人证明此台账。")
+        yield f'<p class="worry">{said}</p>'
+    yield "<p>" + words(
+        "This table is for reading. What counts are the entries in this pack: open verify.html, or run edge-gateway journal verify.",
+        "本表仅供阅读，以证据包中的台账记录为准：请打开 verify.html，或运行 edge-gateway journal verify 核验。",
+    ) + "</p>"
+    yield f"<p>{words('What no verification proves:', '任何核验都不能证明：')}</p><ul>"
+    yield from (f"<li>{escape(each)}</li>" for each in manifest.about.get("proves_not", {}).get(words.language, ()))
+    yield "</ul>"
+
+
+def _violations(tables: Tables, zone: ZoneInfo, words: _Words) -> Iterator[str]:
+    yield f"<h2>{words('Violations', '违规')}</h2>"
+    if not tables.courses:
+        yield f"<p>{words('None in this period.', '此时段无违规。')}</p>"
+    for course in tables.courses.values():
+        yield f"<h3>{escape(course.id)} · {escape(course.rule)} · {_point(tables, course.point, words)}</h3>"
+        head = (words("time", "时间"), words("step", "步骤"), words("condition", "状态"), words("handling", "处理"), words("limit", "限值"), words("reading", "读数"),
+                words("peak", "极值"), words("minutes", "分钟"), words("by", "人员"), words("reason", "说明"))  # fmt: skip
+        names = ("step", "condition", "handling", "limit", "value", "peak", "minutes", "by", "reason")
+        yield _table(head, ((_when(each["wall_us"], zone), *(_shown(each.get(name)) for name in names)) for each in course.steps))
+    if tables.courses:
+        yield "<p>" + words(
+            f"Every reading of these points from 30 minutes before to 30 minutes after: readings.csv ({len(tables.readings)} rows).",
+            f"上述测点在违规前后各 30 分钟内的全部读数：readings.csv（{len(tables.readings)} 行）。",
+        ) + "</p>"
+
+
+def _gaps(tables: Tables, zone: ZoneInfo, words: _Words) -> Iterator[str]:
+    yield f"<h2>{words('Gaps', '间断')}</h2>"
+    rows = [
+        (_when(each["wall_us"], zone), _shown(each.get("gap")), _shown(each.get("state")), _shown(each.get("reason")), ", ".join(map(str, each.get("groups") or ())), _shown(each.get("slots")))
+        for each in tables.gaps[:MAX_ROWS]
+    ]
+    if not rows:
+        yield f"<p>{words('None in this period.', '此时段无间断。')}</p>"
+        return
+    yield _table((words("time", "时间"), words("gap", "间断"), words("state", "状态"), words("reason", "原因"), words("poll groups", "采集组"), words("slots", "缺测数")), rows)
+
+
+def _hours(tables: Tables, zone: ZoneInfo, words: _Words) -> Iterator[str]:
+    daily = len(tables.hours) > MAX_ROWS
+    title = words("Days of each point (hours: hours.csv)", "各测点逐日（逐时见 hours.csv）") if daily else words("Hours of each point", "各测点逐时")
+    yield f"<h2>{title}</h2><p>" + words(
+        "Minimum, mean and maximum are over good readings; valid: their share of the readings taken.", "最小、平均、最大值仅计有效读数；有效率为有效读数占全部读数的比例。"
+    ) + "</p>"
+    head = (words("from", "起始"), words("minimum", "最小"), words("mean", "平均"), words("maximum", "最大"), words("good / taken", "有效数 / 读数"), words("valid", "有效率"))
+    by_point: dict[str, list[tuple[int, Hour]]] = {}
+    for (point, hour), each in sorted(tables.hours.items()):
+        by_point.setdefault(point, []).append((hour, each))
+    for point, hours in by_point.items():
+        yield f"<h3>{_point(tables, point, words)}</h3>"
+        rows = _days(hours, zone) if daily else hours
+        yield _table(head, ((_when(hour * HOUR_US, zone)[:16], *_figures(each)) for hour, each in rows), numbers=True)
+
+
+def _days(hours: Iterable[tuple[int, Hour]], zone: ZoneInfo) -> list[tuple[int, Hour]]:
+    """Local days, each under its first hour."""
+    days: dict[str, tuple[int, Hour]] = {}
+    for hour, each in hours:
+        days.setdefault(_when(hour * HOUR_US, zone)[:10], (hour, Hour()))[1].join(each)
+    return list(days.values())
+
+
+def _figures(hour: Hour) -> tuple[str, ...]:
+    figures = (f"{hour.least:g}", f"{hour.mean:.4g}", f"{hour.greatest:g}") if hour.good else ("–", "–", "–")
+    return (*figures, f"{hour.good} / {hour.taken}", f"{100 * hour.good / hour.taken:.1f} %")
+
+
+def _table(head: Iterable[str], rows: Iterable[Sequence[str]], *, numbers: bool = False) -> str:
+    top = "".join(f"<th>{escape(each)}</th>" for each in head)
+    kind = ' class="n"' if numbers else ""
+    lines = ("<tr>" + "".join(f"<td{kind if at else ''}>{escape(each)}</td>" for at, each in enumerate(row)) + "</tr>" for row in rows)
+    return f"<table><tr>{top}</tr>{''.join(lines)}</table>"
+
+
+def _point(tables: Tables, point: str, words: _Words) -> str:
+    names = tables.names.get(point, (point, point))
+    unit = tables.units.get(point)
+    return escape(f"{words(names[1], names[0])} ({point}{', ' + unit if unit else ''})")
+
+
+def _shown(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _when(time_us: int, zone: ZoneInfo) -> str:
+    local, offset, _ = times(time_us, zone)
+    return f"{local[:19]} {offset}"
