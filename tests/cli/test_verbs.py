@@ -43,7 +43,7 @@ NESTED += [("drivers", verb) for verb in ("list", "show", "test", "new")]
 NESTED += [("inbox", verb) for verb in ("list", "add", "ignore")]
 NESTED += [("provision", verb) for verb in ("diff", "apply", "verify")]
 NESTED += [("doctor", "bus")]
-NESTED += [("journal", "verify"), ("journal", "recompute"), ("journal", "gaps"), ("journal", "availability"), ("journal", "export"), ("signer", "run"), ("signer", "key")]
+NESTED += [("journal", "verify"), ("journal", "recompute"), ("journal", "gaps"), ("journal", "availability"), ("journal", "export"), ("journal", "prove"), ("signer", "run"), ("signer", "key")]
 PATHS = [(), *((verb,) for verb in VERBS), *NESTED]
 REPOSITORY = Path(__file__).resolve().parents[2]
 

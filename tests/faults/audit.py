@@ -82,7 +82,7 @@ GATEWAY_VERBS = {
     "violations list": READS, "violations ack": "acknowledged", "violations close": "closed", "quarantine list": READS,
     "quarantine retry": "quarantine-retry", "quarantine drop": "quarantine-drop", "provision diff": READS,
     "provision apply": "provision-started", "provision verify": "provision-verified", "journal verify": READS,
-    "journal export": READS, "journal recompute": READS, "journal gaps": READS, "journal availability": READS,
+    "journal export": READS, "journal prove": READS, "journal recompute": READS, "journal gaps": READS, "journal availability": READS,
     "journal shorten": "keep-time-shortened", "journal release": "hub-released",
     "drivers list": READS, "drivers show": READS, "drivers test": READS, "drivers new": FILES, "signer run": PROGRAM, "signer key": READS,
     "export": READS, "schema": READS, "demo": PROGRAM,

@@ -65,6 +65,39 @@ def export(ctx: Context, /, points: tuple[str, ...], violation: str | None, out:
     return _conclude(ctx, made, order.from_us, order.to_us, zone.key)
 
 
+@verb(
+    "prove",
+    zh="为一条记录出具证明：PATH.tlog-proof（C2SP tlog-proof，含检查点）和 PATH.json（该记录的原始字节）。只读。\n\n"
+    "核验：edge-gateway journal verify PATH.tlog-proof --key VKEY --witness HUBVKEY。",
+    examples=["edge-gateway journal prove 0123456789abcdef 4711 --out reading"],
+)
+@click.argument("epoch")
+@click.argument("seq", type=click.IntRange(0))
+@option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="PATH", help="write PATH.tlog-proof and PATH.json", zh="写入 PATH.tlog-proof 和 PATH.json")
+@click.pass_obj
+def prove(ctx: Context, /, epoch: str, seq: int, out: Path) -> int:
+    """Write the proof of one entry, by the epoch and number that every exported reading carries: its path in the tree, the checkpoint, the entry's bytes.
+
+    Anyone verifies it offline: `journal verify PATH.tlog-proof --key VKEY --witness HUBVKEY`.
+    """
+    from edge_gateway.evidence.single import prove as proven
+    from edge_gateway.journal.reading import Reading
+
+    reading = Reading(ctx.state_dir)
+    try:
+        proof, entry = proven(reading, epoch, seq)
+    finally:
+        reading.close()
+    for path, data in ((out.with_name(out.name + ".json"), entry), (out.with_name(out.name + ".tlog-proof"), proof)):
+        try:
+            with path.open("xb") as file:
+                file.write(data)
+        except OSError as error:
+            raise GatewayError(f"cannot write {path}: {error.strerror}", hint="a file that exists is never overwritten") from None
+    click.echo(ctx.say(f"a proof of {len(proof)} bytes", f"证明共 {len(proof)} 字节"), err=True)
+    return OK
+
+
 def _around(ctx: Context, reading: Any, violation: str) -> tuple[int, int, tuple[str, ...]]:
     """A violation's time with its margins, and its point; up to now while it is not over."""
     from edge_gateway.evidence.glance import MARGIN_US, course

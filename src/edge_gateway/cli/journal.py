@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_gateway.cli.evidence import export
+from edge_gateway.cli.evidence import export, prove
 from edge_gateway.cli.journal_gaps import availability, gaps
 from edge_gateway.cli.journal_keep import release, shorten
 from edge_gateway.cli.journal_recompute import recompute
 from edge_gateway.cli.main import NO, OK, WARNINGS
 from edge_gateway.cli.verbs import Context, noun, option, verb
 from edge_gateway.errors import GatewayError
+from edge_gateway.record.entry import MAX_ENTRY_BYTES
 
 if TYPE_CHECKING:
     from edge_gateway.evidence.judge import Asked, Verdict
@@ -72,13 +73,16 @@ def verify(ctx: Context, /, place: Path | None, against: Path | None, key: str |
 
 
 def _verdict(place: Path, asked: Asked) -> Verdict:
-    from edge_gateway.evidence import check, folder
+    from edge_gateway.evidence import check, folder, single
 
     if not place.is_file():
         return folder.check(place, asked)
     try:
         with place.open("rb") as file:
-            return check.check(file, asked)
+            if file.read(len(single.HEAD)) != single.HEAD:
+                return check.check(file, asked)
+            file.seek(0)
+            return single.check(file.read(single.MAX_PROOF_BYTES), _bytes(place.with_suffix(".json"), MAX_ENTRY_BYTES + 1), asked)
     except OSError as error:
         raise GatewayError(f"{place} cannot be read: {error.strerror}") from None
 
@@ -102,10 +106,10 @@ def _text(key: str | None) -> str | None:
     return _bytes(Path(key)).decode("utf-8", "replace").strip()
 
 
-def _bytes(file: Path) -> bytes:
+def _bytes(file: Path, most: int = _MOST_BYTES) -> bytes:
     try:
         with file.open("rb") as opened:
-            return opened.read(_MOST_BYTES)
+            return opened.read(most)
     except OSError as error:
         raise GatewayError(f"{file} cannot be read: {error.strerror}") from None
 
@@ -115,5 +119,6 @@ command.add_command(recompute)
 command.add_command(gaps)
 command.add_command(availability)
 command.add_command(export)
+command.add_command(prove)
 command.add_command(shorten)
 command.add_command(release)

@@ -80,6 +80,7 @@ def lines(ctx: Context, verdict: Verdict, zone: str) -> Iterator[str]:
 
 
 def _complete(ctx: Context, reached: Through, zone: str) -> str:
+    """How far an epoch is vouched for; for the proof of one entry, which tree it stands in."""
     place = f"{reached.epoch}/{reached.size - 1}"
     if reached.time_s is None:
         return ctx.say(f"complete through entry {place}, not witnessed", f"完整至 {place}，未见证")

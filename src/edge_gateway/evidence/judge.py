@@ -200,10 +200,11 @@ def through(tested: Tested, fits: Sequence[tuple[int, Weighed]], known: Trusted)
         return Through(tested.epoch, fits[-1][0])
     every = [weigh(data, tested.epoch, known) for _, data in tested.notes]
     names = tuple(dict.fromkeys(name for each in (*every, *(each for _, each in fits)) for name in each.strangers))
-    return Through(tested.epoch, code=_why_not(tested, known, bool(fits), any(each.bad for each in every), names), names=names)
+    return Through(tested.epoch, code=why_not(tested, known, bool(fits), any(each.bad for each in every), names), names=names)
 
 
-def _why_not(tested: Tested, known: Trusted, fits: bool, bad: bool, strangers: Sequence[str]) -> str:
+def why_not(tested: Tested, known: Trusted, fits: bool, bad: bool, strangers: Sequence[str]) -> str:
+    """The code for an epoch that nothing vouches for. ``fits``: a checkpoint counts and is of these entries; ``bad``: one is signed wrongly."""
     if fits:
         return "unknown-witness" if known.witness is None else "not-witnessed"
     if tested.lost:

@@ -27,34 +27,34 @@ class Proving:
     """An epoch's entries 0 … ``size`` - 1: roots of its sealed segments, leaves of what follows them."""
 
     def __init__(self, reading: Reading, info: EpochInfo, sealed: Sequence[Segment]) -> None:
-        """``sealed``: the epoch's segments, in order. From ``_lost`` on no root is known: those of before, or the last entries, are gone."""
+        """``sealed``: the epoch's segments, in order. From ``known`` on no root is: those of before, or the last entries, are gone."""
         self._reading = reading
         self._info = info
         every = max((each.count for each in sealed), default=SEGMENT_ENTRIES)
         every = every if every & (every - 1) == 0 else SEGMENT_ENTRIES
         whole = [each for each in sealed if each.count == every]
         self._segments = {each.first: each for each in whole}
-        known = all(each.first == number * every for number, each in enumerate(sealed)) and sealed[: len(whole)] == whole
-        self._tree = Tree(every, [bytes.fromhex(each.root) for each in whole] if known else [])
+        whole_known = all(each.first == number * every for number, each in enumerate(sealed)) and sealed[: len(whole)] == whole
+        self._tree = Tree(every, [bytes.fromhex(each.root) for each in whole] if whole_known else [])
         self.size = info.size
         end = Chunk(info.epoch, len(whole) * every, info.size, None)  # the short last segment, or the tail as it is now
         try:
-            self._tree.add(list(entries(reading, end)) if known else [])
+            self._tree.add(list(entries(reading, end)) if whole_known else [])
         except (JournalDamaged, KeyError):
-            self._lost = end.first
+            self.known = end.first
         else:
-            self._lost = info.size if known else 0
+            self.known = info.size if whole_known else 0
 
     def part(self, here: Sequence[Stretch], notes: Iterable[tuple[int, bytes]]) -> tuple[Part, list[tuple[int, bytes]]]:
         """The manifest's part, and those of the notes ``(size, note)`` whose roots it gives."""
         stops: list[int] = []
         kept = []
         for size, note in notes:
-            if size <= self._lost and self._reachable(size):
+            if size <= self.known and self._reachable(size):
                 stops.append(size)
                 kept.append((size, note))
-        proven = given([(first, min(end, self._lost)) for first, end in here if first < self._lost], self._lost, stops, self.root)
-        lost = [(max(first, self._lost), end) for first, end in left_out(here, self.size) if end > self._lost]
+        proven = given([(first, min(end, self.known)) for first, end in here if first < self.known], self.known, stops, self.root)
+        lost = [(max(first, self.known), end) for first, end in left_out(here, self.size) if end > self.known]
         return Part(self._info.epoch, self.size, (*proven, *(Given(first, end - first, None) for first, end in lost))), kept
 
     def _reachable(self, size: int) -> bool:
