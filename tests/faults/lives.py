@@ -24,6 +24,7 @@ from edge_gateway.record.merkle import leaf_hash, tree_root
 from tests.faults.simdisk import PowerCut, SimDisk, SimFiles, forget
 from tests.faults.survivors import Attempt, Survivors, Tables
 from tests.journal.entries import batch, snapshot, stamp
+from tests.journal.witness import cosigned, hub_key, signed
 
 STATE = Path("/state")
 #: Crash–recover cycles of a disk, and one life more that looks and goes on.
@@ -81,7 +82,8 @@ class Life:
         self.fault = fault or Fault()
         self.segment = segment or self.rng.choice(SEGMENTS)
         self.settings = JournalSettings(
-            max_bytes=1 << 30, segment_entries=self.segment, hub_name="hub", sinks=("hub", "influx"), quarantine_entries=QUARANTINE,
+            max_bytes=1 << 30, segment_entries=self.segment, hub_name="hub", hub_vkey=str(hub_key()), sinks=("hub", "influx"),
+            quarantine_entries=QUARANTINE,
         )  # fmt: skip
         self.disk = SimDisk(seed + 1)
         self.files = SimFiles(self.disk)
@@ -218,7 +220,8 @@ class Life:
             sink = rng.choice(("hub", "hub", "influx"))
             works.append(Move(sink=sink, to=Position(epoch, back), receipt={"size": back, "of": epoch} if sink == "hub" else None))
         if state.size and rng.random() < 0.3:
-            note = rng.randbytes(80) + (b"\n\xe2\x80\x94 a" * rng.choice((1, 1, 1, 2)))
+            garbled = rng.randbytes(80) + b"\n\xe2\x80\x94 a\n\xe2\x80\x94 b"  # nobody's word
+            note = rng.choice((signed, cosigned, cosigned, lambda *_: garbled))(epoch, state.size)
             works.append(Signed(epoch=epoch, size=state.size, note=note))
         if rng.random() < 0.1:
             works.append(Refuse(sink="influx", epoch=epoch, items=[(first, f"line {rng.random()}", "why")]))
@@ -304,8 +307,8 @@ class Life:
                 continue
             if found[: len(owed) - epoch.first] != owed[epoch.first :]:
                 self._corrupt(f"epoch {epoch.epoch} reads otherwise than it was written")
-            if known and epoch.first > known.held:
-                self._lost(epoch.first - known.held, f"epoch {epoch.epoch} was freed to {epoch.first}, the hub held {known.held}")
+            if known and epoch.first > known.witnessed:
+                self._lost(epoch.first - known.witnessed, f"epoch {epoch.epoch} was freed to {epoch.first}, the hub witnessed {known.witnessed}")
             if size != (state.size if epoch.size is None else epoch.size):
                 self._corrupt(f"epoch {epoch.epoch}: size {epoch.size} said, {size} found")
             more = found[len(owed) - epoch.first :]

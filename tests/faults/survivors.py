@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import orjson
 
 from edge_gateway.journal.base import Position
+from edge_gateway.journal.keeping import cosigned
 from edge_gateway.journal.tail import CHECKPOINTS_KEPT, Tail
 from edge_gateway.journal.work import Drop, Move, Refuse, Signed, Work
+from edge_gateway.record.note import merged
+from tests.journal.witness import hub_key
 
 Receipts = Mapping[tuple[str, str], tuple[int, str]]
 _COSIGNED = "\n\N{EM DASH} ".encode()
@@ -27,6 +31,7 @@ class Tables:
     receipts: Receipts = field(default_factory=dict)
     checkpoints: Mapping[tuple[str, int], bytes] = field(default_factory=dict)
     quarantine: tuple[tuple[int, str, str], ...] = ()
+    witnessed: Mapping[str, int] = field(default_factory=dict, compare=False)  # epoch → how far the hub's key cosigned it
 
     @classmethod
     def of(cls, tail: Tail) -> Tables:
@@ -48,12 +53,24 @@ class Tables:
                 case Move():
                     tables = tables._moved(work, order)
                 case Signed():
-                    tables = replace(tables, checkpoints=_kept({**tables.checkpoints, (work.epoch, work.size): work.note}, work.epoch))
+                    tables = tables._signed(work)
                 case Refuse():
                     tables = replace(tables, quarantine=(*tables.quarantine, *work.items)[-keep:])
                 case Drop():
                     tables = replace(tables, quarantine=tables.quarantine[len(work.ids) :])
         return tables
+
+    def _signed(self, work: Signed) -> Tables:
+        """A cosignature by the hub's key is its word on what it holds, too."""
+        there = self.checkpoints.get((work.epoch, work.size))
+        note = work.note if there is None else merged(there, work.note)
+        notes = _kept({**self.checkpoints, (work.epoch, work.size): note}, work.epoch)
+        if not _by_the_hub(work.epoch, work.size, work.note):
+            return replace(self, checkpoints=notes)
+        receipts, seen = dict(self.receipts), {**self.witnessed, work.epoch: max(work.size, self.witnessed.get(work.epoch, 0))}
+        if receipts.get(("hub", work.epoch), (0, ""))[0] < work.size:
+            receipts["hub", work.epoch] = (work.size, orjson.dumps({"cosigned": work.size}).decode())
+        return replace(self, checkpoints=notes, receipts=receipts, witnessed=seen)
 
     def _moved(self, move: Move, order: Mapping[str, int]) -> Tables:
         """A way back takes from the hub's word what it no longer holds."""
@@ -66,6 +83,11 @@ class Tables:
         if move.receipt is not None:
             receipts[move.sink, move.to.epoch] = (move.to.seq, orjson.dumps(move.receipt).decode())
         return replace(self, cursors={**self.cursors, move.sink: move.to}, receipts=receipts)
+
+
+@lru_cache(1024)
+def _by_the_hub(epoch: str, size: int, note: bytes) -> bool:
+    return cosigned(epoch, note, hub_key()) == size
 
 
 def _kept(notes: Mapping[tuple[str, int], bytes], epoch: str) -> dict[tuple[str, int], bytes]:
@@ -86,10 +108,10 @@ class Attempt:
 
 @dataclass(slots=True)
 class Expected:
-    """One epoch: its acknowledged entries, and how far retention may ever have gone (the hub's greatest receipt)."""
+    """One epoch: its acknowledged entries, and how far retention may ever have gone (the greatest size that the hub cosigned)."""
 
     entries: list[bytes] = field(default_factory=list)
-    held: int = 0
+    witnessed: int = 0
 
 
 @dataclass(slots=True)
@@ -110,7 +132,7 @@ class Survivors:
 
     def tried(self, attempt: Attempt) -> None:
         self.attempts.append(attempt)
-        self._note_receipts(attempt.tables)
+        self._note_witnessed(attempt.tables)
 
     def acknowledged(self, attempt: Attempt) -> None:
         """The newest attempt succeeded: it is the truth, and those before it are none of it."""
@@ -131,7 +153,6 @@ class Survivors:
         ]
         return f"found {len(added)} entries more, and {', '.join(wrong) or 'tables'} as no commit left them"
 
-    def _note_receipts(self, tables: Tables) -> None:
-        for (sink, epoch), (size, _) in tables.receipts.items():
-            if sink == "hub":
-                self.epochs[epoch].held = max(self.epochs[epoch].held, size)
+    def _note_witnessed(self, tables: Tables) -> None:
+        for epoch, size in tables.witnessed.items():
+            self.epochs[epoch].witnessed = max(self.epochs[epoch].witnessed, size)
