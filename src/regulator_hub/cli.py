@@ -202,7 +202,9 @@ def own_key(file: Path | None, state_dir: Path | None) -> None:
 
     with _trouble():
         config = load(file, state_dir=state_dir)
-        print(Cosigner(config.witness_folder, config.name, born=False).key)
+        own = Cosigner(config.witness_folder, config.name, born=False).key
+    print(own)
+    click.echo(f"fingerprint 指纹  {own.fingerprint}", err=True)
 
 
 @main.command()

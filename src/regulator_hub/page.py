@@ -124,6 +124,7 @@ class Page:
                 "last_us": self._watch.last_us(name),
                 "quarantined": view.state["quarantined"],
                 "pending": await self._witness.pending(name),
+                **self._witness.fingerprints(name),
             }
             for name, view in list(self._interpreter.views.items())
         }

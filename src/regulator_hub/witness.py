@@ -168,6 +168,15 @@ class Witness:
         known = self._known.get(gateway)
         return {} if known is None else known.logs
 
+    def fingerprints(self, gateway: str) -> dict[str, str]:
+        """For the page: of the gateway's registered key ("" without one), and of the key that cosigns here."""
+        registered = self._gateways.find(gateway)
+        try:
+            key = registered.key if registered else None
+        except NoteError:
+            key = None
+        return {"key": key.fingerprint if key else "", "witness_key": self._cosigner.key.fingerprint}
+
     # --- judging --------------------------------------------------------------------------------------------------
 
     async def judge(self, gateway: str, note: bytes) -> dict[str, Any]:

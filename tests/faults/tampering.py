@@ -12,7 +12,6 @@ from typing import Any
 
 import orjson
 
-from edge_gateway.evidence.keys import fingerprint
 from edge_gateway.evidence.manifest import Claim
 from edge_gateway.record.merkle import leaf_hash
 from edge_gateway.record.note import COSIGNATURE, ED25519
@@ -108,7 +107,7 @@ def honest(dice: random.Random, real: Truth) -> Iterator[Case]:
     """What must be verified."""
     data = packed(real.plan)
     yield Case("honest", data, "verify")
-    yield Case("honest-fingerprints", data, "verify", key=fingerprint(GATEWAY.key), witness=fingerprint(HUB.key).replace(" ", "").upper()[:32])
+    yield Case("honest-fingerprints", data, "verify", key=GATEWAY.key.fingerprint, witness=HUB.key.fingerprint.replace(" ", "").upper()[:32])
     yield Case("honest-against", data, "verify", against=real.hub_note)
     sheet = real.plan.sheets[-1]
     size = real.newest[0]
@@ -200,7 +199,7 @@ def tampered(dice: random.Random, real: Truth) -> Iterator[Case]:
 
 
 _VKEYS = (str(GATEWAY.key), str(HUB.key))
-_FINGERPRINTS = (fingerprint(GATEWAY.key), fingerprint(HUB.key))
+_FINGERPRINTS = (GATEWAY.key.fingerprint, HUB.key.fingerprint)
 
 
 def _flipped(dice: random.Random, data: bytes) -> bytes:

@@ -10,8 +10,12 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from edge_gateway.record.note import Key
+from regulator_hub.cosigner import Cosigner
+from regulator_hub.gateways import Gateways
 from tests.regulator_hub import record
-from tests.regulator_hub.harness import EPOCH, Gateway, HubProcess, gateway, registered
+from tests.regulator_hub.harness import EPOCH, GATEWAY, Gateway, HubProcess, gateway, registered
+from tests.regulator_hub.signing import Hand
 
 
 @pytest.fixture
@@ -127,3 +131,15 @@ async def test_without_scripts_the_values_are_there(site: tuple[HubProcess, Gate
     await expect(page.locator(".plain")).to_contain_text("Cold store 1 air")
     await expect(page.locator(".plain")).to_contain_text("-19.7 °C")
     await context.close()
+
+
+async def test_the_page_shows_the_fingerprints_by_which_packs_are_verified(site: tuple[HubProcess, Gateway], browser: Browser) -> None:
+    hub, _ = site
+    registry, hand = Gateways(hub.state_dir / "gateways"), Hand()
+    page = await opened(browser, hub.url, locale="en")
+    keys = page.locator(".keys")
+    await expect(keys).to_contain_text("No key is registered")
+    registry.give_key(GATEWAY, hand.vkey, replace=False, wall_us=0)
+    await page.reload()
+    own = Cosigner(hub.state_dir / "witness", "regulator-hub", born=False).key
+    await expect(keys).to_contain_text(f"{Key.parse(hand.vkey).fingerprint} · of the hub's key: {own.fingerprint}")

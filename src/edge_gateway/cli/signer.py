@@ -63,7 +63,9 @@ def key(ctx: Context, /, listen: Path | None) -> int:
     if not (listen or config.signer.socket):
         raise SignerError("no signer is configured", hint="set [signer] socket, or name one with --listen")
     public = asyncio.run(Client(socket).public())
-    click.echo(str(Key(f"{config.site.origin}/{config.site.id}", ED25519, public)))
+    own = Key(f"{config.site.origin}/{config.site.id}", ED25519, public)
+    click.echo(str(own))
+    click.echo(ctx.say(f"fingerprint  {own.fingerprint}", f"指纹  {own.fingerprint}"), err=True)
     return OK
 
 

@@ -22,12 +22,6 @@ class UnknownKey(Exception):
     """A fingerprint that no key of the pack has."""
 
 
-def fingerprint(key: Key) -> str:
-    """SHA-256 of the 32 bytes of the public key: 64 hex digits in groups of four."""
-    digits = sha256(key.public).hexdigest()
-    return " ".join(digits[at : at + 4] for at in range(0, 64, 4))
-
-
 def given(text: str, kind: int, named: Iterable[Key]) -> Key:
     """The key of ``kind`` that a person gave: a verifier key, or a fingerprint of one of those ``named`` in the pack.
 
@@ -50,7 +44,7 @@ def given(text: str, kind: int, named: Iterable[Key]) -> Key:
 def dump(keys: Iterable[Key]) -> bytes:
     """The member ``keys.json``."""
     roles = {ED25519: "gateway", COSIGNATURE: "witness"}
-    rows = [{"role": roles[key.kind], "vkey": str(key), "fingerprint": fingerprint(key)} for key in keys]
+    rows = [{"role": roles[key.kind], "vkey": str(key), "fingerprint": key.fingerprint} for key in keys]
     note = "Information, never trust: compare with what you were given another way. 仅供参考，不作信任依据：请与经其他途径获得的信息核对。"
     return orjson.dumps({"note": note, "keys": rows}, option=orjson.OPT_INDENT_2) + b"\n"
 

@@ -56,6 +56,12 @@ class Key:
         """SHA-256(name ‖ newline ‖ type ‖ public key), the first four bytes: tells keys of one name apart, proves nothing."""
         return sha256(self.name.encode() + b"\n" + bytes((self.kind,)) + self.public).digest()[:4]
 
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the 32 bytes of the public key: 64 hex digits in groups of four, for people to compare."""
+        digits = sha256(self.public).hexdigest()
+        return " ".join(digits[at : at + 4] for at in range(0, 64, 4))
+
     @classmethod
     def parse(cls, vkey: str) -> Key:
         """``<name>+<id in hex>+<base64 of type ‖ public key>``. Raises NoteError."""
