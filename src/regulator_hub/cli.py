@@ -15,7 +15,8 @@ import click
 from click.core import ParameterSource
 
 from edge_gateway.errors import ConfigError, GatewayError, JournalBusy, JournalTooNew
-from regulator_hub.steps import Steps, who
+from edge_gateway.links.who import who
+from regulator_hub.steps import Steps
 
 if TYPE_CHECKING:
     from regulator_hub.gateways import Registered

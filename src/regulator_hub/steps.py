@@ -6,7 +6,6 @@ Knows no gateway's record: that is a gateway's own. One JSON object a line in ``
 from __future__ import annotations
 
 import os
-import pwd
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,21 +13,11 @@ from typing import Any
 import orjson
 
 from edge_gateway.errors import GatewayError
+from edge_gateway.links.who import who
 from regulator_hub.synced import sync_folder
 
 FILE = "steps.jsonl"
 CONFIGURATION = "configuration"
-
-
-def who() -> str:
-    """The user of the operating system who does this; behind sudo the one who asked too."""
-    uid = os.getuid()
-    try:
-        name = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        name = f"uid-{uid}"
-    asked = os.environ.get("SUDO_USER", "")
-    return f"{name} (sudo: {asked})" if asked and asked != name else name
 
 
 class Steps:

@@ -85,6 +85,7 @@ GATEWAY_VERBS = {
     "journal export": READS, "journal prove": READS, "journal recompute": READS, "journal gaps": READS, "journal availability": READS,
     "journal shorten": "keep-time-shortened", "journal release": "hub-released",
     "drivers list": READS, "drivers show": READS, "drivers test": READS, "drivers new": FILES, "signer run": PROGRAM, "signer key": READS,
+    "backup": READS, "restore": "restored", "replace": "restored",
     "export": READS, "schema": READS, "demo": PROGRAM,
 }  # fmt: skip
 HUB_VERBS = {
@@ -104,6 +105,7 @@ TELLS = {
     "quarantine-drop": ("by", "wall_us", "why", "old", "result"),
     "scan-asked": ("by", "wall_us", "why", "target"),
     "inbox-added": ("by", "wall_us", "why", "old", "new", "file"),
+    "restored": ("by", "wall_us", "why", "old", "new", "reason"),
     "inbox-ignored": ("by", "wall_us", "why", "old", "new", "item"),
     "keep-time-shortened": ("by", "wall_us", "why", "old", "new", "key"),
     "hub-released": ("by", "wall_us", "why", "hub", "until", "unwitnessed"),
@@ -248,6 +250,12 @@ class Exercise:
         with gateway:
             self._verb("journal", "shorten", "400", "--reason", "as agreed")
             self._verb("journal", "release", "--hub", "county", "--reason", "moved away")
+        file = gateway.folder / "site.backup"
+        self._verb("backup", str(file))
+        gateway.state.rename(gateway.folder / "before")
+        self._verb("restore", str(file), "--keep-config", "--reason", "the card died")
+        with gateway:
+            gateway.settle(1.0)
         with contextlib.closing(Reading(gateway.state)) as journal:
             return [entry for _, entry in journal.entries()]
 

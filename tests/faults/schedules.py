@@ -28,7 +28,7 @@ from tests.faults.harness import Load, Site
 from tests.faults.judge import Record, Truth, judge
 from tests.faults.outage import stored
 from tests.faults.plant import now_us
-from tests.faults.stale import STALE_S, Poll, Polls, shown, stale
+from tests.faults.stale import STALE_S, Poll, Polls, shown, stale, told_of
 from tests.faults.watching_proxy import Heard
 from tests.servers.process import ServerProcess, wait_until
 
@@ -100,6 +100,7 @@ class Run:
         self._down: set[str] = set()
         self._backup = site.folder / "hub-backup.sqlite"
         self._restored = False
+        self.acts: list[tuple[int, str]] = []
 
     def begin(self) -> None:
         """The site works."""
@@ -115,14 +116,16 @@ class Run:
         if any(fault.kind == "restore hub" for fault in faults):
             self._back_up()
         began = time.monotonic()
-        acts: list[tuple[float, Callable[[], None]]] = []
+        acts: list[tuple[float, str, Callable[[], None]]] = []
         for fault in faults:
             self.found.kinds[fault.kind] += 1
             begin, end = self._acts(fault.kind)
-            acts += [(fault.at_s, begin), (fault.at_s + fault.holds_s, end)]
-        for at_s, act in sorted(acts, key=lambda each: each[0]):
+            acts += [(fault.at_s, fault.kind, begin), (fault.at_s + fault.holds_s, f"{fault.kind} ends", end)]
+        for at_s, what, act in sorted(acts, key=lambda each: each[0]):
             time.sleep(max(0.0, began + at_s - time.monotonic()))
+            self.acts.append((now_us(), what))
             act()
+        self.acts.append((now_us(), "mended"))
         self._mend()
         self._catch_up()
         self.found.schedules += 1
@@ -232,6 +235,7 @@ class Evidence:
     rows: list[dict[str, Any]]
     polls: list[Poll]
     told: list[tuple[int, str, int]]
+    acts: list[tuple[int, str]]
     excused: list[tuple[int, int]]
 
     def judged(self, heard: Heard) -> Found:
@@ -248,7 +252,7 @@ class Evidence:
         found.reordered = verdict.out_of_order
         found.stale = old
         found.redelivered = verdict.redelivered
-        found.examples = [*verdict.examples, *influx.examples, *examples]
+        found.examples = [*verdict.examples, *influx.examples, *told_of(examples, self.acts)]
         return found
 
 
@@ -274,7 +278,7 @@ def spoiled(evidence: Evidence, kind: str) -> Evidence:
             when, of, size = evidence.told[-1]
             polls.append(Poll(when + int(STALE_S * 1e6) + 1, {of: size - 1}, {}))
     record = [(of, lines if of == epoch else kept) for of, kept in evidence.record]
-    return Evidence(evidence.truth, record, evidence.site, evidence.rows, polls, evidence.told, evidence.excused)
+    return Evidence(evidence.truth, record, evidence.site, evidence.rows, polls, evidence.told, evidence.acts, evidence.excused)
 
 
 def on_one_site(folder: Path, seed: int, n: int, *, ends_s: float, planted: str = "", must: str = "") -> tuple[Found, dict[str, bool]]:
@@ -327,7 +331,7 @@ def _evidence(site: Site, run: Run) -> Evidence:
     site.gateway.stop(20.0)
     time.sleep(0.5)
     rows = site.influx.points("campaign", "reading")
-    return Evidence(Truth.read(site.truth_path), site.hub.record(), site, rows, run.polls.seen, list(site.heard.told), run.polls.excused)
+    return Evidence(Truth.read(site.truth_path), site.hub.record(), site, rows, run.polls.seen, list(site.heard.told), run.acts, run.polls.excused)
 
 
 def add(whole: Found, part: Found) -> None:

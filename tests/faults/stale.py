@@ -88,19 +88,30 @@ def stale(
     return count, examples[:4]
 
 
+def told_of(examples: Sequence[str], acts: Sequence[tuple[int, str]]) -> list[str]:
+    """Examples with what had happened in the 20 s before."""
+    found = []
+    for example in examples:
+        at_us = int(example.split()[1].rstrip(":"))
+        near = [f"{what} {(at_us - when) / 1e6:.1f} s before" for when, what in acts if 0 <= at_us - when < 20_000_000]
+        found.append(f"{example} ({', '.join(near)})")
+    return found
+
+
 def _behind(
     poll: Poll, epoch: str, size: int, batches: Mapping[tuple[str, str], list[int]], places: Mapping[str, int]
 ) -> str:
     if poll.sizes.get(epoch, 0) < size:
         return f"{poll.sizes.get(epoch, 0)} entries of {epoch} where a receipt covered {size}"
+    wrong = []
     for (point, of), seqs in batches.items():
         at = bisect_right(seqs, size - 1)
         if of != epoch or not at or point not in poll.shown:
             continue
         shown = poll.shown[point]
         if (places.get(shown[0], -1), shown[1]) < (places[epoch], seqs[at - 1]):
-            return f"{point} is shown as of {shown}, a receipt covered {seqs[at - 1]}"
-    return ""
+            wrong.append(f"{point} is shown as of {shown}, a receipt covered {seqs[at - 1]}")
+    return "; ".join(wrong)
 
 
 def _batches(record: Record) -> dict[tuple[str, str], list[int]]:

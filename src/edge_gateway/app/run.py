@@ -26,12 +26,14 @@ from edge_gateway.errors import GatewayError
 from edge_gateway.intake.loop import Intake
 from edge_gateway.intake.recovery import open_run, recover
 from edge_gateway.intake.ruletime import resume
+from edge_gateway.journal.backup import RESTORED, restored
 from edge_gateway.journal.keeping import DAY_US
 from edge_gateway.journal.scrub import Scrub
 from edge_gateway.journal.store import JournalSettings, Store, open_journal
 from edge_gateway.links.notify import notify
 from edge_gateway.page.servers import Servers
 from edge_gateway.page.site import Site
+from edge_gateway.reading import Note
 from edge_gateway.shipping.delivery import Asks
 from edge_gateway.shipping.loop import Shipping
 from edge_gateway.signer.checkpoints import Checkpoints
@@ -174,6 +176,7 @@ async def _run(
     await open_run(
         intake, found, setup(loaded, field.groups(), __version__), clock, carried=carried, damaged=recovery.damaged
     )
+    await _tell_restored(options.state_dir, intake)
     shipping = _shipping(loaded, journal, intake, clock, telemetry)
     reloader = Reloader(options.config, options.state_dir, loaded, intake=intake, field=field, telemetry=telemetry)
     provisioning = Provisioning(field, intake, options.config.parent)
@@ -204,6 +207,14 @@ async def _run(
     reloader.applied(loaded, clock.wall_us())
     signals.on_reload(lambda: reloader.request("signal"))
     await _live(options, config.page, site, field, (reloader, drift, scrub, signing), signals.stop)
+
+
+async def _tell_restored(state_dir: Path, intake: Intake) -> None:
+    """What a person laid down while nobody ran becomes an entry: who, why, out of what."""
+    said = restored(state_dir)
+    if said is not None:
+        note = Note(event="restored", detail=said, committed=(state_dir / RESTORED).unlink)
+        await intake.inbox.put(note)
 
 
 def _signing(loaded: Loaded, journal: Store, telemetry: Telemetry, shipping: Shipping) -> Checkpoints | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,12 @@ class Reading:
 
     def close(self) -> None:
         self._tail.close()
+
+    def copy_database(self, target: Path) -> None:
+        """The database as it stands at one moment, as a file of its own. Raises apsw.Error."""
+        target.unlink(missing_ok=True)
+        with closing(apsw.Connection(str(target))) as copy, copy.backup("main", self._tail.connection, "main") as backup:
+            backup.step()
 
     # --- what is there --------------------------------------------------------------------------------------
 
