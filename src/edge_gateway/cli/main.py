@@ -45,8 +45,7 @@ VERBS = {
 }
 _EXAMPLES = (
     "edge-gateway demo                          # a whole site, no hardware",
-    "edge-gateway init && edge-gateway check",
-    "edge-gateway status --lang zh",
+    "edge-gateway init && edge-gateway check --lang zh",
 )
 
 
