@@ -32,7 +32,7 @@ from tests.faults.trapped import Trapped
 DEPTHS = {"gateway": 320, "stop": 60, "hub": 200, "signer": 80}
 #: What a planted fault is looked for with, and from which call on.
 PLANTED, FIRST_AT_WORK = ("unsealed", "early"), 110
-LOAD = Load(units=6, interval_s=0.1, topics=2, publish_s=0.05, signer=True, segment_entries=16)
+LOAD = Load(units=6, interval_s=0.1, topics=2, publish_s=0.15, signer=True, segment_entries=16)
 
 
 class Pass:

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.errors import Flaky
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from edge_gateway.links.mqtt import Delivery
 from edge_gateway.sources.mqtt_ledger import SESSION_BEGAN, Ledger, Record, replay
+from tests.sources.mqtt_gateway import TOPIC, build
 
 WINDOW = 4
 
@@ -203,3 +205,11 @@ def test_planted_faults_are_caught(planted: type[Model]) -> None:
     hard = settings(max_examples=3000, stateful_step_count=40, deadline=None, database=None, phases=[Phase.generate])
     with pytest.raises((AssertionError, Flaky)):
         run_state_machine_as_test(planted, settings=hard)
+
+
+def test_a_broker_that_exceeded_its_window_is_recognized_after_a_restart() -> None:
+    """mosquitto 2.0.11 had more than twice its window unacknowledged after some reconnects: all of that comes again, with DUP."""
+    known = {(TOPIC, number): f"{number:064x}" for number in range(1, 401)}
+    ledger = build(1883, known=known)._ledger
+    for (topic, number), digest in known.items():
+        assert ledger.repeats(ledger.arrived(Delivery(topic=topic, payload=b"", qos=1, retain=False, duplicate=True, packet_id=number, connection=1), 0), topic, number, digest)

@@ -8,7 +8,7 @@ What keeps that from swallowing a new message that only looks alike (two equal t
 
 - Only DUP counts: a message sent for the first time is a new one, whatever it looks like, and takes its packet id's place.
 - PUBACKs go out in the order of arrival [MQTT-4.6.0-2], so only the ``keep`` newest messages can still be unacknowledged at
-  the broker (its send window); older ones are forgotten.
+  the broker (several of its send windows: a broker may exceed it when we reconnect again and again); older ones are forgotten.
 - A session that the broker began anew knows no earlier message: all are forgotten, and the journal is told before the first
   subscription (``SESSION_BEGAN``), so that a restart forgets them too. (Killed between that CONNECT and that entry, and once more
   before the new session's first commit, we would take an equal message with an equal packet id for the old one.)

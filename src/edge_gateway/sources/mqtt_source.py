@@ -46,8 +46,9 @@ MAX_WAITING_BYTES = 4 * 1024 * 1024
 HELD_BACK_S = 10.0
 #: Reading stopped for longer than this: the same (real seconds).
 PAUSED_S = 1.0
-#: v3.1.1 brokers tell nobody how large their send window is; mosquitto's is 20.
-_KEEP_V3 = 1000
+#: v3.1.1 brokers tell nobody how large their send window is; mosquitto's is 20. In v5 it is ours to say, but mosquitto 2.0.11 exceeds it:
+#: at each reconnect it sends new messages first, then all those again that wait for their PUBACK.
+_KEEP = 1000
 
 
 @dataclass(slots=True, eq=False)
@@ -79,8 +80,7 @@ class MqttSource:
         self._clock = clock
         self._speed = clock.speed
         self._devices = plan(devices, {}, clock)
-        keep = settings.receive_maximum if settings.protocol == "5" else _KEEP_V3
-        self._ledger: Ledger[Delivery] = Ledger(recovered, keep)
+        self._ledger: Ledger[Delivery] = Ledger(recovered, max(_KEEP, settings.receive_maximum))
         self._link = Mqtt(settings, on_message=self._hear, greet=self._greet, on_down=self._down)
         self._doubt = Doubt(f"edge-gateway/marker/{settings.client_id}")
         self._unreadable = Unreadable(bus_id)
