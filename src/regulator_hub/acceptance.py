@@ -49,11 +49,14 @@ def accepted(registered: Registered, epochs: Sequence[EpochRow], cosigned: Logs)
 
 
 def waiting(registered: Registered | None, epochs: Sequence[EpochRow], cosigned: Logs) -> list[str]:
-    """Epochs, oldest first, of which something came and that nobody accepted. Without a key nothing waits: nothing is cosigned."""
+    """Epochs, oldest first, of which something came and that nobody accepted. Without a key nothing waits: nothing is cosigned.
+
+    Nor does a branch: what was refused in an epoch is kept beside it, and is no record that goes on.
+    """
     if registered is None or not registered.keys:
         return []
     done = accepted(registered, epochs, cosigned)
-    return [each.epoch for each in epochs if each.size and each.epoch not in done]
+    return [each.epoch for each in epochs if each.size and each.epoch not in done and each.branch_of is None]
 
 
 def behind(entry: bytes, epoch: str, epochs: Sequence[EpochRow], cosigned: Logs) -> Behind | None:

@@ -78,6 +78,7 @@ class Held:
                             "witnessed": notes.get(e.epoch),
                             "pending": e.epoch in pending,
                             "closed_at": e.closed_at,
+                            "branch_of": e.branch_of and {"epoch": e.branch_of, "size": e.branch_at},
                             "interpreted": view.state["cursors"].get(e.epoch, 0),
                             "skipped": await self.reader.run(read.skipped, e.id),
                         }
@@ -91,10 +92,10 @@ class Held:
         return found
 
     async def epoch(self, request: Request) -> list[EpochRow]:
-        """The asked epoch, or all of the gateway's, oldest first. Raises Asked."""
+        """The asked epoch, or all of the gateway's but branches, oldest first. Raises Asked."""
         epochs = await self.reader.run(read.epochs, request.path_params["gateway"])
         name = request.query_params.get("epoch")
-        found = [epoch for epoch in epochs if name in (None, epoch.epoch)]
+        found = [epoch for epoch in epochs if (epoch.branch_of is None if name is None else name == epoch.epoch)]
         if name is not None and not found:
             raise Asked(404, "no-epoch", f"no epoch '{name}' of this gateway")
         return found

@@ -86,8 +86,11 @@ class Desk:
 
     async def _entries(self, gateway: str, message: Message) -> dict[str, Any]:
         head, entries = message.head, message.entries()
+        left = head.get("branch_of")
+        branch = None if left is None else (str(left["epoch"]), int(left["size"]))
+        offered = ingest.Offered(head["epoch"], head["first"], entries, branch)
         result = await self._writer.run(
-            lambda db: ingest.append(db, gateway, head["epoch"], head["first"], entries, self._wall_us())
+            lambda db: ingest.append(db, gateway, offered, self._wall_us())
         )
         self.counts["entries_received"] += len(entries)
         if isinstance(result, Receipt):

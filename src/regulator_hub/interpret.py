@@ -117,6 +117,8 @@ class Interpreter:
         view.order = {epoch.epoch: place for place, epoch in enumerate(epochs)}
         more = False
         for epoch in epochs:
+            if epoch.branch_of is not None:
+                continue  # kept, and never merged into what is shown
             cursor = view.state["cursors"].get(epoch.epoch, 0)
             if cursor >= epoch.size:
                 continue

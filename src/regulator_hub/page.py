@@ -125,6 +125,11 @@ class Page:
                 "quarantined": view.state["quarantined"],
                 "pending": await self._witness.pending(name),
                 **self._witness.fingerprints(name),
+                "branches": [
+                    {"epoch": epoch.epoch, "of": epoch.branch_of, "size": epoch.branch_at, "count": epoch.size - epoch.branch_at}
+                    for epoch in await self._reader.run(read.epochs, name)
+                    if epoch.branch_of is not None
+                ],
             }
             for name, view in list(self._interpreter.views.items())
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from edge_gateway import events
 from edge_gateway.errors import JournalFull, NotAuthorised, Unreachable
+from edge_gateway.intake.previous import previous
 from edge_gateway.journal.base import EpochInfo, Position, Reader
 from edge_gateway.journal.retention import JournalSettings, Plan
 from edge_gateway.journal.store import Store, open_journal
@@ -55,10 +57,10 @@ class Ship:
         self.asked: list[tuple[str, Any]] = []
         self.store = store
 
-        async def reopen(reason: str) -> None:
+        async def reopen(reason: str, branches: Sequence[dict[str, Any]]) -> None:
             self.asked.append(("reopen", reason))
             await store.new_epoch(reason)
-            first = entry.encode(0, "snapshot", STAMP, {"config": None, "previous": store.previous()})
+            first = entry.encode(0, "snapshot", STAMP, {"config": None, "previous": await previous(store, branches)})
             await store.append([first])
 
         async def record(kind: str, body: dict[str, Any]) -> None:
@@ -278,7 +280,10 @@ async def test_a_hub_that_holds_more_means_that_we_were_rolled_back(tmp_path: Pa
         assert ship.asked[0] == ("reopen", "roll-back")
         assert store.epoch != old
         assert [e.code for e in ship.told if isinstance(e, events.Alarmed)] == ["roll-back"]
-        assert {epoch for epoch, *_ in hub.taken} == {store.epoch}
+        first = json.loads((await store.read(Position(store.epoch, 0), max_entries=1, max_bytes=1 << 20))[0])
+        (branch,) = first["previous"]["branches"]
+        assert (branch["of"], branch["size"]) == (old, 0)  # of what we hold, this hub receipted nothing
+        assert {epoch for epoch, *_ in hub.taken} == {branch["epoch"], store.epoch}
         assert {info.epoch: info.closed for info in store.epochs()}[old]
 
 

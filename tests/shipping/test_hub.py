@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -15,6 +16,8 @@ import pytest
 from edge_gateway import events
 from edge_gateway.clock import SystemClock
 from edge_gateway.errors import JournalFull
+from edge_gateway.intake.previous import previous
+from edge_gateway.journal.base import Position
 from edge_gateway.journal.retention import JournalSettings
 from edge_gateway.journal.store import Store, open_journal
 from edge_gateway.record.entry import encode
@@ -62,9 +65,10 @@ class Site:
                         self.journal.keep_checkpoint(held.epoch, held.seq, cosigned(held.epoch, held.seq))
                     await asyncio.sleep(0.05)
 
-    async def reopen(self, reason: str) -> None:
+    async def reopen(self, reason: str, branches: Sequence[dict[str, Any]] = ()) -> None:
         await self.journal.new_epoch(reason)
-        await self.journal.append([snapshot(0)], reserve=True)
+        before = await previous(self.journal, branches)
+        await self.journal.append([encode(0, "snapshot", stamp(0), {"config": None, "state": {}, "previous": before})], reserve=True)
 
     async def record(self, kind: str, body: dict[str, Any]) -> None:
         if self.journal.next_seq % SEGMENT == 0:
@@ -158,21 +162,79 @@ async def test_an_older_state_is_a_roll_back_on_both_sides(tmp_path: Path, hub: 
         assert await hub_alarms(at) == {"roll-back"}
 
 
-async def test_an_older_state_that_outgrew_the_hub_is_a_conflict_on_both_sides(tmp_path: Path, hub: Parts) -> None:
+async def held_entries(at: Gateway, epoch: str, first: int = 0) -> list[bytes]:
+    async with at.http.get(f"{at.url}/api/v1/gateways/{GATEWAY}/entries?epoch={epoch}&first={first}&count=5000") as answer:
+        return (await answer.read()).splitlines()
+
+
+async def ours(made: Site, epoch: str) -> list[bytes]:
+    """All entries of an epoch that is here from its beginning."""
+    found: list[bytes] = []
+    while part := await made.journal.read(Position(epoch, len(found)), max_entries=1000, max_bytes=1 << 20):
+        found += part
+    return found
+
+
+async def branch(at: Gateway) -> tuple[str, dict[str, Any]]:
+    """The one branch that the hub has of the gateway: its epoch, and what it is a branch of."""
+    rows = (await at.get("/api/v1/gateways"))["gateways"][0]["epochs"]
+    ((epoch, left),) = [(row["epoch"], row["branch_of"]) for row in rows if row["branch_of"]]
+    return epoch, left
+
+
+@pytest.mark.parametrize("more", [80, 8])
+async def test_what_an_older_state_wrote_over_is_kept_as_a_branch(more: int, tmp_path: Path, hub: Parts) -> None:
+    """Planted: a restored image, which goes on without the hub beyond what that holds (a conflict), or not so far (a roll-back)."""
     process, token, at = hub
     old = await older_state(tmp_path / "site", hub)
-    process.stop()  # it is not there while the fork grows past what it holds
+    theirs = await held_entries(at, old)
+    process.stop()  # it is not there while the fork grows
+    async with site(tmp_path / "site", process, token) as made:
+        await made.write(more, salt="another-life")
+        process.start()
+        sizes = await settled(made, at, lambda sizes: len(sizes) == 3)
+        name, left = await branch(at)
+        assert sizes == {old: 100, name: 50 + more, made.journal.epoch: 1}
+        assert left == {"epoch": old, "size": 50}
+        kind = "conflict" if more == 80 else "roll-back"
+        assert made.alarms() == {kind}
+        assert {kind} <= await hub_alarms(at) <= {kind, "live-differs"}  # a copy that went ahead is evidence of its own
+        assert await held_entries(at, old) == theirs  # nothing of it was overwritten
+        assert await held_entries(at, name) == await ours(made, old)  # and nothing of ours was dropped
+        assert await held_entries(at, name, 50) != theirs[50 : 50 + more]
+        first = json.loads((await held_entries(at, made.journal.epoch))[0])["previous"]
+        assert first["branches"] == [{"epoch": name, "of": old, "size": 50}]
+        assert (await made.journal.receipts("hub"))[old] == 50 + more  # so it may be freed here some day
+        if more == 80:
+            evidence = (await at.get(f"/api/v1/gateways/{GATEWAY}/evidence"))["evidence"]
+            assert [(e["kind"], e["seq"], "another-life" in e["offered"]) for e in evidence] == [("conflict", 99, True)]
+        await made.write(10)
+        assert (await settled(made, at))[made.journal.epoch] == 11
+    async with site(tmp_path / "site", process, token) as made:  # the record says it: nothing is branched twice
+        await made.write(1)
+        assert set(await settled(made, at)) == set(sizes)
+        assert made.journal.epoch in sizes
+
+
+async def test_a_branch_outlasts_a_hub_that_lost_its_store(tmp_path: Path, hub: Parts) -> None:
+    """Planted: after the branch was delivered the hub's store is gone, and with it what the branch begins with."""
+    process, token, at = hub
+    old = await older_state(tmp_path / "site", hub)
+    process.stop()
     async with site(tmp_path / "site", process, token) as made:
         await made.write(80, salt="another-life")
         process.start()
-        sizes = await settled(made, at, lambda sizes: len(sizes) == 2)
-        assert sizes == {old: 100, made.journal.epoch: 1}
-        assert made.alarms() == {"conflict"}
-        assert await hub_alarms(at) == {"conflict"}
-        evidence = (await at.get(f"/api/v1/gateways/{GATEWAY}/evidence"))["evidence"]
-        assert [(e["kind"], e["seq"], "another-life" in e["offered"]) for e in evidence] == [("conflict", 99, True)]
-        await made.write(10)
-        assert (await settled(made, at))[made.journal.epoch] == 11
+        await settled(made, at, lambda sizes: len(sizes) == 3)
+        name, _ = await branch(at)
+        process.kill()
+        for path in process.state_dir.glob("hub.sqlite*"):
+            path.unlink()
+        process.start()
+        await made.write(1)
+        sizes = await settled(made, at, lambda sizes: len(sizes) == 3)
+        assert sizes == {old: 0, name: 130, made.journal.epoch: 2}
+        assert await held_entries(at, name) == await ours(made, old)
+        assert made.alarms() == {"conflict", "hub-behind"}
 
 
 async def test_a_hub_that_lost_its_store_is_served_again(tmp_path: Path, hub: Parts) -> None:
@@ -262,4 +324,4 @@ async def test_beyond_what_both_lost_nothing_is_ever_witnessed(tmp_path: Path, h
         await made.write(1)
         await settled(made, at)
         await asyncio.sleep(0.5)
-        assert await hub_alarms(at) == {"skipped", "store-behind", "roll-back"}  # the epoch of a Site's hand names nothing
+        assert await hub_alarms(at) == {"skipped", "store-behind"}

@@ -289,8 +289,11 @@ def test_a_gateway_set_back_is_alarmed_on_both_sides(make: Callable[..., Parts])
             parts.gateway.wait(lambda: bool(parts.witness()["pending"]), "the new epoch waits at the hub", 60)
             (epoch,) = parts.witness()["pending"]
             assert f"pending   at the hub hub  {epoch}" in parts.gateway.verb("status").stdout
-            held = parts.api(f"/gateways/{ID}/points")["points"]
-            assert {row["epoch"] for row in held} == {epoch}  # shown as usual meanwhile
+            shown = lambda: {row["epoch"] for row in parts.api(f"/gateways/{ID}/points")["points"]}  # noqa: E731
+            parts.gateway.wait(lambda: shown() == {epoch}, f"it is shown as usual meanwhile: {shown()}")
+            (row,) = parts.api("/gateways")["gateways"]
+            (branch,) = [each for each in row["epochs"] if each["branch_of"]]
+            assert branch["size"] > branch["branch_of"]["size"] > 0  # what the old card wrote before it met the hub
             first = json.loads(parts.entries(epoch)[0])["previous"]
             assert (first["reason"], first["cosigned"]["epoch"]) == ("roll-back", first["epoch"])
             assert witnessed_s(Note.parse(first["cosigned"]["note"].encode()), Key.parse(parts.vkey))

@@ -241,7 +241,7 @@ def _shipping(loaded: Loaded, journal: Store, intake: Intake, clock: SystemClock
             hold_us = int(config.clock.hold_s * 1e6)
             sinks.append(sink.build(name, site=config.site.id, clock=clock, hold_us=hold_us))
     asks = Asks(
-        reopen=lambda reason: intake.command(lambda: intake.open_epoch(reason)),
+        reopen=lambda reason, branches: intake.command(lambda: intake.open_epoch(reason, branches)),
         record=lambda kind, body: intake.command(lambda: intake.add(kind, body)),
     )
     return Shipping(journal=journal, sinks=sinks, hubs=hubs, tell=telemetry.tell, wall_us=clock.wall_us, asks=asks)

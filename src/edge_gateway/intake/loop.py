@@ -221,7 +221,7 @@ class Intake:
         if self._next_seq() % self._journal.segment_entries == 0:
             await self.add("snapshot", await self._snapshot_body())
 
-    async def _snapshot_body(self) -> dict[str, Any]:
+    async def _snapshot_body(self, branches: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
         body: dict[str, Any] = {"config": self.state.config}
         snapshot = self.state.snapshot()
         state = entry.canonical(snapshot)
@@ -230,7 +230,7 @@ class Intake:
             body["state_text"] = entry.text_hash(state)
         else:
             body["state"] = snapshot
-        before = await previous(self._journal) if self._next_seq() == 0 else None
+        before = await previous(self._journal, branches) if self._next_seq() == 0 else None
         return body | ({"previous": before} if before else {})
 
     async def apply(self, setup: Setup, *, by: str, reason: str) -> int:
@@ -251,11 +251,11 @@ class Intake:
         self._tell(events.ConfigApplied(config_seq=seq, text=body["text"]))
         return seq
 
-    async def open_epoch(self, reason: str) -> None:
-        """Close the epoch and go on in a new one, whose first entry names the old one. Runs inside intake."""
+    async def open_epoch(self, reason: str, branches: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Close the epoch and go on in a new one, whose first entry names the old one (and ``branches``). Runs inside intake."""
         await self._commit()
         await self._journal.new_epoch(reason)
-        await self.add("snapshot", await self._snapshot_body(), urgent=True)
+        await self.add("snapshot", await self._snapshot_body(branches), urgent=True)
         self._tell(events.EpochOpened(epoch=self._journal.epoch, reason=reason))
 
     async def command(self, act: Callable[[], Awaitable[object]]) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edge_gateway.errors import JournalDamaged
@@ -10,10 +11,16 @@ from edge_gateway.record.checkpoint import Checkpoint
 from edge_gateway.record.note import Note, NoteError
 
 
-async def previous(journal: Journal) -> dict[str, Any] | None:
-    """``previous`` of docs/reference/journal-format.md section 2; None in a gateway's first epoch."""
+async def previous(journal: Journal, branches: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any] | None:
+    """``previous`` of docs/reference/journal-format.md section 2; None in a gateway's first epoch.
+
+    Of ``branches`` one that begins where the epoch that was just closed ends holds nothing, and is left out.
+    """
     body = journal.previous()
-    return None if body is None else body | {"cosigned": await _cosigned(journal)}
+    if body is None:
+        return None
+    named = [dict(each) for each in branches if (each["of"], each["size"]) != (body["epoch"], body["size"])]
+    return body | {"cosigned": await _cosigned(journal)} | ({"branches": named} if named else {})
 
 
 async def _cosigned(journal: Journal) -> dict[str, Any] | None:

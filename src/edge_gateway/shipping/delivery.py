@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,10 +44,11 @@ class Progress:
 class Asks:
     """What shipping asks of whoever writes the record (the two loops do not know each other).
 
-    ``reopen(reason)`` closes the epoch and goes on in a new one; ``record(kind, body)`` adds an entry.
+    ``reopen(reason, branches)`` closes the epoch and goes on in a new one, whose first entry names the branches;
+    ``record(kind, body)`` adds an entry.
     """
 
-    reopen: Callable[[str], Awaitable[object]]
+    reopen: Callable[[str, Sequence[dict[str, Any]]], Awaitable[object]]
     record: Callable[[str, dict[str, Any]], Awaitable[object]]
 
 

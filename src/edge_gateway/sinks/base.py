@@ -6,17 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from edge_gateway.errors import SinkError
+from edge_gateway.errors import SinkError, Unreachable
 from edge_gateway.journal.base import EpochInfo, Quarantined, Reader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """Consecutive committed entries of one epoch, exact bytes, ``first`` being the first one's seq."""
+    """Consecutive committed entries of one epoch, exact bytes, ``first`` being the first one's seq.
+
+    ``branch_of``: (epoch, size) whose first ``size`` entries are this one's too.
+    """
 
     epoch: str
     first: int
     entries: Sequence[bytes]
+    branch_of: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +99,15 @@ class Conflict(SinkError):
         self.epoch = epoch
         self.seq = seq
         self.hash = hash
+
+
+class Hole(Unreachable):
+    """The hub expects entry ``size`` of ``epoch`` next, which is before what was offered."""
+
+    def __init__(self, epoch: str, size: int) -> None:
+        super().__init__(f"the hub expects entry {size} of epoch {epoch}")
+        self.epoch = epoch
+        self.size = size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import Any
 from edge_gateway.errors import SinkError, Unreachable
 from edge_gateway.journal.base import EpochInfo, Reader
 from edge_gateway.record.note import Key
-from edge_gateway.sinks.base import Conflict, Held, Outcome, Run, Verdict
+from edge_gateway.sinks.base import Conflict, Held, Hole, Outcome, Run, Verdict
 from edge_gateway.sinks.hub_live import LiveLane
 from edge_gateway.sinks.hub_session import Carrier, Lane
 from edge_gateway.sinks.hub_texts import send_texts
@@ -155,7 +155,9 @@ class HubSink:
         """The answer to the run's first entries: half as many as long as they exceed a message's bounds."""
         count = len(run.entries)
         while True:
-            header = {"kind": "entries", "epoch": run.epoch, "first": run.first, "count": count}
+            header: dict[str, Any] = {"kind": "entries", "epoch": run.epoch, "first": run.first, "count": count}
+            if run.branch_of is not None:
+                header["branch_of"] = {"epoch": run.branch_of[0], "size": run.branch_of[1]}
             try:
                 return await self._lane.ask(header, wire.lines(run.entries[:count]))
             except WireError as error:
@@ -170,7 +172,7 @@ class HubSink:
             why = f"the hub holds another entry {seq} of epoch {epoch} (leaf hash {held})"
             raise Conflict(why, epoch=epoch, seq=seq, hash=held)
         if "expected" in answer:
-            raise Unreachable(f"the hub expects entry {_size(answer['expected'])} of epoch {epoch}")
+            raise Hole(epoch, _size(answer["expected"]))
         receipt = answer.get("receipt")
         if not isinstance(receipt, dict) or (receipt.get("gateway"), receipt.get("epoch")) != (self._gateway, epoch):
             raise Unreachable("the hub's answer is no receipt for what was sent")

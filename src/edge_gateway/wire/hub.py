@@ -220,6 +220,13 @@ def _check_entries(head: Mapping[str, Any]) -> None:
     _matches(head, "epoch", _EPOCH, "16 hex digits")
     if _number(head, "first") + _number(head, "count", 1) > MAX_SEQ:
         raise WireError("bad-header", "'first' + 'count' exceeds 2^40")
+    if "branch_of" in head:
+        left = head["branch_of"]
+        if not isinstance(left, dict):
+            raise WireError("bad-header", "'branch_of' is no object")
+        _matches(left, "epoch", _EPOCH, "16 hex digits")
+        if _number(left, "size") >= MAX_SEQ:
+            raise WireError("bad-header", "'branch_of' has a size beyond 2^40")
 
 
 def _check_live(head: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ import orjson
 
 from edge_gateway.record.merkle import leaf_hash
 from edge_gateway.wire.hub import MAX_NEED_TEXT, WireError
-from regulator_hub.store.schema import key_of, rows
+from regulator_hub.store.schema import key_of, rows, spans
 
 MAX_EPOCHS = 4096
 #: Live copies kept for comparison, a gateway's epoch; beyond it the oldest that are no violations give way.
@@ -81,15 +81,26 @@ def met(
     return {e.epoch: e.size for e in known}, closed, [e.epoch for e in known if e.id in holed]
 
 
-def append(
-    db: apsw.Connection, gateway: str, epoch: str, first: int, entries: Sequence[bytes], now_us: int
-) -> Receipt | Hole | Conflict:
-    """Store what is new of ``entries`` from ``first`` on; compare what is not."""
-    at = _epoch(db, gateway_of(db, gateway, now_us), epoch, now_us)
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """Consecutive entries of ``epoch`` from ``first`` on. ``left``: (epoch, size) that this one is a branch of: its first ``size``."""
+
+    epoch: str
+    first: int
+    entries: Sequence[bytes]
+    left: tuple[str, int] | None = None
+
+
+def append(db: apsw.Connection, gateway: str, offered: Offered, now_us: int) -> Receipt | Hole | Conflict:
+    """Store what is new of the entries; compare what is not."""
+    first, entries = offered.first, offered.entries
+    at = _epoch(db, gateway_of(db, gateway, now_us), offered.epoch, now_us)
+    if offered.left is not None and at.size == 0:
+        at = _branched(db, at, *offered.left)
     if at.closed_at is not None:
         return _conflict_of(db, at, at.closed_at)
     if first > at.size:
-        return Hole(epoch=epoch, size=at.size)
+        return Hole(epoch=offered.epoch, size=at.size)
     held = min(at.size - first, len(entries))
     if held and (conflict := _compare(db, at, first, entries[:held], now_us)):
         return conflict
@@ -203,7 +214,7 @@ def gateway_of(db: apsw.Connection, name: str, now_us: int) -> int:
 
 def receipt(db: apsw.Connection, gateway: str, at: _Epoch) -> Receipt:
     """The hub's word for an epoch as it stands."""
-    ranges = [[first, end - first] for first, end in _missing(db, at.id)]
+    ranges = [[first, end - first] for first, end in missing(db, at.id)]
     return Receipt(gateway=gateway, epoch=at.epoch, size=at.size, skipped=ranges, need_text=wanted(db, at.gateway))
 
 
@@ -213,10 +224,14 @@ def wanted(db: apsw.Connection, gateway_id: int) -> list[str]:
     return [row[0] for row in rows(db, sql, (gateway_id, MAX_NEED_TEXT))]
 
 
-def _missing(db: apsw.Connection, epoch_id: int) -> list[tuple[int, int]]:
+def missing(db: apsw.Connection, epoch_id: int) -> list[tuple[int, int]]:
+    """Ranges ``(first, end)`` of an epoch that were declared skipped and are not held, merged; a branch's beginning counts too."""
+    sql = "SELECT missing_first, first + count FROM skipped WHERE epoch=?"
+    found = rows(db, sql, (epoch_id,))
+    for left, at in rows(db, "SELECT branch_of, branch_at FROM epochs WHERE id=? AND branch_of IS NOT NULL", (epoch_id,)):
+        found += [(start, min(end, at)) for start, end in missing(db, left) if start < at]
     merged: list[tuple[int, int]] = []
-    sql = "SELECT missing_first, first + count FROM skipped WHERE epoch=? ORDER BY missing_first"
-    for start, end in rows(db, sql, (epoch_id,)):
+    for start, end in sorted(found):
         if merged and start <= merged[-1][1]:
             merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
         else:
@@ -239,14 +254,26 @@ def _epoch(db: apsw.Connection, gateway_id: int, epoch: str, now_us: int) -> _Ep
     return _Epoch(*found[0])
 
 
+def _branched(db: apsw.Connection, at: _Epoch, left: str, size: int) -> _Epoch:
+    """An epoch without entries begins as another one does. Where we do not hold that beginning it stays empty, and asks for all."""
+    sql = "SELECT id FROM epochs WHERE gateway=? AND epoch=? AND id<? AND size>=?"
+    found = db.execute(sql, (at.gateway, left, at.id, size)).get
+    if found is None:
+        return at
+    db.execute("UPDATE epochs SET branch_of=?, branch_at=? WHERE id=?", (found, size, at.id))
+    return _grown(db, at, size)
+
+
 def _grown(db: apsw.Connection, at: _Epoch, size: int) -> _Epoch:
     db.execute("UPDATE epochs SET size=? WHERE id=?", (size, at.id))
     return _Epoch(at.id, at.gateway, at.epoch, size, at.closed_at)
 
 
 def _held(db: apsw.Connection, at: _Epoch, seq: int) -> bytes | None:
-    found: bytes | None = db.execute("SELECT entry FROM entries WHERE key=?", (key_of(at.id, seq),)).get
-    return found
+    for lies_in, first, _ in spans(db, at.id, seq, seq + 1):
+        found: bytes | None = db.execute("SELECT entry FROM entries WHERE key=?", (key_of(lies_in, first),)).get
+        return found
+    return None
 
 
 def _copied(db: apsw.Connection, at: _Epoch, seq: int) -> bytes | None:
@@ -256,16 +283,16 @@ def _copied(db: apsw.Connection, at: _Epoch, seq: int) -> bytes | None:
 
 def _compare(db: apsw.Connection, at: _Epoch, first: int, offered: Sequence[bytes], now_us: int) -> Conflict | None:
     """Duplicates byte for byte. In a range that was declared skipped nothing is held, so there is nothing to differ."""
-    sql = "SELECT key, entry FROM entries WHERE key>=? AND key<?"
-    start = key_of(at.id, first)
-    for key, held in rows(db, sql, (start, start + len(offered))):
-        if held != offered[key - start]:
-            seq = first + key - start
-            insert = "INSERT INTO evidence (kind, epoch, seq, held, offered, found_us) VALUES ('conflict',?,?,?,?,?)"
-            db.execute(insert, (at.id, seq, held, offered[key - start], now_us))
-            db.execute("UPDATE epochs SET closed_at=? WHERE id=?", (seq, at.id))
-            alarm(db, at.gateway, CONFLICT, at.epoch, now_us, {"seq": seq, "hash": leaf_hash(held).hex()})
-            return _conflict_of(db, at, seq)
+    sql = "SELECT key, entry FROM entries WHERE key>=? AND key<? ORDER BY key"
+    for lies_in, start, end in spans(db, at.id, first, first + len(offered)):
+        for key, held in rows(db, sql, (key_of(lies_in, start), key_of(lies_in, end))):
+            seq = key - key_of(lies_in, 0)
+            if held != offered[seq - first]:
+                insert = "INSERT INTO evidence (kind, epoch, seq, held, offered, found_us) VALUES ('conflict',?,?,?,?,?)"
+                db.execute(insert, (at.id, seq, held, offered[seq - first], now_us))
+                db.execute("UPDATE epochs SET closed_at=? WHERE id=?", (seq, at.id))
+                alarm(db, at.gateway, CONFLICT, at.epoch, now_us, {"seq": seq, "hash": leaf_hash(held).hex()})
+                return _conflict_of(db, at, seq)
     return None
 
 

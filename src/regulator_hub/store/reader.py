@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import apsw
 import orjson
 
-from regulator_hub.store.schema import SEQ_BITS, key_of, open_reader, rows
+from regulator_hub.store.schema import SEQ_BITS, key_of, open_reader, rows, spans
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,6 +29,8 @@ class EpochRow:
     number: int
     size: int
     closed_at: int | None
+    branch_of: str | None = None
+    branch_at: int = 0  # entries below it are those of ``branch_of``
 
 
 class Reader:
@@ -74,10 +76,11 @@ def gateways_with_alarm(db: apsw.Connection, kind: str) -> set[str]:
 def epochs(db: apsw.Connection, gateway: str) -> list[EpochRow]:
     """The gateway's epochs, oldest first."""
     sql = (
-        "SELECT e.id, g.name, e.epoch, e.number, e.size, e.closed_at FROM epochs e JOIN gateways g ON g.id = e.gateway"
+        "SELECT e.id, g.name, e.epoch, e.number, e.size, e.closed_at, l.epoch, e.branch_at"
+        " FROM epochs e JOIN gateways g ON g.id = e.gateway LEFT JOIN epochs l ON l.id = e.branch_of"
         " WHERE g.name=? ORDER BY e.number, e.id"
     )
-    names = ("id", "gateway", "epoch", "number", "size", "closed_at")
+    names = ("id", "gateway", "epoch", "number", "size", "closed_at", "branch_of", "branch_at")
     return [EpochRow(**dict(zip(names, row, strict=True))) for row in rows(db, sql, (gateway,))]
 
 
@@ -86,9 +89,11 @@ def entries(db: apsw.Connection, epoch_id: int, first: int, count: int) -> list[
     if first >= 1 << SEQ_BITS:
         return []  # beyond every seq: as a key it would be another place
     sql = "SELECT key, entry FROM entries WHERE key>=? AND key<? ORDER BY key"
-    start = key_of(epoch_id, first)
-    end = key_of(epoch_id, min(first + count, (1 << SEQ_BITS) - 1))
-    return [(key - start + first, entry) for key, entry in rows(db, sql, (start, end))]
+    found: list[tuple[int, bytes]] = []
+    for lies_in, start, end in spans(db, epoch_id, first, min(first + count, (1 << SEQ_BITS) - 1)):
+        bounds = (key_of(lies_in, start), key_of(lies_in, end))
+        found += [(key - bounds[0] + start, entry) for key, entry in rows(db, sql, bounds)]
+    return found
 
 
 def run_of(db: apsw.Connection, gateway: str, epoch: str, first: int, count: int) -> list[bytes]:

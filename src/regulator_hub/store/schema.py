@@ -14,7 +14,7 @@ import apsw
 from edge_gateway.errors import JournalTooNew
 from edge_gateway.links.sqlite import check_library
 
-SCHEMA = 2
+SCHEMA = 3
 SEQ_BITS = 40
 
 TABLES = """
@@ -43,6 +43,10 @@ CREATE TABLE views (gateway INTEGER PRIMARY KEY, state BLOB NOT NULL);
 """
 #: Since layout 2: the newest cosigned note of each epoch.
 COSIGNED = "CREATE TABLE cosigned (epoch INTEGER PRIMARY KEY, size INTEGER NOT NULL, note BLOB NOT NULL);"
+#: Since layout 3: what was refused in one epoch is kept as another; its entries below ``branch_at`` lie in the one that it left.
+BRANCHES = "ALTER TABLE epochs ADD COLUMN branch_of INTEGER; ALTER TABLE epochs ADD COLUMN branch_at INTEGER NOT NULL DEFAULT 0;"
+#: What each layout added to the one before.
+LAYOUTS = (TABLES, COSIGNED, BRANCHES)
 
 
 def open_writer(path: Path) -> apsw.Connection:
@@ -57,7 +61,8 @@ def open_writer(path: Path) -> apsw.Connection:
         raise JournalTooNew(f"{path} was written by a newer release", hint="run that release")
     if version < SCHEMA:
         with db:
-            db.execute(TABLES + COSIGNED if version == 0 else COSIGNED)
+            for added in LAYOUTS[version:]:
+                db.execute(added)
             db.pragma("user_version", SCHEMA)
     return db
 
@@ -72,6 +77,22 @@ def open_reader(path: Path) -> apsw.Connection:
 def rows(db: apsw.Connection, sql: str, bindings: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
     """All rows of a query; their types are the tables' business."""
     return cast("list[tuple[Any, ...]]", db.execute(sql, cast("Any", bindings)).fetchall())
+
+
+def spans(db: apsw.Connection, epoch_id: int, first: int, end: int) -> list[tuple[int, int, int]]:
+    """Where entries ``first`` … ``end - 1`` of an epoch lie: ``(epoch number, first, end)``, in order.
+
+    The beginning of a branch lies in the epoch that it left, which may be a branch itself.
+    """
+    found: list[tuple[int, int, int]] = []
+    while first < end:
+        ((left, at),) = rows(db, "SELECT branch_of, branch_at FROM epochs WHERE id=?", (epoch_id,)) or [(None, 0)]
+        if left is None or end > at:
+            found.append((epoch_id, max(first, 0 if left is None else at), end))
+        if left is None:
+            break
+        epoch_id, end = left, min(end, at)
+    return found[::-1]
 
 
 def key_of(epoch_id: int, seq: int) -> int:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import apsw
 
 from edge_gateway.record.merkle import Frontier, leaf_hash
-from regulator_hub.store.ingest import alarm, gateway_of
-from regulator_hub.store.schema import key_of, rows
+from regulator_hub.store.ingest import alarm, gateway_of, missing
+from regulator_hub.store.schema import key_of, rows, spans
 
 #: Refused notes kept of one kind and epoch: the first ones tell the story.
 MAX_NOTES = 16
@@ -31,18 +31,19 @@ def stored(db: apsw.Connection, gateway: str, epoch: str) -> Stored | None:
     if not found:
         return None
     ((number, size, closed_at),) = found
-    missing = db.execute("SELECT min(missing_first) FROM skipped WHERE epoch=?", (number,)).get
-    return Stored(number, size, closed_at is not None, missing)
+    gone = missing(db, number)
+    return Stored(number, size, closed_at is not None, gone[0][0] if gone else None)
 
 
 def grown(db: apsw.Connection, epoch_id: int, frontier: Frontier, end: int) -> Frontier | None:
     """The tree with the stored entries up to ``end``; None where one of them is not there. Leaves ``frontier`` as it is."""
-    found, start = Frontier(frontier.size, frontier.edge), key_of(epoch_id, 0)
-    bounds = (start + found.size, start + end)
-    for key, entry in db.execute("SELECT key, entry FROM entries WHERE key>=? AND key<? ORDER BY key", bounds):
-        if key - start != found.size:
-            return None
-        found.append(leaf_hash(entry))
+    found = Frontier(frontier.size, frontier.edge)
+    for lies_in, first, until in spans(db, epoch_id, found.size, end):
+        start, bounds = key_of(lies_in, 0), (key_of(lies_in, first), key_of(lies_in, until))
+        for key, entry in db.execute("SELECT key, entry FROM entries WHERE key>=? AND key<? ORDER BY key", bounds):
+            if key - start != found.size:
+                return None
+            found.append(leaf_hash(entry))
     return found if found.size == end else None
 
 

@@ -142,6 +142,7 @@
         gateway.dark ? badge("dark", say("gateway.dark")) : null,
         gateway.quarantined ? el("span", "tag", say("gateway.quarantined", { n: gateway.quarantined })) : null, heard));
       if (gateway.witness_key) box.append(el("p", "line keys", say(gateway.key ? "gateway.keys" : "gateway.nokey", { key: gateway.key, hub: gateway.witness_key })));
+      for (const b of gateway.branches || []) box.append(el("p", "line dim", say("gateway.branch", b)));
       for (const epoch of gateway.pending || []) box.append(el("p", "line pending", say("gateway.pending", { epoch, gateway: gateway.gateway })));
     }
     const head = el("tr", "");
