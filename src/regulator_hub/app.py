@@ -24,6 +24,7 @@ from edge_gateway.errors import JournalBusy
 from edge_gateway.links.loopback import is_loopback
 from edge_gateway.links.notify import notify
 from edge_gateway.web.serve import listen_tcp, serve
+from regulator_hub.add_checkpoint import add_checkpoint_route
 from regulator_hub.api import Asked, Held, asked, routes
 from regulator_hub.config import HubToml
 from regulator_hub.cosigner import Cosigner
@@ -140,6 +141,7 @@ def web(hub: Hub, page: Page) -> ASGIApp:
 
     listed: list[BaseRoute] = [
         entries_route(hub.desk, hub.gateways, lambda: hub.stopping),
+        add_checkpoint_route(hub.witness, hub.gateways),
         *routes(Held(hub.reader, hub.interpreter, hub.watch, hub.clock, hub.witness)),
         *page.routes(),
         Route("/healthz", healthz),

@@ -40,6 +40,10 @@ MAX_TREES = 10_000
 _EPOCH = re.compile(r"[0-9a-f]{16}\Z")
 
 
+#: Asked of (size, root) of what was cosigned last.
+Follows = Callable[[int, bytes], None]
+
+
 class Refused(Exception):
     """Not cosigned. ``alarm``: the kind under which it is alarmed and kept; "" for what is no sign of anything."""
 
@@ -179,12 +183,19 @@ class Witness:
 
     # --- judging --------------------------------------------------------------------------------------------------
 
-    async def judge(self, gateway: str, note: bytes) -> dict[str, Any]:
-        """The protocol's answer to a checkpoint. Raises StoreFailed when evidence or the note cannot be kept."""
+    async def judge(self, gateway: str, note: bytes, follows: Follows | None = None) -> dict[str, Any]:
+        """The protocol's answer to a checkpoint. Raises StoreFailed when evidence or the note cannot be kept.
+
+        ``follows(size, root)`` hears what was cosigned last of the log, and may raise: nothing is judged then.
+        """
         epoch = _epoch_in(note)
         async with self._turns[gateway]:
             try:
                 head, signed = self._opened(gateway, note)
+                if gateway in self._lost:
+                    raise Refused("memory", "the hub cannot know what it cosigned before; a person must look there")
+                if follows is not None:
+                    follows(*self._last(gateway, epoch))
                 found = await self._cosigned(gateway, epoch, head)
                 if found is None:
                     await self._wanted(gateway, epoch)
@@ -236,8 +247,6 @@ class Witness:
 
     async def _cosigned(self, gateway: str, epoch: str, head: Checkpoint) -> int | None:
         """None if the store's own bytes give the head; the store's size if that is too small. Raises Refused, _Later."""
-        if gateway in self._lost:
-            raise Refused("memory", "the hub cannot know what it cosigned before; a person must look there")
         size, root = self._last(gateway, epoch)
         if head.size < size:
             raise Refused("roll-back", f"{size} entries were cosigned before", alarm=ROLL_BACK, ours=(size, root))
