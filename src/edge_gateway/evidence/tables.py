@@ -119,7 +119,11 @@ class Tables:
                 hour = self.hours.get((point, bucket.hour))
                 if hour is None:
                     hour = self.hours[point, bucket.hour] = Hour()
-                hour.add(taken, _numbers(column))
+                good = [value for value in column if value is not None] if None in column else column
+                try:
+                    hour.add(taken, good)
+                except TypeError:  # integers beyond 2^53 are written as text
+                    hour.add(taken, [float(value) for value in good])
 
     def finish(self) -> None:
         """All entries have passed."""
@@ -170,9 +174,3 @@ READINGS = (
 
 def _csv(columns: Sequence[str], rows: Iterable[str]) -> bytes:
     return (BOM + ",".join(columns) + "\r\n" + "".join(rows)).encode()
-
-
-def _numbers(column: Sequence[Any]) -> Sequence[float]:
-    """The good readings of a column as numbers; large integers are written as text."""
-    good = [value for value in column if value is not None] if None in column else column
-    return [float(value) for value in good] if any(isinstance(value, str) for value in good) else good
