@@ -59,6 +59,11 @@ powercut pulses tamper: setup-dev
 ioerrors: setup-dev
 	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
 
+# Single bits that flip at rest in segments, database, texts, the signer's and the hub's memories; N flips.
+.PHONY: bitflips
+bitflips: setup-dev
+	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
+
 # 32 units on one paced line, one of them dead, one slow, one babbling; N is the number of rounds of 5 s.
 isolation: setup-dev
 	$(PY) -m tests.faults.$@ $(if $(N),--rounds $(N)) --seed $(SEED) $(ARGS)

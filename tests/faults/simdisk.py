@@ -290,6 +290,11 @@ class SimFiles:
     def sync(self, path: Path) -> None:
         self.disk.sync(str(path), self.disk.open(str(path), create=False))
 
+    def cut(self, path: Path, size: int) -> None:
+        inode = self.disk.open(str(path), create=False)
+        self.disk.truncate(str(path), inode, size)
+        self.disk.sync(str(path), inode)
+
     def rename(self, old: Path, new: Path) -> None:
         self.disk.rename(str(old), str(new))
 

@@ -185,6 +185,30 @@ async def test_a_newer_layout_is_refused_with_a_sentence(tmp_path: Path) -> None
         await opened(tmp_path)
 
 
+async def test_a_record_of_the_layout_before_goes_on_with_what_was_refused_and_counted(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    await fill(store, 3)
+    epoch = store.epoch
+    await store.close()
+    connection = apsw.Connection(str(tmp_path / "state" / "journal.sqlite"))
+    connection.execute(
+        "DROP TABLE quarantine; DROP TABLE counters; DROP TABLE memory; PRAGMA user_version=2;"
+        "CREATE TABLE quarantine(id INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL,"
+        " line TEXT NOT NULL, reason TEXT NOT NULL, wall_us INTEGER NOT NULL) STRICT;"
+        "CREATE INDEX quarantine_sink ON quarantine(sink, id);"
+        "CREATE TABLE counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;"
+        "INSERT INTO counters VALUES('damaged', 2);"
+        "INSERT INTO quarantine VALUES(7, 'influx', 'e', 1, 'line', 'why', 5), (9, 'influx', 'e', 1, 'dropped', 'why', 5);"
+        "DELETE FROM quarantine WHERE id = 9"
+    ).fetchall()
+    connection.close()
+    store = await opened(tmp_path)
+    assert (store.epoch, store.committed_seq, store.noted()["damaged"]) == (epoch, 3, 2)
+    await store.quarantine_add("influx", epoch, [(2, "more", "why")])
+    assert [(item.id, item.line) for item in await store.quarantine_list()] == [(7, "line"), (10, "more")]
+    await store.close()
+
+
 async def test_a_closed_journal_says_so(tmp_path: Path) -> None:
     store = await opened(tmp_path)
     await store.close()

@@ -19,12 +19,12 @@ from edge_gateway.journal.base import Recovery, SegmentInfo
 from edge_gateway.journal.files import Files
 from edge_gateway.journal.keeping import Keeping
 from edge_gateway.journal.opening import DAMAGE, Opened, Opening
-from edge_gateway.journal.renewal import renew
+from edge_gateway.journal.renewal import DATABASE, LOG, renew
 from edge_gateway.journal.retention import JournalSettings, SkippedRange
 from edge_gateway.journal.room import is_full
 from edge_gateway.journal.segments import Segment
 from edge_gateway.journal.state import State
-from edge_gateway.journal.tail import Tail, entry_crc
+from edge_gateway.journal.tail import Tail, entry_crc, log_bytes
 from edge_gateway.journal.work import Append, Drop, Move, Noted, Refuse, Remember, SealJob, Signed, Work
 
 T = TypeVar("T")
@@ -128,6 +128,7 @@ class Core:
                 break
             except (apsw.Error, OSError) as error:
                 if is_full(error):
+                    self._cut_log()
                     pending = self._after_full(works, pending, refused)
                     continue
                 failures += 1
@@ -264,6 +265,21 @@ class Core:
             why = f"epoch {epoch} ended at {acknowledged} entries: {opened.damaged}"
             raise JournalDamaged(why, hint=f"going on in epoch {state.epoch.epoch}")
 
+    def _cut_log(self) -> None:
+        """What a commit that found no room left behind the last good frame: at the next start it would look like commits that cannot be read."""
+        state = self.state
+        if self.troubled:
+            return
+        try:
+            if state.tail.log.frames:
+                state.files.cut(state.state_dir / (DATABASE + LOG), log_bytes(state.tail.log.frames))
+            else:
+                state.tail.checkpoint()
+        except apsw.BusyError:
+            return  # someone reads; nothing but that look at the next start depends on it
+        except (apsw.Error, OSError) as error:
+            self._distrust(error)
+
     def _fold(self) -> None:
         """Keep the log short. What was committed is durable without it, so an error here refuses nothing: it is met by the next commit."""
         if self.troubled:
@@ -299,6 +315,7 @@ class Core:
                 if not is_full(error):
                     self._distrust(error)
                     raise _failed(error) from error
+                self._cut_log()
                 if not self.state.room.shed():
                     raise JournalFull("the disk is full", hint="make room on the disk of the state folder") from error
         self._fold()

@@ -77,6 +77,10 @@ class Files(Readable, Protocol):
         """fsync a file that is already there."""
         ...
 
+    def cut(self, path: Path, size: int) -> None:
+        """Take off what lies behind ``size`` bytes, durably."""
+        ...
+
     def rename(self, old: Path, new: Path) -> None: ...
 
     def unlink(self, path: Path) -> None:
@@ -210,6 +214,14 @@ class DiskFiles:
     def sync(self, path: Path) -> None:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def cut(self, path: Path, size: int) -> None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.ftruncate(descriptor, size)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

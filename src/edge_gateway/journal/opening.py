@@ -122,6 +122,10 @@ class Opening:
         """Everything that was written must be as it was written."""
         tail.check()
         held = tail.held()
+        try:
+            tail.quarantined()  # each row's check
+        except (ValueError, TypeError) as wrong:  # text that is none
+            raise JournalDamaged(f"a row of table quarantine in the journal's database cannot be read ({wrong})") from wrong
         if not held.epochs or any(epoch.closed != (epoch is not held.epochs[-1]) for epoch in held.epochs):
             raise JournalDamaged("the journal's epochs are not as this program leaves them")
         name = held.epochs[-1].epoch
@@ -187,11 +191,10 @@ class Opening:
                 tail.put_checkpoint(name, size, note)
             for what, value in held.memory.items():
                 tail.put_memory(what, value)
-            for sink in {item.sink for item in saved.quarantine}:
-                rows = [
-                    (q.sink, q.epoch, q.seq, q.line, q.reason, q.wall_us) for q in saved.quarantine if q.sink == sink
-                ]
-                tail.quarantine(rows, sink, len(rows))
+            for q in saved.quarantine:
+                tail.put_quarantined((q.id, q.sink, q.epoch, q.seq, q.line, q.reason, q.wall_us))
+            for name, number in saved.counters.items():
+                tail.set_counter(name, number)
             tail.count("damaged", 1)
         return Opened(tail=tail, held=tail.held(), tail_first=0, size=0, damaged=why)
 
@@ -222,7 +225,7 @@ class Opening:
                 continue
             mine = sorted((s for s in saved.segments.values() if s.epoch == epoch.epoch), key=lambda s: s.first)
             end = mine[-1].end if mine else 0
-            entries = saved.tail_from(end) if epoch is saved.epochs[-1] else []
+            entries = saved.tail_from(end) if epoch is saved.epochs[-1] and self._continues(saved, mine, end) else []
             for at in range(0, len(entries), self.segment_entries):
                 part = entries[at : at + self.segment_entries]
                 segment = write_segment(self.files, self.state_dir, epoch.epoch, end + at, part, self.member_entries)
@@ -231,6 +234,19 @@ class Opening:
             epoch.closed, epoch.size = True, end + len(entries)
             epoch.first = next((s.first for s in mine if not s.freed), epoch.size)
             epoch.root = epoch_root(mine, self.segment_entries)
+
+
+    def _continues(self, saved: Saved, segments: list[Segment], end: int) -> bool:
+        """Whether the tail is this epoch's: it begins where its segments end, or repeats the last one (the epoch's own row may be lost)."""
+        if not saved.tail or saved.tail[0][0] == end:
+            return True
+        last = segments[-1] if segments else None
+        if last is None or saved.tail[0][0] != last.first:
+            return False
+        with suppress(JournalDamaged, FileNotFoundError):
+            file = SegmentFile(self.files, self.state_dir, last.epoch, last.first, last.count)
+            return file.member(0)[1][0] == saved.tail[0][1]
+        return False
 
 
 @dataclass(slots=True)
@@ -245,11 +261,13 @@ class Saved:
     tail: list[tuple[int, bytes]]
     checkpoints: list[tuple[str, int, bytes]]
     memory: dict[str, dict[str, Any]]
+    counters: dict[str, int]
 
     def __init__(self) -> None:
         self.epochs, self.segments, self.cursors, self.receipts, self.quarantine, self.tail = [], {}, {}, {}, [], []
         self.checkpoints = []
         self.memory = Keeping(keep_us=KEEP_US, dues=(Due(hub=UNKNOWN),)).rows()  # unless it still reads
+        self.counters = {}
 
     @classmethod
     def from_database(cls, path: Path) -> Saved:
@@ -259,18 +277,23 @@ class Saved:
             database = Tail(path, read_only=True)
         except apsw.Error:
             return saved
+        database.sound_only = True
         try:
-            with suppress(*DAMAGE, apsw.Error):
-                held = database.held()
-                saved.epochs, saved.cursors, saved.receipts = held.epochs, held.cursors, held.receipts
-                saved.segments = {(s.epoch, s.first): s for s in held.segments}
-                saved.checkpoints, saved.memory = held.checkpoints, held.memory
+            for part in ("epochs", "cursors", "receipts", "checkpoints", "counters"):
+                with suppress(*DAMAGE, apsw.Error, ValueError, TypeError):
+                    setattr(saved, part, getattr(database, part)())
+            database.sound_only = False  # what is owed is known whole, or not at all
+            with suppress(*DAMAGE, apsw.Error, ValueError, TypeError):
+                saved.memory = database.memory()
+            database.sound_only = True
+            with suppress(*DAMAGE, apsw.Error, ValueError, TypeError):
+                saved.segments = {(s.epoch, s.first): s for s in database.segments()}
             with suppress(apsw.Error, ValueError, TypeError):
                 for seq, crc, entry in database.connection.execute("SELECT seq, crc, entry FROM tail ORDER BY seq"):
                     if crc != entry_crc(seq, entry):
                         break
                     saved.tail.append((seq, entry))
-            with suppress(apsw.Error, ValueError):
+            with suppress(*DAMAGE, apsw.Error, ValueError, TypeError):
                 saved.quarantine = database.quarantined()
         finally:
             with suppress(apsw.Error):

@@ -9,7 +9,7 @@
 * ``cursors``, ``receipts``: how far sinks are served, and the hub's own words
 * ``checkpoints``: signed tree heads, the newest of each epoch (since layout 2)
 * ``memory``: what else must outlive a restart: keep time, what hubs are owed, bytes spent today (since layout 3)
-* ``quarantine``, ``counters``
+* ``quarantine``, ``counters`` (each row with its CRC since layout 4)
 
 Rows that others rely on carry a CRC-32 over their values: a flipped bit on the disk is found, not believed.
 """
@@ -33,7 +33,7 @@ from edge_gateway.links.sqlite import check_library
 from edge_gateway.record.note import merged
 
 #: Version of the state folder's layout that this release writes.
-LAYOUT = 3
+LAYOUT = 4
 PAGE_BYTES = 4096
 #: The log is folded into the main file when it has so many frames.
 FOLD_FRAMES = 512
@@ -61,13 +61,20 @@ CREATE TABLE segments(epoch TEXT NOT NULL, first INTEGER NOT NULL, count INTEGER
 CREATE TABLE cursors(sink TEXT PRIMARY KEY, epoch TEXT NOT NULL, seq INTEGER NOT NULL, crc INTEGER NOT NULL) STRICT;
 CREATE TABLE receipts(sink TEXT NOT NULL, epoch TEXT NOT NULL, size INTEGER NOT NULL, receipt TEXT NOT NULL,
     crc INTEGER NOT NULL, PRIMARY KEY(sink, epoch)) STRICT;
-CREATE TABLE quarantine(id INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL,
-    line TEXT NOT NULL, reason TEXT NOT NULL, wall_us INTEGER NOT NULL) STRICT;
-CREATE INDEX quarantine_sink ON quarantine(sink, id);
-CREATE TABLE counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
 """
-
-
+_CHECKED = """
+CREATE TABLE quarantine(id INTEGER PRIMARY KEY, sink TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL,
+    line TEXT NOT NULL, reason TEXT NOT NULL, wall_us INTEGER NOT NULL, crc INTEGER NOT NULL) STRICT;
+CREATE TABLE counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL, crc INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+"""
+#: Layout 3 had neither CRC: old names of both tables, while their rows come over.
+_UNCHECKED = """
+DROP INDEX quarantine_sink;
+ALTER TABLE quarantine RENAME TO old_quarantine;
+ALTER TABLE counters RENAME TO old_counters;
+"""
+#: The counter of the last id that a quarantined item was given: none is given twice.
+_LAST_ID = "quarantine_last"
 _SEGMENTS = """
 SELECT s.epoch, s.first, s.count, s.root, s.size_bytes, s.wall_least_us, s.wall_greatest_us, s.texts, s.freed, s.crc
 FROM segments s LEFT JOIN epochs e ON e.epoch = s.epoch {where} ORDER BY e.number, s.first
@@ -154,6 +161,8 @@ class Tail:
         self.connection.set_busy_timeout(5000)
         self._exclusive = vfs is not None
         self.log = Log()
+        #: rows that fail their check are left out, instead of an error: for what is to be saved
+        self.sound_only = False
         self.fold_frames = FOLD_FRAMES
 
     def prepare(self) -> bool:
@@ -183,24 +192,39 @@ class Tail:
             raise JournalDamaged("the journal's database has no valid layout number")
         if layout < LAYOUT:
             with self.transaction():
-                for added in range(layout + 1, LAYOUT + 1):
+                for added in range(layout + 1, LAYOUT):
                     self._run(_ADDED[added])
+                self._check_rows_from_now_on()
                 self._run(f"PRAGMA user_version={LAYOUT}")
         return True
+
+    def _check_rows_from_now_on(self) -> None:
+        self._run_each(_UNCHECKED)
+        self._run_each(_CHECKED)
+        for name, value in self.connection.execute("SELECT name, value FROM old_counters").fetchall():
+            self.set_counter(str(name), int(str(value)))
+        for row in self.connection.execute("SELECT id, sink, epoch, seq, line, reason, wall_us FROM old_quarantine").fetchall():
+            self.put_quarantined(row)
+        self.set_counter(_LAST_ID, int(self._one("SELECT max(seq) FROM sqlite_sequence WHERE name = 'old_quarantine'") or 0))
+        self._run("DROP TABLE old_quarantine")
+        self._run("DROP TABLE old_counters")
+
+    def _run_each(self, statements: str) -> None:
+        for statement in statements.split(";"):
+            if statement.strip():
+                self._run(statement)
 
     def layout(self) -> int:
         return int(self._one("PRAGMA user_version"))
 
     def create(self) -> None:
         """Make the tables, inside the caller's transaction."""
-        for statement in (*_SCHEMA.split(";"), *_ADDED.values()):
-            if statement.strip():
-                self._run(statement)
+        self._run_each(";".join((_SCHEMA, *_ADDED.values(), _CHECKED)))
         self._run(f"PRAGMA user_version={LAYOUT}")
 
     def check(self) -> None:
-        """Raises JournalDamaged if SQLite finds its own structure wrong."""
-        found = self._one("PRAGMA quick_check(1)")
+        """Raises JournalDamaged if SQLite finds its own structure wrong: tables, and whether indexes say the same."""
+        found = self._one("PRAGMA integrity_check(1)")
         if found != "ok":
             raise JournalDamaged(f"the journal's database is damaged: {found}")
 
@@ -234,36 +258,55 @@ class Tail:
             raise JournalDamaged(f"a row in the journal's database cannot be read ({wrong})") from wrong
 
     def _held(self) -> Held:
-        held = Held()
-        for *values, crc in self.connection.execute(
-            "SELECT number, epoch, first, reason, closed, wall_us, size, root, crc FROM epochs ORDER BY number"
-        ):
-            _checked("epochs", values, crc)
+        held = Held(
+            epochs=self.epochs(), segments=list(self.segments()), cursors=self.cursors(), receipts=self.receipts(),
+            counters=self.counters(), checkpoints=self.checkpoints(), memory=self.memory(),
+        )  # fmt: skip
+        if {segment.epoch for segment in held.segments} - {epoch.epoch for epoch in held.epochs}:
+            raise JournalDamaged("the journal's database has a segment of no epoch")
+        return held
+
+    def epochs(self) -> list[Epoch]:
+        """In order. None of them where only what is sound is wanted, and one is not: their order is what matters. Raises JournalDamaged."""
+        found: list[Epoch] = []
+        sql = "SELECT number, epoch, first, reason, closed, wall_us, size, root, crc FROM epochs ORDER BY number"
+        for *values, crc in self.connection.execute(sql):
+            if not self._sound("epochs", values, crc):
+                return []
             number, epoch, first, reason, closed, wall_us, size, root = values
-            held.epochs.append(
+            found.append(
                 Epoch(
                     number=number, epoch=epoch, first=first, reason=reason, closed=bool(closed), wall_us=wall_us,
                     size=size, root=root,
                 )
             )  # fmt: skip
-        held.segments = list(self.segments())
-        if {segment.epoch for segment in held.segments} - {epoch.epoch for epoch in held.epochs}:
-            raise JournalDamaged("the journal's database has a segment of no epoch")
-        for *values, crc in self.connection.execute("SELECT sink, epoch, seq, crc FROM cursors"):
-            _checked("cursors", values, crc)
-            held.cursors[values[0]] = Position(values[1], values[2])
-        held.receipts = self.receipts()
-        held.counters = dict(self.connection.execute("SELECT name, value FROM counters"))
-        held.checkpoints = self.checkpoints()
-        held.memory = self.memory()
-        return held
+        return found
+
+    def cursors(self) -> dict[str, Position]:
+        """By sink. Raises JournalDamaged."""
+        rows = self.connection.execute("SELECT sink, epoch, seq, crc FROM cursors")
+        return {row[0]: Position(row[1], row[2]) for *row, crc in rows if self._sound("cursors", row, crc)}
+
+    def _sound(self, table: str, values: Sequence[Any], crc: int) -> bool:
+        if row_crc(*values) == crc:
+            return True
+        if self.sound_only:
+            return False
+        raise JournalDamaged(f"a row of table {table} in the journal's database fails its check")
+
+    def counters(self) -> dict[str, int]:
+        """By name. Raises JournalDamaged."""
+        if self.layout() < 4:  # a reader beside an older release's record
+            return dict(self.connection.execute("SELECT name, value FROM counters"))
+        rows = self.connection.execute("SELECT name, value, crc FROM counters")
+        return {name: value for name, value, crc in rows if self._sound("counters", (name, value), crc)}
 
     def receipts(self) -> dict[tuple[str, str], int]:
         """(sink, epoch) → how many of its entries the hub said that it holds. Raises JournalDamaged."""
         found: dict[tuple[str, str], int] = {}
         for *values, crc in self.connection.execute("SELECT sink, epoch, size, receipt, crc FROM receipts"):
-            _checked("receipts", values, crc)
-            found[values[0], values[1]] = values[2]
+            if self._sound("receipts", values, crc):
+                found[values[0], values[1]] = values[2]
         return found
 
     def memory(self) -> dict[str, dict[str, Any]]:
@@ -272,8 +315,8 @@ class Tail:
             return {}
         found: dict[str, dict[str, Any]] = {}
         for name, value, crc in self.connection.execute("SELECT name, value, crc FROM memory"):
-            _checked("memory", (name, value), crc)
-            found[name] = orjson.loads(value)
+            if self._sound("memory", (name, value), crc):
+                found[name] = orjson.loads(value)
         return found
 
     def checkpoints(self) -> list[tuple[str, int, bytes]]:
@@ -282,14 +325,15 @@ class Tail:
             return []
         found = []
         for epoch, size, note, crc in self.connection.execute("SELECT epoch, size, note, crc FROM checkpoints ORDER BY epoch, size"):
-            _checked("checkpoints", (epoch, size, note.hex()), crc)
-            found.append((epoch, size, note))
+            if self._sound("checkpoints", (epoch, size, note.hex()), crc):
+                found.append((epoch, size, note))
         return found
 
     def segments(self, where: str = "", values: Sequence[Any] = ()) -> Iterator[Segment]:
         """Sealed segments in the order of their epochs. Raises JournalDamaged."""
         for *row, crc in self.connection.execute(_SEGMENTS.replace("{where}", where), values):
-            _checked("segments", row, crc)
+            if not self._sound("segments", row, crc):
+                continue
             epoch, first, count, root, size_bytes, least, greatest, texts, freed = row
             yield Segment(
                 epoch=epoch, first=first, count=count, root=root, size_bytes=size_bytes, wall_us=(least, greatest),
@@ -385,20 +429,20 @@ class Tail:
         self._run("DELETE FROM receipts WHERE sink = ? AND epoch = ?", (sink, epoch))
 
     def set_counter(self, name: str, value: int) -> None:
-        self._run("REPLACE INTO counters VALUES(?, ?)", (name, value))
+        self._run("REPLACE INTO counters VALUES(?, ?, ?)", (name, value, row_crc(name, value)))
 
     def count(self, name: str, more: int) -> None:
-        self._run(
-            "INSERT INTO counters VALUES(?1, ?2) ON CONFLICT(name) DO UPDATE SET value = value + ?2", (name, more)
-        )
+        self.set_counter(name, (self._one("SELECT value FROM counters WHERE name = ?", (name,)) or 0) + more)
 
     # --- quarantine -------------------------------------------------------------------------------------------
 
     def quarantine(self, rows: Iterable[tuple[str, str, int, str, str, int]], sink: str, keep: int) -> int:
         """Add ``(sink, epoch, seq, line, reason, wall_us)``; the sink's oldest beyond ``keep`` go. Returns how many went."""
-        self.connection.executemany(
-            "INSERT INTO quarantine(sink, epoch, seq, line, reason, wall_us) VALUES(?, ?, ?, ?, ?, ?)", rows
-        )
+        last = int(self._one("SELECT value FROM counters WHERE name = ?", (_LAST_ID,)) or 0)
+        for row in rows:
+            last += 1
+            self.put_quarantined((last, *row))
+        self.set_counter(_LAST_ID, last)
         excess = int(self._one("SELECT count(*) FROM quarantine WHERE sink = ?", (sink,))) - keep
         if excess > 0:
             self._run(
@@ -408,14 +452,22 @@ class Tail:
             self.count(f"quarantine_dropped.{sink}", excess)
         return max(0, excess)
 
+    def put_quarantined(self, row: Sequence[Any]) -> None:
+        """One item with its id, as it was."""
+        self._run(f"INSERT INTO quarantine VALUES({_marks(8)})", (*row, row_crc(*row)))
+
     def quarantined(self, sink: str | None = None) -> list[Quarantined]:
-        return [
-            Quarantined(id=id_, sink=name, epoch=epoch, seq=seq, line=line, reason=reason, wall_us=wall_us)
-            for id_, name, epoch, seq, line, reason, wall_us in self.connection.execute(
-                "SELECT id, sink, epoch, seq, line, reason, wall_us FROM quarantine WHERE ?1 IS NULL OR sink = ?1 ORDER BY id",
-                (sink,),
-            )
-        ]
+        """Oldest first. Raises JournalDamaged."""
+        found = []
+        old = self.layout() < 4  # a database of an older release that was moved aside
+        sql = "SELECT * FROM quarantine WHERE ?1 IS NULL OR sink = ?1 ORDER BY id"
+        for row in self.connection.execute(sql, (sink,)):
+            row, check = (row, 0) if old else (row[:-1], row[-1])
+            if not old and not self._sound("quarantine", row, check):
+                continue
+            id_, name, epoch, seq, line, reason, wall_us = row
+            found.append(Quarantined(id=id_, sink=name, epoch=epoch, seq=seq, line=line, reason=reason, wall_us=wall_us))
+        return found
 
     def drop_quarantined(self, ids: Sequence[int]) -> int:
         before = self.connection.total_changes()
@@ -458,8 +510,3 @@ def _state(segment: Segment) -> int:
 
 def _marks(count: int) -> str:
     return ", ".join("?" * count)
-
-
-def _checked(table: str, values: Sequence[Any], crc: int) -> None:
-    if row_crc(*values) != crc:
-        raise JournalDamaged(f"a row of table {table} in the journal's database fails its check")

@@ -38,6 +38,10 @@ class Service:
         self._ledger = ledgers.read(self._path)
         self._key = _key(folder / _KEY, fresh=not self._ledger.logs)
         self.public = self._key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+        if self._ledger.key not in ("", self.public.hex()):
+            why = f"{folder / _KEY} is not the key that has signed so far: it was exchanged, or a bit of it changed"
+            raise SignerError(why, hint="restore it from a copy")
+        self._ledger.key = self.public.hex()
 
     def sign(self, ask: Ask) -> bytes:
         """64 bytes. The ledger is durable before the signature exists outside. Raises SignerRefused."""
