@@ -59,6 +59,11 @@ powercut pulses tamper: setup-dev
 ioerrors: setup-dev
 	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
 
+# A file system of 64 MB, filled from outside and freed; N rounds. Needs user namespaces, or root.
+.PHONY: diskfull
+diskfull: setup-dev
+	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
+
 # Single bits that flip at rest in segments, database, texts, the signer's and the hub's memories; N flips.
 .PHONY: bitflips
 bitflips: setup-dev

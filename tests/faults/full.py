@@ -1,28 +1,34 @@
-"""A small file system, filled from outside and by the journal itself, and freed: the child of ``test_full.py``.
+"""A small file system, filled from outside and by the journal itself, and freed: the child of ``diskfull.py``.
 
-``python -m tests.faults.full FOLDER``: FOLDER is a file system of its own. The last line is JSON; exit 1 on any loss.
+``python -m tests.faults.full FOLDER --rounds 100``: FOLDER is a file system of its own. The last line is JSON; exit 1 on any loss.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edge_gateway.clock import SystemClock
-from edge_gateway.errors import JournalFull
+from edge_gateway.errors import JournalError, JournalFull
 from edge_gateway.journal.base import Position
+from edge_gateway.journal.core import Core
+from edge_gateway.journal.room import Room
 from edge_gateway.journal.store import JournalSettings, Store, open_journal
+from edge_gateway.journal.work import Append, Work
 from tests.journal.entries import run
 from tests.journal.witness import cosigned, hub_key
 
 SEGMENT = 256
-ROUNDS = 6
+#: Of so many rounds one less is filled from outside: then it is near its own limit all the time.
+EACH = 5
 
 
 @dataclass(slots=True)
@@ -125,7 +131,30 @@ class Scenario:
         self.result.altered += sum(a != b for a, b in zip(self.entries[first:], found, strict=False))
 
 
-async def play(folder: Path) -> Result:
+def _no_reserve() -> None:
+    """Planted: the ballast gives nothing back."""
+    Room.shed = lambda self: False  # type: ignore[method-assign]
+
+
+def _forgiving() -> None:
+    """Planted: what found no room is acknowledged all the same."""
+    commit, forgiven = Core.commit, list[Work]()
+
+    def forgives(self: Core, works: Sequence[Work]) -> list[JournalError | None]:
+        refused = commit(self, works)
+        for work, why in zip(works, refused, strict=True):
+            if isinstance(work, Append) and isinstance(why, JournalFull) and work.first == self.state.size and not forgiven:
+                self.state.size += len(work.entries)
+                forgiven.append(work)
+        return [None if any(work is each for each in forgiven) else why for work, why in zip(works, refused, strict=True)]
+
+    Core.commit = forgives  # type: ignore[method-assign]
+
+
+PLANTED = {"a reserve that is none": _no_reserve, "acknowledged without room": _forgiving}
+
+
+async def play(folder: Path, rounds: int, by_itself: int) -> Result:
     settings = JournalSettings(
         max_bytes=20_000_000, segment_entries=SEGMENT, commit_every_us=50_000, hub_name="hub", hub_vkey=str(hub_key()),
         sinks=("hub",),
@@ -134,13 +163,14 @@ async def play(folder: Path) -> Result:
     store = await open_journal(folder / "state", settings=settings, clock=clock)
     scenario = Scenario(folder, store)
     await scenario.append(1, size=0)
-    for number in range(ROUNDS):
-        if number < ROUNDS // 2:  # first from outside: later it is near its own limit all the time
+    for number in range(rounds):
+        if number < rounds - by_itself:
             await scenario.filled_from_outside()
         else:
             await scenario.filled_by_itself()
         scenario.result.rounds += 1
-        await scenario.check(store)
+        if number % 10 < 3:
+            await scenario.check(store)
     await store.close()
     store = await open_journal(folder / "state", settings=settings, clock=clock)
     await scenario.check(store)
@@ -149,7 +179,15 @@ async def play(folder: Path) -> Result:
 
 
 def main() -> int:
-    result = asyncio.run(play(Path(sys.argv[1])))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--planted", default="")
+    options = parser.parse_args()
+    if options.planted:
+        PLANTED[options.planted]()
+    by_itself = 0 if options.planted else max(1, options.rounds // EACH)
+    result = asyncio.run(play(options.folder, options.rounds, by_itself))
     print(json.dumps(asdict(result)))
     return 1 if result.lost or result.altered else 0
 

@@ -1,38 +1,26 @@
-"""A 32 MB file system, filled and freed: nothing acknowledged is lost, the reserve serves, it resumes by itself."""
+"""The short form of ``make diskfull``: a small file system is filled and freed; nothing is lost, the reserve serves, it goes on by itself."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).parents[2]
-MOUNT = 'mount -t tmpfs -o size=32m tmpfs "$1" && exec "$2" -m tests.faults.full "$1"'
+from tests.faults.diskfull import play, sound
+from tests.faults.full import PLANTED
+
+pytestmark = pytest.mark.campaign
 
 
-@pytest.mark.campaign
-def test_a_small_disk_is_filled_and_freed(tmp_path: Path) -> None:
-    folder = tmp_path / "small"
-    folder.mkdir()
-    namespace = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-Urm"]
-    done = subprocess.run(
-        [*namespace, "sh", "-c", MOUNT, "sh", str(folder), sys.executable],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr + done.stdout
-    result = json.loads(done.stdout.splitlines()[-1])
-    assert (result["lost"], result["altered"]) == (0, 0)
-    assert result["rounds"] == 6
-    assert result["refused"] >= 6
-    assert result["from_reserve"] == 240
-    assert result["freed_segments"] > 0
-    assert result["slowest_resume_s"] < 10
-    assert result["acknowledged"] > 10_000
+def test_a_small_disk_is_filled_and_freed() -> None:
+    seen = play(5, size="32m", within_s=110)
+    assert sound(seen), seen
+    assert seen["rounds"] == 5
+    assert seen["refused"] >= 5
+    assert seen["from_reserve"] == 200
+    assert seen["freed_segments"] > 0
+    assert seen["slowest_resume_s"] < 10
+    assert seen["acknowledged"] > 5_000
+
+
+@pytest.mark.parametrize("planted", PLANTED)
+def test_a_planted_fault_is_noticed(planted: str) -> None:
+    assert not sound(play(1, size="32m", planted=planted, within_s=110))
