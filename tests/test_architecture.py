@@ -32,6 +32,8 @@ FLOORS: Mapping[str, int] = {
     "profiles.registers": 1,  # what profiles.model says of registers
     "rules.base": 1,  # a bound rule and its step: the contract between rules and violations
     "rules.model": 1,
+    "rules.model_base": 1,
+    "rules.model_kinds": 1,
     "wire": 1,
     "sources.base": 1,
     "journal.base": 1,
@@ -77,7 +79,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
 }
 
 # What decides is pure: no I/O, no clock, no log.
-PURE = ("record", "wire", "rules.engine", "rules.track", "rules.kinds", "rules.measure", "rules.windows", "rules.aggregate", "rules.calendar", "rules.plan", "rules.bind", "violations", "phases", "marks", "reading", "units")
+PURE = ("record", "wire", "rules.engine", "rules.track", "rules.kinds", "rules.measure", "rules.windows", "rules.aggregate", "rules.calendar", "rules.conditions", "rules.courses", "rules.plan", "rules.bind", "rules.bind_kinds", "violations", "phases", "marks", "reading", "units")
 IMPURE = {"asyncio", "logging", "socket", "subprocess", "threading", "time", "aiohttp", "apsw", "paho", "pymodbus"}
 
 

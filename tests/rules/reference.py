@@ -38,6 +38,8 @@ def reference(rule: BoundRule, events: list[Event]) -> list[Told]:
         return _stale(rule, events)
     if rule.kind == "flat":
         return _flat(rule, events)
+    if rule.kind == "descent":
+        return _descent(rule, events)
     if rule.kind == "exposure":
         return _exposure(rule, events)
     if rule.kind == "rate":
@@ -133,6 +135,24 @@ def _flat(rule: BoundRule, events: list[Event]) -> list[Told]:
     return _limit(rule, out, None, most, None, most, begins)
 
 
+def _undecided_for_long(rule: BoundRule, events: list[Event], told: list[Told]) -> list[Told]:
+    """Undecided for ``undecided_after_us`` without a decided value in between, told once, at the first undecided instant
+    after that at which nothing else was."""
+    extra: list[Told] = []
+    since: int | None = None
+    said = False
+    taken = {(each.at, each.step) for each in told}
+    for at, what in events:
+        if what == UNDECIDED:
+            since = at if since is None else since
+            if not said and at - since >= rule.undecided_after_us and (at, "active") not in taken:
+                said = True
+                extra.append(Told(at, UNDECIDED, since, None, 0))
+        elif what is not None and what != "tick":
+            since, said = None, False
+    return sorted([*told, *extra], key=lambda each: each.at)
+
+
 def joint(rule: BoundRule, seen: Seen) -> list[Told]:
     """``seen``: per call its time and what each input said, or "tick", or "skip". An instant is judged when it is over."""
     events: list[Event] = []
@@ -147,11 +167,65 @@ def joint(rule: BoundRule, seen: Seen) -> list[Told]:
             spoke = spoke or bool(said)
         if spoke and n + 1 < len(seen) and seen[n + 1][0] > at:
             instants.append((at, dict(newest)))
-            events.append((at, (_apart if rule.kind == "spread" else _window)(rule, instants)))
+            judge = {"spread": _apart, "window": _window, "limit": _guarded}[rule.kind]
+            if (what := judge(rule, instants)) != "skip":
+                events.append((at, what))
             spoke = False
     low, high = (None if n is None else float(n) for n in (rule.low, rule.high))
     clear_low, clear_high = (None if n is None else float(n) for n in (rule.clear_low, rule.clear_high))
-    return _limit(rule, events, low, high, low if clear_low is None else clear_low, high if clear_high is None else clear_high)
+    told = _limit(rule, events, low, high, low if clear_low is None else clear_low, high if clear_high is None else clear_high)
+    return _undecided_for_long(rule, events, told)
+
+
+def _guarded(rule: BoundRule, instants: list[tuple[int, dict[int, Event]]]) -> Any:
+    """A limit with a guard band, or an excuse: the contact's windows are found again from the whole history."""
+    at, newest = instants[-1]
+    if newest.get(0, (None, None))[0] != at:
+        return "skip"
+    value = newest[0][1]
+    if value is None:
+        return None
+    low, high = (None if n is None else float(n) for n in (rule.low, rule.high))
+    band = float(rule.terms.get("uncertainty", "0"))
+    if high is not None and high - band < value <= high + band:
+        return UNDECIDED
+    if low is not None and low - band <= value < low + band:
+        return UNDECIDED
+    holds = [
+        when for when, some in instants
+        if 1 in some and some[1][1] == 1 and when - some[1][0] <= rule.fresh_us
+    ]  # fmt: skip
+    if not holds or holds[-1] != at or not _over(value, low, high):
+        return value
+    began = next(when for n, when in enumerate(holds) if all(b - a <= int(rule.terms["rest_us"]) for a, b in pairwise(holds[n:])))
+    peaks = [float(rule.terms[key]) for key in ("peak_low", "peak_high") if key in rule.terms]
+    within = all(value <= peak if high is not None else value >= peak for peak in peaks)
+    return UNDECIDED if within and at - began <= int(rule.terms["most_us"]) else value
+
+
+def _descent(rule: BoundRule, events: list[Event]) -> list[Told]:
+    """Runs are cut out of the known readings first, then each reading is held against what its run permits."""
+    start, to, rise = (float(rule.terms[key]) for key in ("start", "to", "rise"))
+    out: list[Event] = []
+    run: list[Event] = []
+    failed = False
+    for at, what in events:
+        if what is None or what == "tick":
+            out.append((at, what))
+            continue
+        if not run:
+            if what > start:
+                run, failed = [(at, what)], False
+            out.append((at, UNDECIDED))
+            continue
+        above = max(what - min(v for _, v in run) - rise, what - to if at - run[0][0] > int(rule.terms["within_us"]) else 0.0, 0.0)
+        run.append((at, what))
+        failed = failed or above > 0
+        ended = what <= to and not above
+        out.append((at, above or (0.0 if ended and not failed else UNDECIDED)))
+        if ended:
+            run = []
+    return _limit(rule, out, None, 0.0, None, 0.0)
 
 
 def _apart(rule: BoundRule, instants: list[tuple[int, dict[int, Event]]]) -> float | None:
@@ -227,7 +301,7 @@ def _exposure(rule: BoundRule, events: list[Event]) -> list[Told]:
         last = (at, what)
         least, beside = (float(sum((step[n] for step in steps), Fraction(0))) / 60_000_000 for n in (1, 2))
         out.append((at, least if least > most or least + beside <= most else UNDECIDED))
-    return _limit(rule, out, None, most, None, most)
+    return _undecided_for_long(rule, out, _limit(rule, out, None, most, None, most))
 
 
 def _rates(rule: BoundRule, events: list[Event]) -> list[Event]:

@@ -166,6 +166,72 @@ def test_probes_that_disagree_are_one_rule_a_zone_over_all_of_its_points(tmp_pat
     assert odd.not_monitored[0].why == "its limit is in Cel, the point is in K"
 
 
+MORE = """
+[[rule]]
+id = "warm"
+kind = "limit"
+guard = true
+excuse = { quantity = "contact", most_s = 1800, peak = "-12" }
+select = { zone_kind = "frozen-store", quantity = "temperature" }
+unit = "Cel"
+high = "-18"
+HEAD
+[[rule]]
+id = "both"
+kind = "combined"
+all = ["warm", "!apart"]
+select = { zone_kind = "frozen-store", quantity = "temperature" }
+HEAD
+[[rule]]
+id = "cycle"
+kind = "sequence"
+select = { zone_kind = "cleaning-line", quantity = "temperature" }
+gap_s = 300
+within_s = 3600
+step = [
+  { id = "rinse", quantity = "temperature", unit = "Cel", low = "30", least_s = 60 },
+  { id = "disinfect", quantity = "free-chlorine", unit = "mg/L", low = "2", least_s = 30 },
+]
+HEAD
+"""
+
+
+def more(folder: Path, text: str = MORE) -> Binding:
+    head = PAIR[PAIR.index("notices_only") :]
+    (folder / "pair.toml").write_text(PAIR + text.replace("HEAD\n", head), encoding="utf-8")
+    points = [
+        *POINTS, PointFacts(id="cold1-b", zone="cold1", quantity="temperature", unit="Cel", uncertainty="0.3"),
+        point("cold1-door", "cold1", "contact", "1"), point("hall-t", "hall", "temperature", "Cel"),
+    ]  # fmt: skip
+    return bind([load_pack("pair", [folder])], points, ZONES, {})
+
+
+def test_a_guard_and_an_excuse_find_the_probe_and_the_contact_of_the_zone(tmp_path: Path) -> None:
+    found = more(tmp_path)
+    own = {"most_us": 1_800_000_000, "rest_us": 1_800_000_000, "peak_high": "-12"}
+    assert bound(found, "warm", "cold1-air").terms == own
+    guarded = bound(found, "warm", "cold1-b")
+    assert (guarded.terms, guarded.others) == (own | {"uncertainty": "0.3"}, ("cold1-door",))
+
+
+def test_a_combined_rule_stands_in_each_zone_over_the_others_there(tmp_path: Path) -> None:
+    terms = bound(more(tmp_path), "both", "cold1-air").terms
+    assert terms["of"] == "all"
+    assert orjson.loads(str(terms["rules"])) == [[False, ["warm/cold1-air", "warm/cold1-b"]], [True, ["apart/cold1-air"]]]
+    with pytest.raises(ConfigError, match="no rule 'wram'"):
+        more(tmp_path, MORE.replace('"warm", "!apart"', '"wram"'))
+    with pytest.raises(ConfigError, match="'both' is combined itself"):
+        more(tmp_path, MORE.replace('"warm", "!apart"', '"both"'))
+
+
+def test_a_cycle_finds_the_points_of_its_steps(tmp_path: Path) -> None:
+    cycle = bound(more(tmp_path), "cycle", "hall-t")
+    assert cycle.others == ("hall-cl",)
+    assert [step["input"] for step in orjson.loads(str(cycle.terms["steps"]))] == [0, 1]
+    missing = more(tmp_path, MORE.replace('quantity = "free-chlorine", unit = "mg/L"', 'quantity = "flow", unit = "m3/h"'))
+    assert "step 'disinfect' needs a point" in {each.rule: each.why for each in missing.not_monitored}["cycle"]
+
+
 def test_a_permit_that_permits_nothing_is_refused_with_its_key() -> None:
     permit = {"main": PERMIT["main"] | {"ph_low": 9.5}}
     with pytest.raises(ConfigError, match=r"low 9\.5 is not below high 9") as caught:

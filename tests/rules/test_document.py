@@ -10,7 +10,7 @@ import pytest
 
 from edge_gateway.rules.cases import Outcome, clock, load_cases, run_case
 from edge_gateway.rules.load import LoadedPack, load_pack
-from edge_gateway.rules.model import FlatRule, RateRule, Rule, SpreadRule, StaleRule
+from edge_gateway.rules.model_kinds import FlatRule, RateRule, Rule, SpreadRule, StaleRule
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reference" / "rules.md"

@@ -8,7 +8,7 @@ import pytest
 
 from edge_gateway.rules.cases import Case, Outcome, load_cases, run_case
 from edge_gateway.rules.load import LoadedPack, load_pack
-from edge_gateway.rules.model import LimitRule, RateRule, StaleRule
+from edge_gateway.rules.model_kinds import LimitRule, RateRule, StaleRule
 
 RULES = Path(__file__).resolve().parents[2] / "rules"
 NAMES = sorted(file.stem for file in RULES.glob("*.toml") if not file.name.endswith(".cases.toml"))

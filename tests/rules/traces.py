@@ -15,7 +15,7 @@ from .reference import Event, Seen, Told, joint, reference
 
 S = 1_000_000
 GROUPS = (("a", "b"), ("c",))
-NUMBERS = (5.0, 8.9, 9.0, 9.5, 10.0, 10.1, 12.0, 30.0, 0.0, 0.5, -0.1, -4.0)
+NUMBERS = (1.0, 1.0, 5.0, 8.9, 9.0, 9.5, 10.0, 10.1, 12.0, 30.0, 0.0, 0.5, -0.1, -4.0)
 
 
 @dataclass
@@ -38,7 +38,7 @@ def rules(rng: random.Random) -> list[BoundRule]:
     made = []
     for point in ("a", "b", "c"):
         for name, kind in rng.sample(
-            [("l1", "limit"), ("l2", "limit"), ("r", "rate"), ("s", "stale"), ("f", "flat"), ("d", "spread"), ("w", "window"), ("x", "exposure")],
+            [("l1", "limit"), ("l2", "limit"), ("r", "rate"), ("s", "stale"), ("f", "flat"), ("d", "spread"), ("w", "window"), ("x", "exposure"), ("g", "guarded"), ("c", "descent")],
             rng.randint(1, 4),
         ):
             notice = rng.choice([0, 0, 10, 20])
@@ -47,6 +47,7 @@ def rules(rng: random.Random) -> list[BoundRule]:
                 "violation_after_us": rng.choice([None, notice * S, (notice + 20) * S, (notice + 60) * S]),
                 "clear_after_us": rng.choice([0, 0, 15, 30]) * S,
                 "unknown_after_us": rng.choice([0, 0, 20]) * S,
+                "undecided_after_us": rng.choice([0, 40, 3600]) * S,
                 "fresh_us": rng.choice([15, 30, 90]) * S,
             }
             if kind == "limit":
@@ -58,6 +59,12 @@ def rules(rng: random.Random) -> list[BoundRule]:
                 numbers |= {"per_s": rng.choice(["0.1", "0.4"]), "window_us": rng.choice([0, 15]) * S}
             elif kind == "flat":
                 numbers |= {"after_us": rng.choice([15, 30, 60]) * S, "terms": {"band": rng.choice(["0", "0.5"])}}
+            elif kind == "guarded":
+                kind, guarded = "limit", _guarded(rng, point)
+                numbers |= guarded
+            elif kind == "descent":
+                terms = {"start": "9.5", "to": rng.choice(["0.5", "5"]), "rise": rng.choice(["0", "1"]), "within_us": rng.choice([30, 90, 300]) * S}
+                numbers |= {"terms": terms}
             elif kind == "window":
                 numbers |= _window(rng, point)
             elif kind == "exposure":
@@ -82,6 +89,17 @@ def _window(rng: random.Random, point: str) -> dict[str, Any]:
     limits = {"low": "0.5"} if fn == "share" else rng.choice([{"high": "10", "clear_high": "9"}, {"low": "0", "high": "10"}])
     others = (next(name for name in ("a", "b", "c") if name != point),) if fn == "flow-mean" else ()
     return {"terms": terms, "window_us": window * S, "others": others} | limits
+
+
+def _guarded(rng: random.Random, point: str) -> dict[str, Any]:
+    """A guard band, an excuse, or both. Contacts are readings like others here: 1 is rare, so NUMBERS have it."""
+    limits = rng.choice([{"high": "10", "clear_high": "9"}, {"low": "0"}])
+    terms: dict[str, Any] = {"uncertainty": rng.choice(["0.1", "0.5", "2"])} if rng.random() < 0.6 else {}
+    if terms and rng.random() < 0.5:
+        return {"terms": terms, **limits}
+    terms |= {"most_us": rng.choice([20, 60]) * S, "rest_us": rng.choice([0, 30]) * S}
+    terms |= {"peak_high": rng.choice(["12", "100"])} if "high" in limits else {"peak_low": rng.choice(["-1", "-100"])}
+    return {"terms": terms, "others": (next(name for name in ("a", "b", "c") if name != point),), **limits}
 
 
 def _exposure(rng: random.Random) -> dict[str, Any]:
@@ -165,7 +183,7 @@ def told(steps: list[Step], rule: BoundRule) -> list[Told]:
 
 def expected(rule: BoundRule, calls: list[Call]) -> list[Told]:
     """The reference's steps. Silence counts from the first call of all, whatever it was about."""
-    if rule.kind in ("spread", "window"):
+    if rule.kind in ("spread", "window") or (rule.kind == "limit" and (rule.others or rule.terms)):
         return joint(rule, _together(calls, (rule.point, *rule.others)))
     seen = events(calls, rule.point)
     if rule.kind == "stale" and calls:

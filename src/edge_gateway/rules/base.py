@@ -8,6 +8,10 @@ from typing import Any
 
 #: Kinds, each named by the broken condition.
 LIMIT, RATE, STALE, FLAT, SPREAD, WINDOW, EXPOSURE = "limit", "rate", "stale", "flat", "spread", "window", "exposure"
+DESCENT, SEQUENCE, COMBINED = "descent", "sequence", "combined"
+
+#: What is no condition: too little was known for too long; a cycle is complete (its certificate is in ``detail``).
+UNDECIDED, PASSED = "undecided", "passed"
 
 #: Steps that the engine takes. ``cancelled``: a notice ended without a violation.
 NOTICE, VIOLATED, RECOVERED, UNKNOWN, ACTIVE, CANCELLED = (
@@ -49,6 +53,7 @@ class BoundRule:
     violation_after_us: int | None = None
     clear_after_us: int = 0
     unknown_after_us: int = 0
+    undecided_after_us: int = 3_600_000_000
     fresh_us: int = 900_000_000
     #: further points that it is judged by
     others: tuple[str, ...] = ()
@@ -167,3 +172,4 @@ class Step:
     value: float | None = None
     peak: float | None = None
     beyond_us: int = field(default=0)
+    detail: Mapping[str, Any] | None = None

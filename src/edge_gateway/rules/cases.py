@@ -20,7 +20,7 @@ from edge_gateway.rules.base import BoundRule, Step
 from edge_gateway.rules.bind import PointFacts, ZoneFacts, bind
 from edge_gateway.rules.engine import Engine
 from edge_gateway.rules.load import LoadedPack
-from edge_gateway.rules.model import Rule, StaleRule
+from edge_gateway.rules.model_kinds import CombinedRule, Rule, SequenceRule, StaleRule
 from edge_gateway.units import QUANTITIES
 
 _S = 1_000_000
@@ -163,7 +163,7 @@ def _bound(loaded: LoadedPack, rule: Rule, case: Case) -> BoundRule:
     """The rule at a point in the first place that it selects."""
     select = rule.select
     quantity = select.quantity[0] if select.quantity else "temperature"
-    unit = QUANTITIES[quantity].units[0] if isinstance(rule, StaleRule) else rule.unit
+    unit = QUANTITIES[quantity].units[0] if isinstance(rule, StaleRule | SequenceRule | CombinedRule) else rule.unit
     zone = ZoneFacts(
         stage=select.stage[0] if select.stage else "storage",
         kind=select.zone_kind[0] if select.zone_kind else "frozen-store",

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from edge_gateway.reading import GOOD, UNCERTAIN_FUTURE, UNCERTAIN_QUEUED, Value
 from edge_gateway.rules.base import UNKNOWN, BoundRule, First, Step
+from edge_gateway.rules.conditions import CombinedTrack
 from edge_gateway.rules.kinds import StaleTrack, track_for
 from edge_gateway.rules.measure import Joint, Measured
 from edge_gateway.rules.plan import Plan, Point, is_number
@@ -47,6 +48,7 @@ class Engine:
         for order, rule in enumerate(sorted(rules, key=lambda each: (each.id, each.point))):
             track = track_for(rule, order)
             self._tracks[_key(rule.id, rule.point)] = track
+            self._points.setdefault(rule.point, Point())
             if isinstance(track, Measured):
                 for at, name in enumerate(track.inputs):
                     self._points.setdefault(name, Point()).measured.append((track, at))
@@ -56,6 +58,11 @@ class Engine:
                 self._points.setdefault(rule.point, Point()).add(track)
         for point in self._points.values():
             point.settle()
+        self._combined = [track for track in self._tracks.values() if isinstance(track, CombinedTrack)]
+        self._doubted = False
+        self._combining = {track.rule.id for track in self._combined}
+        for track in self._combined:
+            track.link(self._tracks)
 
     # --- readings -------------------------------------------------------------------------------------------------
 
@@ -68,6 +75,14 @@ class Engine:
         future readings are not judged at all. ``rule_us`` never decreases from call to call; ``values`` is kept until
         the group's next batch and must not be changed.
         """
+        steps = self._judge(rule_us, wall_us, points, values, quality)
+        if self._combined and (steps or self._doubted):
+            self._concern(rule_us, wall_us, steps)
+        return steps
+
+    def _judge(
+        self, rule_us: int, wall_us: int, points: tuple[str, ...], values: list[Value], quality: list[str] | None
+    ) -> list[Step]:
         plan = self._plans.get(points)
         if plan is None:
             plan = self._plan(points)
@@ -104,7 +119,9 @@ class Engine:
                 continue
             value = values[column]
             known = is_number(value) and (word == GOOD or word.startswith("uncertain"))
+            was_in_doubt = track.in_doubt
             step = track.observe(at, cast("float", value) if known else None, *now)
+            self._doubted = self._doubted or track.in_doubt != was_in_doubt
             if step is not None:
                 steps.append(step)
             if isinstance(track, Joint):
@@ -115,11 +132,22 @@ class Engine:
     def _judge_instant(self, steps: list[Step]) -> None:
         """The instant that concerned rules over several points is over."""
         for track in sorted(self._joint, key=lambda each: each.order):
-            step = track.over(*self._instant)
-            if step is not None:
-                steps.append(step)
+            was_in_doubt = track.in_doubt
+            steps += track.judged(*self._instant)
+            self._doubted = self._doubted or track.in_doubt != was_in_doubt
             self._queue(track, track.due_us())
         self._joint.clear()
+
+    def _concern(self, rule_us: int, wall_us: int, steps: list[Step]) -> None:
+        """Rules over other rules look at them, once this instant is over: one took a step, or came into doubt or out of it."""
+        if not self._doubted and all(step.rule in self._combining for step in steps):
+            return
+        self._doubted = False
+        self._instant = rule_us, wall_us
+        for track in self._combined:
+            track.concern(rule_us)
+            self._joint.add(track)
+            self._queue(track, track.due_us())
 
     def _judge_mixed(
         self, plan: Plan, rule_us: int, wall_us: int, values: list[Value], quality: list[str], steps: list[Step]
@@ -170,7 +198,7 @@ class Engine:
     def doubt(self, wall_us: int) -> None:
         """What is judged next has a wall time that nobody vouches for: civil periods with it will be undecided."""
         for window in self._periods:
-            window.doubt(wall_us)
+            window.distrust(wall_us)
 
     def tick(self, rule_us: int, wall_us: int, *, trusted: bool = True) -> list[Step]:
         """The steps that the passing of time makes, in the order of the rules' ids and the points.
@@ -200,6 +228,8 @@ class Engine:
                 steps.append(step)
             self._queue(track, self._due_of(track))
             point.settle()
+        if self._combined and (steps or self._doubted):
+            self._concern(rule_us, wall_us, steps)
         return steps
 
     def due_us(self) -> int | None:

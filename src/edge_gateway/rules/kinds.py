@@ -9,11 +9,14 @@ from typing import Any
 
 from edge_gateway.rules.base import (
     CANCELLED,
+    COMBINED,
+    DESCENT,
     EXPOSURE,
     FLAT,
     NOTICE,
     RATE,
     RECOVERED,
+    SEQUENCE,
     SPREAD,
     STALE,
     VIOLATED,
@@ -21,7 +24,9 @@ from edge_gateway.rules.base import (
     BoundRule,
     First,
     Step,
-)  # fmt: skip
+)
+from edge_gateway.rules.conditions import CombinedTrack, GuardedTrack
+from edge_gateway.rules.courses import DescentTrack, SequenceTrack
 from edge_gateway.rules.measure import FlatTrack, SpreadTrack
 from edge_gateway.rules.track import BROKEN, GREATEST, IDLE, NOTICED, Track
 from edge_gateway.rules.windows import ExposureTrack, WindowTrack
@@ -170,9 +175,11 @@ class StaleTrack(Track):
 
 KINDS: dict[str, type[Track]] = {
     RATE: RateTrack, STALE: StaleTrack, FLAT: FlatTrack, SPREAD: SpreadTrack, WINDOW: WindowTrack, EXPOSURE: ExposureTrack,
+    DESCENT: DescentTrack, SEQUENCE: SequenceTrack, COMBINED: CombinedTrack,
 }  # fmt: skip
 
 
 def track_for(rule: BoundRule, order: int) -> Track:
     """The track of a rule's kind."""
-    return KINDS.get(rule.kind, Track)(rule, order)
+    plain = GuardedTrack if rule.others or "uncertainty" in rule.terms else Track
+    return KINDS.get(rule.kind, plain)(rule, order)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_gateway.rules.base import BoundRule, First, Step
+from edge_gateway.rules.base import UNDECIDED, BoundRule, First, Step
 from edge_gateway.rules.track import BROKEN, IDLE, NOTICED, Track
 
 _US_PER_S = 1_000_000
@@ -17,11 +17,32 @@ _US_PER_S = 1_000_000
 class Measured(Track):
     """A rule over readings of its ``inputs``: its own point first, then ``rule.others``."""
 
-    __slots__ = ("inputs",)
+    __slots__ = ("doubt", "inputs", "said_doubt")
 
     def __init__(self, rule: BoundRule, order: int = 0) -> None:
         super().__init__(rule, order)
-        self.inputs = (rule.point, *rule.others)
+        self.inputs: tuple[str, ...] = (rule.point, *rule.others)
+        #: since when it is undecided
+        self.doubt: First | None = None
+        self.said_doubt = False
+
+    @property
+    def in_doubt(self) -> bool:
+        return self.doubt is not None
+
+    def known(self, value: float, rule_us: int, wall_us: int) -> Step | None:
+        self.doubt, self.said_doubt = None, False
+        return super().known(value, rule_us, wall_us)
+
+    def undecided(self, rule_us: int, wall_us: int) -> Step | None:
+        """Too little is known to judge: no verdict; too long is told, once."""
+        if self.doubt is None:
+            self.doubt = First(rule_us=rule_us, wall_us=wall_us, value=None)
+        step = self.no_verdict(rule_us, wall_us)
+        if step is not None or self.said_doubt or rule_us - self.doubt.rule_us < self.rule.undecided_after_us:
+            return step
+        self.said_doubt = True
+        return Step(rule=self.rule.id, point=self.rule.point, step=UNDECIDED, rule_us=rule_us, wall_us=wall_us, first=self.doubt)
 
     def observe(self, at: int, value: float | None, rule_us: int, wall_us: int) -> Step | None:
         """A reading of input ``at``; None: unknown. Readings come in the order of rule time."""
@@ -36,12 +57,17 @@ class Measured(Track):
 
     def state(self) -> dict[str, Any] | None:
         memory = self.memory()
-        return super().state() if memory is None else {**(super().state() or {}), "memory": memory}
+        doubt = None if self.doubt is None else [self.doubt.rule_us, self.doubt.wall_us, self.said_doubt]
+        more = {key: found for key, found in (("memory", memory), ("doubt", doubt)) if found is not None}
+        return {**(super().state() or {}), **more} if more else super().state()
 
     def restore(self, state: dict[str, Any]) -> None:
         super().restore(state)
         if state.get("memory") is not None:
             self.recall(state["memory"])
+        if "doubt" in state:
+            rule_us, wall_us, self.said_doubt = state["doubt"]
+            self.doubt = First(rule_us=rule_us, wall_us=wall_us, value=None)
 
 
 class FlatTrack(Measured):
@@ -103,6 +129,11 @@ class Joint(Measured):
     def observe(self, at: int, value: float | None, rule_us: int, wall_us: int) -> Step | None:
         self.values[at], self.heard_us[at], self.instant_us = value, rule_us, rule_us
         return None
+
+    def judged(self, rule_us: int, wall_us: int) -> list[Step]:
+        """The instant ``rule_us`` is over: what comes of it."""
+        step = self.over(rule_us, wall_us)
+        return [] if step is None else [step]
 
     def over(self, rule_us: int, wall_us: int) -> Step | None:
         """The instant ``rule_us`` is over: judge it."""

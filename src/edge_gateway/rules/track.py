@@ -70,6 +70,11 @@ class Track:
         self.unknown_us: int | None = None
         self.said_unknown = False
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether too little is known just now to judge."""
+        return False
+
     # --- readings -----------------------------------------------------------------------------------------------
 
     def known(self, value: float, rule_us: int, wall_us: int) -> Step | None:
@@ -114,8 +119,8 @@ class Track:
         self.said_unknown = True
         return self._step(UNKNOWN, rule_us, wall_us)
 
-    def undecided(self, rule_us: int, wall_us: int) -> Step | None:
-        """Too little is known to judge: every timer of a delay runs on, nothing fires, ends or recovers."""
+    def no_verdict(self, rule_us: int, wall_us: int) -> Step | None:
+        """A reading that decides nothing: every timer of a delay runs on, nothing fires, ends or recovers."""
         if self.phase == IDLE:
             return None
         self._hold(rule_us)

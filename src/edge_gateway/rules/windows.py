@@ -74,7 +74,7 @@ class WindowTrack(Joint):
             return None
         return self.periods.setdefault(begin_us, Tally(begin_us))
 
-    def doubt(self, wall_us: int) -> None:
+    def distrust(self, wall_us: int) -> None:
         """The clock is not vouched for: what is read now may belong into another period."""
         self.doubtful.add(period_of(wall_us, self.period)[0])
 

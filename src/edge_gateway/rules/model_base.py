@@ -1,0 +1,195 @@
+"""What rules of every kind may say in a pack: place, delays, basis, words and limits; reads no file.
+
+Numbers are taken as decimal text, so that the limit in the record is the one that was written.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from edge_gateway.units import QUANTITIES, UNITS
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$")]
+Stage = Literal["intake", "quarantine", "washing", "wastewater", "dispatch", "storage"]
+ZoneKind = Literal[
+    "frozen-store", "chilled-store", "pre-cooling", "cutting-room", "cleaning-line", "steriliser", "outlet"
+]
+#: How well a limit's text is known: read in the primary text, quoted by somebody else, or not at all.
+Verified = Literal["primary", "secondary", "no"]
+#: Keys of ``[outlets.<id>]`` that a permit may set.
+PermitKey = Literal["ph_low", "ph_high", "cod_mg_l", "ammonia_mg_l", "temperature_cel", "flow_m3_h"]
+
+
+def _decimal(value: object) -> object:
+    """Decimal text as people write it: -18, "-18.0" and -18.0 are one number."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
+        return value
+    try:
+        number = Decimal(repr(value) if isinstance(value, float) else str(value).strip())
+    except InvalidOperation:
+        raise ValueError(f"'{value}' is no number") from None
+    if not number.is_finite():
+        raise ValueError(f"'{value}' is no number")
+    return format(number.normalize() + 0, "f")
+
+
+#: A number as decimal text, quoted or not.
+Number = Annotated[str, BeforeValidator(_decimal, json_schema_input_type=str | float)]
+Seconds = Annotated[float, Field(ge=0, le=31 * 86_400)]
+
+
+def _several(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+#: One value or a list of them.
+Stages = Annotated[tuple[Stage, ...], BeforeValidator(_several, json_schema_input_type=Stage | tuple[Stage, ...])]
+ZoneKinds = Annotated[
+    tuple[ZoneKind, ...], BeforeValidator(_several, json_schema_input_type=ZoneKind | tuple[ZoneKind, ...])
+]
+Names = Annotated[tuple[str, ...], BeforeValidator(_several, json_schema_input_type=str | tuple[str, ...])]
+
+
+def _date(value: object) -> object:
+    return value.isoformat() if isinstance(value, dt.date) else value
+
+
+#: A date, or the honest word when no source tells it.
+Date = Annotated[str, BeforeValidator(_date), Field(pattern=r"^\d{4}-\d{2}-\d{2}$|^unknown$")]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Select(Strict):
+    """Which points a rule watches: all that agree with every key given. A key may list several values."""
+
+    stage: Stages = ()
+    zone_kind: ZoneKinds = ()
+    quantity: Names = ()
+
+    @model_validator(mode="after")
+    def _sound(self) -> Select:
+        if not (self.stage or self.zone_kind or self.quantity):
+            raise ValueError("select nothing in particular would watch every point: give stage, zone_kind or quantity")
+        for quantity in self.quantity:
+            if quantity not in QUANTITIES:
+                raise ValueError(f"unknown quantity '{quantity}'; known: {', '.join(sorted(QUANTITIES))}")
+        return self
+
+
+class Basis(Strict):
+    """The article that a limit comes from, and how well we know it. What no source tells is ``unknown``, never guessed."""
+
+    standard: str = Field(min_length=1)
+    clause: str = Field(min_length=1)
+    edition: str = Field(min_length=1)
+    effective_from: Date
+    effective_to: Date | None = None
+    verified: Verified
+    source: str = Field(min_length=1)
+
+
+class RuleBase(Strict):
+    """What all kinds share. Delays count in rule time from the first offending reading.
+
+    ``notices_only``: the rule never becomes a violation, and then has no ``violation_after_s``. ``unknown_after_s``:
+    how long readings may be missing before the condition of something open is called unknown; ``undecided_after_s``: how
+    long it may be undecided before that is told. ``fresh_for_s``: how
+    long a reading speaks for its point; without it three of the point's intervals (15 minutes if it has none).
+    """
+
+    id: Identifier
+    select: Select
+    notice_after_s: Seconds = 0.0
+    violation_after_s: Seconds | None = None
+    clear_after_s: Seconds = 0.0
+    unknown_after_s: Seconds = 0.0
+    undecided_after_s: Seconds = 3600.0
+    fresh_for_s: Seconds | None = None
+    notices_only: bool = False
+    severity: Literal["minor", "major"]
+    department: Literal["market-regulation", "agriculture", "health", "ecology"]
+    basis: Basis
+    title_zh: str = Field(min_length=1)
+    title_en: str = Field(min_length=1)
+    do_zh: tuple[str, ...]
+    do_en: tuple[str, ...]
+
+    @model_validator(mode="after")
+    def _delays(self) -> RuleBase:
+        if self.notices_only == (self.violation_after_s is not None):
+            raise ValueError("a rule has violation_after_s, or notices_only = true: one of the two")
+        if self.violation_after_s is not None and self.violation_after_s < self.notice_after_s:
+            raise ValueError(
+                f"violation_after_s {self.violation_after_s:g} is before notice_after_s {self.notice_after_s:g}"
+            )
+        if not self.do_zh or len(self.do_zh) != len(self.do_en):
+            raise ValueError("do_zh and do_en must be the same steps, at least one")
+        return self
+
+
+class Permit(Strict):
+    """Which keys of the outlet's permit take the place of ``low`` and ``high``."""
+
+    low: PermitKey | None = None
+    high: PermitKey | None = None
+
+
+class Limited(RuleBase):
+    """A value below ``low`` or above ``high`` breaks the rule; the limit itself is within.
+
+    ``clear_at``: how far back inside a value must be to end it; for two limits [from low, from high].
+    """
+
+    unit: str
+    low: Number | None = None
+    high: Number | None = None
+    clear_at: Number | tuple[Number, Number] | None = None
+    permit: Permit | None = None
+
+    @property
+    def clear(self) -> tuple[str | None, str | None]:
+        """``clear_at`` for the lower and the upper side."""
+        if isinstance(self.clear_at, tuple):
+            return self.clear_at
+        if self.clear_at is None:
+            return None, None
+        return (self.clear_at, None) if self.low is not None else (None, self.clear_at)
+
+    @model_validator(mode="after")
+    def _limits(self) -> Limited:
+        known_unit(self.unit)
+        if self.low is None and self.high is None and self.permit is None:
+            raise ValueError("a limit needs low, high, or a permit to take them from")
+        if (
+            isinstance(self.clear_at, tuple) != (self.low is not None and self.high is not None)
+            and self.clear_at is not None
+        ):
+            raise ValueError("clear_at is one number for one limit, [from low, from high] for two")
+        check_limits(self.low, self.high, *self.clear)
+        return self
+
+
+def known_unit(unit: str) -> None:
+    """Raises ValueError for a unit that is no UCUM code known here."""
+    if unit not in UNITS:
+        raise ValueError(f"unknown unit '{unit}'; UCUM codes known: {' '.join(sorted(UNITS))}")
+
+
+def check_limits(low: str | None, high: str | None, clear_low: str | None, clear_high: str | None) -> None:
+    """Raises ValueError unless low ≤ clear_low ≤ clear_high ≤ high and low < high, as far as they are given."""
+    if low is not None and high is not None and Decimal(low) >= Decimal(high):
+        raise ValueError(f"low {low} is not below high {high}")
+    inside_low, inside_high = clear_low or low, clear_high or high
+    if low is not None and clear_low is not None and Decimal(clear_low) < Decimal(low):
+        raise ValueError(f"clear_at {clear_low} is outside the limit {low}")
+    if high is not None and clear_high is not None and Decimal(clear_high) > Decimal(high):
+        raise ValueError(f"clear_at {clear_high} is outside the limit {high}")
+    if inside_low is not None and inside_high is not None and Decimal(inside_low) > Decimal(inside_high):
+        raise ValueError(f"nothing lies between clear_at {inside_low} and {inside_high}")
