@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import json
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -164,3 +166,13 @@ def answer(vector: dict[str, Any]) -> Any:
         return KINDS[vector["kind"]](vector["given"])
     except NoteError:
         return "bad"
+
+
+def main() -> None:
+    """Vectors come a line each on standard input, answers leave a line each."""
+    for line in sys.stdin:
+        print(json.dumps(answer(json.loads(line))))
+
+
+if __name__ == "__main__":
+    main()

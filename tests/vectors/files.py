@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from collections.abc import Iterator
 from hashlib import sha256
 from random import Random
 from typing import Any
@@ -51,11 +52,16 @@ def _bits(*fields: tuple[int, int]) -> bytes:
     return held.to_bytes((at + 7) // 8, "little")
 
 
-def _dynamic(lengths: list[int], literals: int, fars: int) -> bytes:
-    """A last block whose code lengths are spelled one by one (each in 4 bits), and nothing behind them."""
+def _code(bits: str) -> tuple[int, int]:
+    """A Huffman code as it is written down, most significant bit first."""
+    return int(bits[::-1], 2), len(bits)
+
+
+def _dynamic(lengths: list[int], literals: int, fars: int, *codes: str) -> bytes:
+    """A last block whose code lengths are spelled one by one (each in 4 bits), and the codes behind them."""
     order = (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15)
     fields = [(1, 1), (2, 2), (literals - 257, 5), (fars - 1, 5), (15, 4), *((4 if symbol < 16 else 0, 3) for symbol in order)]
-    return _bits(*fields, *((int(f"{length:04b}"[::-1], 2), 4) for length in lengths))
+    return _bits(*fields, *(_code(f"{length:04b}") for length in lengths), *map(_code, codes))
 
 
 #: DEFLATE streams that are none, each for its own reason.
@@ -77,6 +83,20 @@ MALFORMED: dict[str, bytes] = {
     "a repeat of nothing": _bits((1, 1), (2, 2), (0, 5), (0, 5), (15, 4), (1, 3), *((0, 3),) * 2, (1, 3), *((0, 3),) * 15, (1, 1), (0, 2)) + bytes(60),
     "nothing": b"",
 }  # fmt: skip
+
+
+#: "a" and the end, by a code that leaves others unspoken: whoever does not ask for completeness reads it.
+_INCOMPLETE = _dynamic([0] * 97 + [2] + [0] * 158 + [2] + [1], 257, 1, "00", "01")
+#: Three bytes from three bytes back, as the first thing of a member.
+_INTO_THE_MEMBER_BEFORE = _bits((1, 1), (1, 2), _code("0000001"), _code("00010"), _code("0000000"))
+
+
+def inflated_parts(data: bytes) -> Iterator[bytes]:
+    """What each of a series of good gzip members holds."""
+    while data:
+        unpacker = zlib.decompressobj(31)
+        yield unpacker.decompress(data)
+        data = unpacker.unused_data
 
 
 def inflated(data: bytes, most: int) -> bytes | None:
@@ -116,6 +136,8 @@ def _spoilt_gzip(rng: Random, whole: bytes, last: bytes) -> bytes:
         lambda: whole[:3] + bytes([whole[3] | rng.choice((0x20, 0x40, 0x80))]) + whole[4:],
         lambda: plain + rng.choice(list(MALFORMED.values())) + _end(b""),
         lambda: plain + rng.randbytes(40),
+        lambda: plain + _INCOMPLETE + _end(b"a"),
+        lambda: whole + plain + _INTO_THE_MEMBER_BEFORE + _end(whole_data[-3:]) if len(whole_data := b"".join(inflated_parts(whole))) > 2 else whole[:-1],
         lambda: oracle.member(bytes(MOST + 1)),
         lambda: whole + oracle.member(bytes(MOST)) * 2,
     ))()  # fmt: skip

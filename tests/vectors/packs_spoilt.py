@@ -279,6 +279,12 @@ def _rows(change: Callable[[dict[str, bytes]], list[tuple[str, bytes]]]) -> Call
     return spoil
 
 
+def _between(rng: Random, data: bytes) -> bytes:
+    """A byte that belongs to no member, before the directory."""
+    central = struct.unpack_from("<I", data, len(data) - 6)[0]
+    return data[:central] + b"x" + data[central:-6] + struct.pack("<I", central + 1) + data[-2:]
+
+
 def _bit(at: int, bits: int) -> Callable[[Random, bytes], bytes]:
     """A flag, method, size or length in the first local header, the first line of the directory (512 and more) or the end record (negative)."""
 
@@ -304,7 +310,7 @@ MALFORMED: tuple[Callable[[Random, Site], Spoilt], ...] = (
     _zip(lambda rng, data: data + b"\0"), _zip(lambda rng, data: b"\0" + data), _zip(lambda rng, data: data[:-1]), _zip(lambda rng, data: data[: rng.randrange(len(data))]),
     _zip(lambda rng, data: rng.randbytes(100)), _zip(_bit(6, 1)), _zip(_bit(8, 8)), _zip(_bit(18, 1)), _zip(_bit(26, 1)), _zip(_bit(30, 1)), _zip(_bit(28, 1)),
     _zip(_bit(512 + 8, 1)), _zip(_bit(512 + 10, 8)), _zip(_bit(512 + 24, 1)), _zip(_bit(512 + 42, 1)), _zip(_bit(512 + 34, 1)), _zip(_bit(512 + 32, 1)),
-    _zip(_bit(-22, 1)), _zip(_bit(-14, 1)), _zip(_bit(-12, 1)), _zip(_bit(-10, 1)), _zip(_bit(-6, 1)), _zip(_bit(-2, 1)), _zip(_bit(-18, 1)),
+    _zip(_bit(-22, 1)), _zip(_bit(-14, 1)), _zip(_bit(-12, 1)), _zip(_bit(-10, 1)), _zip(_bit(-6, 1)), _zip(_bit(-2, 1)), _zip(_bit(-18, 1)), _zip(_between), _zip(_between),
     _rows(lambda members: [*members.items(), ("manifest.json", members["manifest.json"])]), _rows(lambda members: [*members.items(), ("../x", b"")]),
     _rows(lambda members: [*members.items(), ("a//b", b"")]), _rows(lambda members: [*members.items(), ("segments/0/1", b"")]),
     _rows(lambda members: [*members.items(), (f"checkpoints/{'0' * 16}/{1:012d}.checkpoint", b"")]), _rows(lambda members: [*members.items(), ("texts/abc", b"")]),
