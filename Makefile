@@ -1,5 +1,5 @@
 # What a person does with this repository. `make demo` needs git, make, python3 (3.11 or newer) and python3-venv; nothing else.
-.PHONY: setup setup-dev servers demo test check bench truth killloop crashpoints backlog powercut tamper pulses outage isolation cadence guard fuzz late unplug idle pictures clean scan silence audit schedules
+.PHONY: setup setup-dev servers demo test check bench truth killloop crashpoints backlog powercut tamper pulses outage isolation cadence guard fuzz late unplug idle pictures clean scan silence audit schedules verifiers
 .DEFAULT_GOAL := setup
 .DELETE_ON_ERROR:
 
@@ -49,7 +49,7 @@ check: setup-dev
 bench: setup-dev
 	$(PY) bench/run.py $(ARGS)
 
-truth killloop crashpoints outage silence schedules: servers
+truth killloop crashpoints outage silence schedules verifiers: servers
 	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
 
 powercut pulses tamper: setup-dev
