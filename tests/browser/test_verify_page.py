@@ -103,6 +103,25 @@ async def test_a_cut_back_pack_is_found_with_the_hubs_newest_checkpoint(tmp_path
         assert "it may have been cut back" in said
 
 
+async def test_entries_beyond_the_last_witnessed_one_are_said_to_be_nobodys_word(tmp_path: Path) -> None:
+    site = packs.site(Random(1))
+    last = site.epochs[-1]
+    last.heads.pop()
+    size = last.heads[-1]
+    site.claim = None
+    file = tmp_path / "pack.zip"
+    file.write_bytes(packs.zipped(site.members()))
+    async with opened("en-US") as page:
+        said = await verdict(page, file, site.gateway.vkey, site.witness.vkey)
+        assert f"Complete through entry {size - 1}" in said
+        await expect(page.locator(".checks")).to_contain_text(f"{len(last.entries) - size} entries from {size} on")
+        await page.fill("#reader input", str(size - 1))
+        await page.click("#reader button")
+        rows = page.locator("#reader tr")
+        await expect(rows.nth(2)).to_contain_text("not vouched for")
+        assert "not vouched for" not in await rows.nth(1).inner_text()
+
+
 async def test_what_a_pack_says_is_text_and_no_markup(tmp_path: Path) -> None:
     """A site's name that is markup, and a damaged member under the entries that are asked for."""
     site = packs.site(Random(4))
