@@ -1,7 +1,8 @@
 """`edge-gateway` as a campaign starts it: the program itself, with a journal that seals and frees all the time.
 
-EDGE_FAULTS_SEGMENT=N makes segments of N entries, and retention frees each one as soon as the hub's receipt covers it: what was
-wrongly taken for held is then really gone. EDGE_FAULTS_PLANTED plants a fault that a campaign must find:
+EDGE_FAULTS_SEGMENT=N makes segments of N entries, and retention frees each one as soon as the hub witnessed it. EDGE_FAULTS_PLANTED plants
+a fault that a campaign must find; with the first two retention goes by the plain receipt, as a careless one would: what was wrongly taken for held
+is then really gone.
 
 - ``puback``: a broker's PUBACK counts as the hub's receipt
 - ``sent``: what was sent is taken for held, without waiting for the receipt
@@ -16,7 +17,7 @@ import asyncio
 import functools
 import os
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from edge_gateway.clock import SystemClock
 from edge_gateway.errors import LinkDown, Unreachable
 from edge_gateway.intake.loop import Intake
 from edge_gateway.journal.base import EpochInfo, Position, Reader
+from edge_gateway.journal.owed import Owed
 from edge_gateway.journal.retention import JournalSettings
 from edge_gateway.journal.room import Room
 from edge_gateway.journal.segments import Segment, build, write_segment
@@ -123,12 +125,23 @@ def _unsealed() -> None:
     setattr(State, "sealed", sealed)  # noqa: B010
 
 
+def _by_receipt() -> None:
+    """What the hub is taken to hold may go."""
+
+    def limits(_owed: Owed, order: Mapping[str, int], receipts: Mapping[tuple[str, str], int]) -> dict[str, int]:
+        return {name: max((size for (_, epoch), size in receipts.items() if epoch == name), default=0) for name in order}
+
+    setattr(Owed, "limits", limits)  # noqa: B010
+
+
 def plant(segment_entries: int, planted: str) -> None:
     """Change the program before it starts."""
     if segment_entries:
         smaller = functools.partial(JournalSettings, segment_entries=segment_entries)
         setattr(app, "JournalSettings", smaller)  # noqa: B010 -- the name as the program imported it
         Room.soft_bytes = property(lambda room: 0)  # type: ignore[assignment,method-assign]
+    if planted in ("puback", "sent"):
+        _by_receipt()
     match planted:
         case "puback":
             hub_sink.HubSink = PubackSink  # type: ignore[misc]
