@@ -46,7 +46,7 @@ class PubackSink(hub_sink.HubSink):
     """Planted: what the broker acknowledged is taken for held."""
 
     async def _offer(self, run: Run) -> dict[str, Any]:
-        carrier, lane = self._carrier, self._lane
+        carrier, lane = self._carrier.counted, self._lane
         assert isinstance(carrier, MqttCarrier)
         lane._n += 1
         header = {"kind": "entries", "epoch": run.epoch, "first": run.first, "count": len(run.entries)}

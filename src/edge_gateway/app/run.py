@@ -7,7 +7,9 @@ import logging
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from edge_gateway import __version__
 from edge_gateway.app.drift import Drift
@@ -34,6 +36,7 @@ from edge_gateway.links.notify import notify
 from edge_gateway.page.servers import Servers
 from edge_gateway.page.site import Site
 from edge_gateway.reading import Note
+from edge_gateway.shipping.budget import Budget
 from edge_gateway.shipping.delivery import Asks
 from edge_gateway.shipping.loop import Shipping
 from edge_gateway.signer.checkpoints import Checkpoints
@@ -244,7 +247,23 @@ def _shipping(loaded: Loaded, journal: Store, intake: Intake, clock: SystemClock
         reopen=lambda reason, branches: intake.command(lambda: intake.open_epoch(reason, branches)),
         record=lambda kind, body: intake.command(lambda: intake.add(kind, body)),
     )
-    return Shipping(journal=journal, sinks=sinks, hubs=hubs, tell=telemetry.tell, wall_us=clock.wall_us, asks=asks)
+    return Shipping(
+        journal=journal, sinks=sinks, hubs=hubs, tell=telemetry.tell, wall_us=clock.wall_us, asks=asks,
+        budgets=_budgets(config, journal, clock),
+    )  # fmt: skip
+
+
+def _budgets(config: GatewayConfig, journal: Store, clock: SystemClock) -> dict[str, Budget]:
+    """The daily bounds that are set, with what was spent of them before the start."""
+    zone = ZoneInfo(config.site.timezone)
+    return {
+        name: Budget(
+            sink.bytes_per_day, clock=clock, zone=zone, kept=journal.remembered(f"spent {name}"),
+            keep=partial(journal.remember, f"spent {name}"),
+        )
+        for name, sink in config.sinks.items()
+        if sink.bytes_per_day is not None
+    }  # fmt: skip
 
 
 async def _live(

@@ -75,21 +75,41 @@ def lines(ctx: Context, status: dict[str, Any], rows: list[dict[str, Any]], ever
         yield from _bus(ctx, bus, health, zone)
     for sink, health in status["sinks"].items():
         why = f"  {health['why']}" if health["why"] else ""
+        why = (budget_text(ctx, health["budget"], zone) or why) if health.get("budget") else why
         backlog = ctx.say("backlog", "积压")
         yield f"{ctx.say('sink', '去向')}     {sink}  {word(ctx, health['state'])}  {backlog} {health['backlog']}{why}"
-    yield _journal(ctx, status["journal"], status["wall_us"])
-    yield from (f"{ctx.say('ALARM', '报警')}    {sentence}" for sentence in kept(status, ctx.language))
-    if status.get("signing"):
-        yield from _proven(ctx, status)
-    for key in ("damaged", "troubled"):
-        if status["journal"].get(key):
-            yield f"{ctx.say('ALARM', '报警')}    {word(ctx, key)}: {status['journal'][key]}"
+    yield from _record(ctx, status)
     yield from _drift(ctx, status)
     for alarm in status["alarms"]:
         yield f"{ctx.say('ALARM', '报警')}    {alarm['code']}: {alarm['why']}"
     yield from _config(ctx, status["config"], zone)
     if status["not_monitored"]:
         yield f"{ctx.say('not monitored', '未监测')}  {', '.join(status['not_monitored'])}"
+
+
+def _record(ctx: Context, status: dict[str, Any]) -> Iterator[str]:
+    """The journal: how much, how long, how far signed and witnessed, and what is wrong with it."""
+    yield _journal(ctx, status["journal"], status["wall_us"])
+    if (worn := status.get("wear", {}).get("bytes_per_reading")) is not None:
+        yield ctx.say(f"wear      {worn:.0f} bytes written to storage a reading, since the start", f"磨损      启动以来每个读数写入存储 {worn:.0f} 字节")
+    yield from (f"{ctx.say('ALARM', '报警')}    {sentence}" for sentence in kept(status, ctx.language))
+    if status.get("signing"):
+        yield from _proven(ctx, status)
+    for key in ("damaged", "troubled"):
+        if status["journal"].get(key):
+            yield f"{ctx.say('ALARM', '报警')}    {word(ctx, key)}: {status['journal'][key]}"
+
+
+def budget_text(ctx: Context, budget: dict[str, Any], zone: str) -> str:
+    """What of the day's bytes is spent, and when it goes on; "" while little is."""
+    used, most = budget["used"] / 1e6, budget["bytes_per_day"] / 1e6
+    if budget["until_us"] is None:
+        return "" if used < most / 2 else ctx.say(f"  {used:.1f} of {most:g} MB spent today", f"  今日已用 {used:.1f} / {most:g} MB")
+    until = local(budget["until_us"], zone)
+    return ctx.say(
+        f"  the {most:g} MB of this day are spent: only what is urgent goes out until {until}",
+        f"  今日流量 {most:g} MB 已用完：{until} 之前只发紧急内容",
+    )
 
 
 def _proven(ctx: Context, status: dict[str, Any]) -> Iterator[str]:

@@ -142,6 +142,11 @@ def _sink(name: str, sink: Mapping[str, Any], kind: str, words: Words) -> dict[s
     if item["bad"] and sink["last_ok_wall_us"]:
         item["ticks"].append(words.tick("tick.ok", sink["last_ok_wall_us"]))
     item["said"] = str(sink["why"])
+    if budget := sink.get("budget"):
+        used = {"used": words.size(budget["used"]), "most": words.size(budget["bytes_per_day"])}
+        item["lines"].append(words.say("link.budget", **used))
+        if budget["until_us"] is not None:
+            item["said"] = words.say("link.budget.spent", until=words.when(budget["until_us"]), **used)
     return item
 
 

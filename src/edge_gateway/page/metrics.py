@@ -46,6 +46,7 @@ class SiteCollector(Collector):
         yield from _sinks(status["sinks"])
         yield from _buses(status["buses"])
         yield from _journal(status["journal"])
+        yield from _wear(status["wear"])
         yield from _config(status)
 
 
@@ -73,6 +74,12 @@ def _sinks(sinks: Mapping[str, Any]) -> Iterator[Metric]:
     yield _gauge("sink_last_ok_time_seconds", last, ("sink",), each("last_ok_wall_us", 1e6))
     skipped = "Entries that a sink will never be served"
     yield _counter("sink_skipped_entries", skipped, ("sink",), each("skipped"))
+    bounded = {name: sink["budget"] for name, sink in sinks.items() if sink.get("budget")}
+    for key, words in (("bytes_per_day", "Bytes that a sink may be sent in a day"), ("used", "Bytes of them spent")):
+        counted = [((name,), float(budget[key])) for name, budget in bounded.items()]
+        yield _gauge(f"sink_budget_{'used_bytes' if key == 'used' else 'bytes'}", words, ("sink",), counted)
+    until = [((name,), (budget["until_us"] or 0) / 1e6) for name, budget in bounded.items()]
+    yield _gauge("sink_held_until_time_seconds", "When a sink that spent its day's bytes goes on, 0 while it does", ("sink",), until)
     states = [((name, state), float(sink["state"] == state)) for name, sink in sinks.items() for state in SINK_STATES]
     yield _gauge("sink_state", "1 for the state in which a sink is", ("sink", "state"), states)
 
@@ -150,6 +157,10 @@ def _journal(journal: Mapping[str, Any]) -> Iterator[Metric]:
         ("lost_segments", "Damaged segments that are gone for good: declared skipped, their roots are kept"),
     ):
         yield _gauge(f"journal_{key}", words, (), [((), float(journal.get(key) or 0))])
+    if keeping := journal.get("keeping"):
+        early = "Segments that went for want of room before their keep time was over"
+        yield _counter("journal_freed_early_segments", early, (), [((), float(keeping["freed_early"]))])
+        yield _gauge("journal_keep_seconds", "How long the record is kept, room permitting", (), [((), keeping["keep_us"] / 1e6)])
     last_us = journal.get("last_commit_us") or 0
     yield _gauge("journal_last_commit_time_seconds", "When something last became durable", (), [((), last_us / 1e6)])
     scrub = journal.get("scrub") or {"whole_us": 0, "share": 0.0}
@@ -158,6 +169,15 @@ def _journal(journal: Mapping[str, Any]) -> Iterator[Metric]:
     yield _gauge("journal_scrub_ratio", "Share of the sealed segments that the pass under way has read", (), [((), scrub["share"])])
     damaged = float(bool(journal.get("damaged") or journal.get("troubled")))
     yield _gauge("journal_troubled", "1 when the journal was damaged or the disk refuses work", (), [((), damaged)])
+
+
+def _wear(wear: Mapping[str, Any]) -> Iterator[Metric]:
+    """No series where the kernel does not count."""
+    written, each = wear["written_bytes"], wear["bytes_per_reading"]
+    words = "Bytes that this process had written to storage since it began to read, by the kernel's count"
+    yield _counter("storage_written_bytes", words, (), [((), float(written))] if written is not None else [])
+    words = "The same for each reading made durable: what wears a card out"
+    yield _gauge("storage_written_bytes_per_reading", words, (), [((), float(each))] if each is not None else [])
 
 
 def _config(status: Mapping[str, Any]) -> Iterator[Metric]:

@@ -11,6 +11,7 @@ from edge_gateway.clock import Clock
 from edge_gateway.errors import GatewayError
 from edge_gateway.intake.loop import Intake
 from edge_gateway.journal.base import Journal
+from edge_gateway.links.wear import written_bytes
 from edge_gateway.page.finder import Finder
 from edge_gateway.page.kept import kept
 from edge_gateway.page.newest import Newest
@@ -70,6 +71,8 @@ class Site:
     sources: dict[str, Source] = field(default_factory=dict)
     config: ConfigState = field(default_factory=ConfigState)
     newest: Newest = field(default_factory=Newest)
+    _readings: int = field(default=0, repr=False)
+    _written: int | None = field(default_factory=written_bytes, repr=False)  # before the first of them
     _layout: Layout = field(default_factory=lambda: Layout.of({}), repr=False)
 
     def __post_init__(self) -> None:
@@ -78,6 +81,7 @@ class Site:
 
     def _heard(self, event: events.Event) -> None:
         if isinstance(event, events.Committed):
+            self._readings += event.readings
             self.newest.take(self.intake.latest)
 
     @property
@@ -103,6 +107,13 @@ class Site:
             mono_us=self.clock.mono_us(),
             wall_us=self.clock.wall_us(),
         )
+
+    def wear(self) -> dict[str, Any]:
+        """What became of storage since the start: ``written_bytes`` and ``bytes_per_reading``, None while (or where) nobody knows."""
+        now = written_bytes()
+        written = None if now is None or self._written is None else max(0, now - self._written)
+        per_reading = None if written is None or not self._readings else round(written / self._readings, 1)
+        return {"written_bytes": written, "readings": self._readings, "bytes_per_reading": per_reading}
 
     def status(self, rows: list[dict[str, Any]] | None = None) -> dict[str, Any]:
         """Everything `edge-gateway status` prints; JSON-able. ``rows``: what ``points`` answered just now."""
@@ -152,6 +163,7 @@ class Site:
             "gaps": list(state.gaps.values()),
             "buses": buses,
             "sinks": sinks,
+            "wear": self.wear(),
             "journal": journal | {"committed_seq": self.journal.committed_seq, "scrub": self.scrub()},
             "config": {
                 "sha256": self.config.sha256,

@@ -13,8 +13,9 @@ from edge_gateway import events
 from edge_gateway.backoff import Backoff
 from edge_gateway.errors import JournalFull, NotAuthorised, SegmentDamaged, SinkError, Unreachable
 from edge_gateway.journal.base import EpochInfo, Journal, Position
+from edge_gateway.shipping.budget import Budget
 from edge_gateway.shipping.mending import Mending
-from edge_gateway.sinks.base import Outcome, Run, Sink
+from edge_gateway.sinks.base import Metered, Outcome, Run, Sink
 
 #: While a sink holds (untrusted clock, …) it is asked again this often, besides at each commit.
 HELD_RETRY_S = 5.0
@@ -22,6 +23,8 @@ HELD_RETRY_S = 5.0
 UNAUTHORISED_RETRY_S = 60.0
 #: What was freed while it was about to be read: its place is known anew after this.
 FREED_RETRY_S = 0.05
+#: Bytes of entries that are read at least, however little of the day's is left: one message beyond it at most.
+LEAST_BYTES = 4096
 #: Roots that one ``skipped`` entry names: an entry has its bounds.
 MAX_ROOTS = 2_000
 
@@ -69,6 +72,7 @@ class Delivery:
         self._backoff = Backoff(first_s=0.5, most_s=30.0)
         self._troubled = False
         self._stopping = False
+        self.budget: Budget | None = None  # none: as much as there is
 
     def wake(self) -> None:
         """Something was committed."""
@@ -106,20 +110,22 @@ class Delivery:
                     return
                 position = went
                 continue
-            try:
-                outcome = await self._offer(Run(epoch=position.epoch, first=position.seq, entries=entries))
-                position = await self._account(position, outcome)
-                await self.beside()
-            except (
-                SinkError,
-                JournalFull,
-            ) as error:  # full: what was delivered cannot be noted, so it is offered again
-                if not await self._rest(error):
-                    return
-                position = await self.resume(position)
-                continue
-            if outcome.held and not outcome.accepted and not await self._hold(outcome.held):
+            went = await (self._wait_out(position) if self._spent() else self._serve(position, entries))
+            if went is None:
                 return
+            position = went
+
+    async def _serve(self, position: Position, entries: Sequence[bytes]) -> Position | None:
+        """Offer a run. Where to go on; None when we are to end."""
+        try:
+            outcome = await self._offer(Run(epoch=position.epoch, first=position.seq, entries=entries))
+            position = await self._account(position, outcome)
+            await self.beside()
+        except (SinkError, JournalFull) as error:  # full: what was delivered cannot be noted, so it is offered again
+            return await self.resume(position) if await self._rest(error) else None
+        if outcome.held and not outcome.accepted and not await self._hold(outcome.held):
+            return None
+        return position
 
     async def beside(self) -> bool:
         """What is due besides entries, after a run and when none waits; True if something was done. Raises SinkError."""
@@ -138,7 +144,31 @@ class Delivery:
         return position
 
     async def _read(self, position: Position) -> list[bytes]:
-        return await self._journal.read(position, max_entries=self.sink.max_entries, max_bytes=self.sink.max_bytes)
+        most = self.sink.max_bytes
+        if self.budget is not None:  # smaller runs towards its end: what is sent is smaller than what is read
+            most = min(most, max(self.budget.left, LEAST_BYTES))
+        return await self._journal.read(position, max_entries=self.sink.max_entries, max_bytes=most)
+
+    # --- the day's bytes --------------------------------------------------------------------------------------
+
+    def _spent(self) -> bool:
+        """Whether nothing may be sent any more today."""
+        if self.budget is None or not isinstance(self.sink, Metered):
+            return False
+        self.budget.book(self.sink.sent_bytes)
+        spent = self.budget.left <= 0
+        self.sink.spare(spent)
+        return spent
+
+    async def _wait_out(self, position: Position) -> Position | None:
+        """Keep everything, and look again in a while; what is due besides entries is exempt. Where to go on, None when we are to end."""
+        assert self.budget is not None
+        self.progress.state, self.progress.why = "held", self.budget.why()
+        try:
+            await self.beside()
+        except (SinkError, JournalFull) as error:
+            return await self.resume(position) if await self._rest(error) else None
+        return position if await self._pause(HELD_RETRY_S) else None
 
     # --- where to go on (the hub's delivery overrides these) --------------------------------------------------
 
@@ -264,6 +294,7 @@ class Delivery:
         if outcome.accepted:
             self.progress.last_ok_wall_us = self._wall_us()
             position = await self.move(Position(position.epoch, position.seq + outcome.accepted), outcome)
+            self._spent()
         self.progress.backlog = self.backlog(position)
         return position
 

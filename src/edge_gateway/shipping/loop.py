@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from edge_gateway import events
 from edge_gateway.journal.base import Journal, Quarantined
+from edge_gateway.shipping.budget import Budget
 from edge_gateway.shipping.delivery import Asks, Delivery
 from edge_gateway.shipping.hub import HubDelivery
 from edge_gateway.shipping.mending import Mending
@@ -26,7 +27,9 @@ class Shipping:
         tell: events.Tell,
         wall_us: Callable[[], int],
         asks: Asks,
+        budgets: Mapping[str, Budget] | None = None,
     ) -> None:
+        """``budgets``: by sink, where one is set."""
         self._journal = journal
         self._hubs = list(hubs)
         self._stopping = asyncio.Event()
@@ -37,6 +40,9 @@ class Shipping:
         self.deliveries += [
             HubDelivery(sink=hub, journal=journal, tell=tell, wall_us=wall_us, asks=asks, mending=mending) for hub in hubs
         ]
+
+        for delivery in self.deliveries:
+            delivery.budget = (budgets or {}).get(delivery.sink.name)
 
     async def run(self) -> None:
         """Serve all sinks until stopped; sinks are closed at the end."""
@@ -114,6 +120,7 @@ class Shipping:
                 "rejected": delivery.progress.rejected,
                 "skipped": delivery.progress.skipped,
                 "last_ok_wall_us": delivery.progress.last_ok_wall_us,
+                "budget": delivery.budget and delivery.budget.status(),
                 **delivery.sink.status(),
             }
             for delivery in self.deliveries

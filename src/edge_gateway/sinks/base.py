@@ -88,6 +88,20 @@ class Retrying(Protocol):
         ...
 
 
+@runtime_checkable
+class Metered(Protocol):
+    """A sink that counts what it sends, and can send less."""
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes of requests and messages since the start, compressed as they go out; what lies around them is not counted."""
+        ...
+
+    def spare(self, spare: bool) -> None:
+        """Whether the day's bytes are spent: then nothing goes out by itself but what cannot wait (the hub's live lane)."""
+        ...
+
+
 class Conflict(SinkError):
     """The hub holds other bytes at ``seq`` of ``epoch`` (leaf hash ``hash``, hex) and closed that epoch.
 

@@ -31,6 +31,9 @@ class HubConfig(BaseModel):
     ca_file: str = ""
     bus: str | None = None
     vkey: str = Field(default="", max_length=512, description="the hub's key, from a person: what it cosigns counts by it")
+    bytes_per_day: int | None = Field(
+        default=None, ge=100_000, description="at most this many a day, from midnight to midnight; then only what is urgent goes out; none by default"
+    )
     timeout_s: float = Field(default=10.0, ge=1.0, le=60.0, description="for one message and its answer")
 
     @model_validator(mode="after")

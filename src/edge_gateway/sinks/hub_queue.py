@@ -65,13 +65,17 @@ class LiveQueue:
         for group in list(self._slots):
             self._keep(group, [copy for copy in self._slots[group] if not served(copy.epoch, copy.seq)])
 
-    def take(self, most: int, most_bytes: int) -> list[Copy]:
-        """Remove and return what goes next: violations first, then the groups that waited longest."""
+    def due(self, *, spare: bool) -> int:
+        """How many of these may go: with ``spare`` violations, and the newest tick."""
+        return len(self._violations) + (("tick" in self._slots) if spare else len(self._slots))
+
+    def take(self, most: int, most_bytes: int, *, spare: bool = False) -> list[Copy]:
+        """Remove and return what goes next: violations first, then the groups that waited longest (with ``spare`` the tick only)."""
         taken: list[Copy] = []
         while self._violations and len(taken) < most:
             taken.append(self._violations.popleft())
         size = 0
-        for group in list(self._slots):
+        for group in list(self._slots) if not spare else [name for name in ("tick",) if name in self._slots]:
             copies = self._slots[group]
             size += sum(len(copy.entry) for copy in copies)
             if taken and (len(taken) + len(copies) > most or size > most_bytes):

@@ -30,6 +30,31 @@ class Carrier(Protocol):
     async def close(self) -> None: ...
 
 
+class Counted:
+    """A carrier, and how many bytes of messages it was given."""
+
+    def __init__(self, carrier: Carrier) -> None:
+        self.counted = carrier
+        self.sent_bytes = 0
+
+    async def ask(self, session: str, n: int, message: bytes) -> dict[str, Any]:
+        """See ``Carrier``. What got no answer was sent all the same."""
+        self.sent_bytes += len(message)
+        return await self.counted.ask(session, n, message)
+
+    async def run(self) -> None:
+        """See ``Carrier``."""
+        await self.counted.run()
+
+    def status(self) -> dict[str, Any]:
+        """JSON-able."""
+        return self.counted.status() | {"sent_bytes": self.sent_bytes}
+
+    async def close(self) -> None:
+        """See ``Carrier``."""
+        await self.counted.close()
+
+
 def names(answer: Mapping[str, Any], session: str, n: int) -> bool:
     """Whether an answer belongs to this message of this session: any other frees nothing."""
     begun = str(answer.get("session", ""))

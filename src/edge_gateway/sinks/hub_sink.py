@@ -14,7 +14,7 @@ from edge_gateway.journal.base import EpochInfo, Reader
 from edge_gateway.record.note import Key
 from edge_gateway.sinks.base import Conflict, Held, Hole, Outcome, Run, Verdict
 from edge_gateway.sinks.hub_live import LiveLane
-from edge_gateway.sinks.hub_session import Carrier, Lane
+from edge_gateway.sinks.hub_session import Carrier, Counted, Lane
 from edge_gateway.sinks.hub_texts import send_texts
 from edge_gateway.sinks.hub_witness import HubWitness
 from edge_gateway.wire import hub as wire
@@ -33,10 +33,10 @@ class HubSink:
     def __init__(self, name: str, gateway: str, carrier: Carrier, key: Key | None = None) -> None:
         self._name = name
         self._gateway = gateway
-        self._carrier = carrier
-        self._lane = Lane(carrier)
+        self._carrier = Counted(carrier)
+        self._lane = Lane(self._carrier)
         self._sizes: dict[str, int] = {}
-        self._live = LiveLane(carrier, self._sizes)
+        self._live = LiveLane(self._carrier, self._sizes)
         self._witness = HubWitness(key)
         self._receipts = 0
         self._hub = ""
@@ -125,6 +125,15 @@ class HubSink:
     def witnessed(self, epoch: str, note: bytes) -> bool:
         """See ``HubLink``."""
         return self._witness.learn(epoch, note)
+
+    @property
+    def sent_bytes(self) -> int:
+        """See ``Metered``: both lanes."""
+        return self._carrier.sent_bytes
+
+    def spare(self, spare: bool) -> None:
+        """See ``Metered``."""
+        self._live.spare = spare
 
     def offer(self, epoch: str, first: int, entries: Sequence[bytes]) -> None:
         """See ``HubLink``."""

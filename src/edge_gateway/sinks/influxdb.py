@@ -40,6 +40,9 @@ class _InfluxConfig(BaseModel):
     ca_file: str = ""
     timeout_s: float = Field(default=30.0, ge=1.0, le=600.0, description="for one request")
     gzip: bool | None = Field(default=None, description="compress requests; by default all but those to this machine")
+    bytes_per_day: int | None = Field(
+        default=None, ge=100_000, description="at most this many a day, from midnight to midnight; then it waits; none by default"
+    )
 
     def compresses(self) -> bool:
         """``gzip``, or whether the server is another machine."""

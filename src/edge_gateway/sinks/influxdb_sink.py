@@ -39,6 +39,7 @@ class Reply:
     status: int
     words: str = ""
     retry_after_s: float | None = None
+    sent: int = 0  # bytes of the body as it went out
 
 
 class Transport(Protocol):
@@ -87,6 +88,7 @@ class InfluxSink:
         self._most_lines = MAX_LINES
         self._paced = float(PACED_BURST)
         self._paced_s = 0.0
+        self.sent_bytes = 0
         self._counts = {"requests": 0, "lines": 0, "refused_requests": 0, "rejected_lines": 0}
         self._state, self._why = "idle", ""
 
@@ -145,8 +147,12 @@ class InfluxSink:
             "where": self._transport.where,
             "bad_series": list(self._suspects)[:SHOWN_SUSPECTS],
             "bad_series_count": len(self._suspects),
+            "sent_bytes": self.sent_bytes,
             **self._counts,
         }
+
+    def spare(self, spare: bool) -> None:
+        """See ``Metered``: everything here goes in order, so all of it waits."""
 
     async def close(self) -> None:
         """Close the connection; nothing is sent any more."""
@@ -243,7 +249,13 @@ class InfluxSink:
     async def _say(self, body: str, lines: int = 1) -> Answer:
         """One request. Raises SinkError for every answer that says nothing about the lines."""
         self._counts["requests"] += 1
-        reply = await self._transport.post(body.encode())
+        data = body.encode()
+        try:
+            reply = await self._transport.post(data)
+        except SinkError:
+            self.sent_bytes += len(data)  # nobody knows how much of it
+            raise
+        self.sent_bytes += reply.sent or len(data)
         answer = judge(reply, lines, self._transport.where)
         if not answer.ok:
             self._counts["refused_requests"] += 1

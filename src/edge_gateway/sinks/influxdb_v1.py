@@ -62,7 +62,7 @@ class V1:
                 self._url, params=self._query, data=body, headers=headers, allow_redirects=False
             ) as answer:
                 said = await answer.read()
-                return Reply(answer.status, words(said), http.retry_after_s(answer.headers))
+                return Reply(answer.status, words(said), http.retry_after_s(answer.headers), len(body))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise no_answer(self._target.url, error) from error
 
