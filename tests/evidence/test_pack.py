@@ -6,8 +6,10 @@ import io
 import zipfile
 from pathlib import Path
 
+import orjson
 import pytest
 
+from edge_gateway.cli.main import run as cli
 from edge_gateway.evidence.check import check
 from edge_gateway.evidence.judge import Asked, Verdict
 from tests.evidence.record import GATEWAY, HUB, Epoch, entries, pack, write
@@ -67,3 +69,23 @@ def test_keys_come_from_outside(state: Path) -> None:
     data, _ = pack(state)
     assert (judged(data, None, None).outcome, judged(data, None, None).code) == ("cannot-decide", "unknown-key")
     assert judged(data, GATEWAY.key, None).code == "unknown-witness"
+
+
+def test_what_a_file_says_of_itself_steers_no_terminal(state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, _ = pack(state)
+    file = tmp_path / "pack.zip"
+    file.write_bytes(data.replace(b"hub.example.org ", b"hub\xc2\x9bexampl\xc2\x9boo "))  # a control sequence introducer
+    assert cli(["journal", "verify", str(file), "--key", str(GATEWAY.key)]) == 3
+    said = capsys.readouterr().out
+    assert "unknown key hub?exampl?oo" in said
+    assert "\x9b" not in said
+
+
+def test_keys_that_served_are_named_by_the_lines_that_they_signed(state: Path) -> None:
+    data, _ = pack(state)
+    with zipfile.ZipFile(io.BytesIO(data)) as zipped:
+        told = orjson.loads(zipped.read("keys.json"))
+    assert [each["vkey"] for each in told["keys"]] == [str(GATEWAY.key), str(HUB.key)]
+    served = [(each["name"], each["epoch"], each["first_size"], each["last_size"]) for each in told["history"]]
+    assert ("hub.example.org", SECOND.name, 9, 27) in served
+    assert (f"{GATEWAY.key.name}/{FIRST.name}", FIRST.name, 5, 21) in served

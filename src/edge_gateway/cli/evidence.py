@@ -118,7 +118,9 @@ def _write(ctx: Context, reading: Any, out: Path, order: Any) -> Made:
     try:
         with unfinished.open("xb") as file:
             made = make(ctx.state_dir, reading, file, order)
-        os.link(unfinished, out)
+            file.flush()
+            os.fsync(file.fileno())  # it may lie on a stick that is pulled out next
+        unfinished.rename(out)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise GatewayError(f"cannot write {out}: {why}", hint="ask for a shorter period, or write to another place") from None

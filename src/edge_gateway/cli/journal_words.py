@@ -45,6 +45,10 @@ REASONS: Mapping[str, tuple[str, str]] = {
 }
 
 
+#: The end of the year 9999: a later time is shown as it is.
+_LAST_S = 253_402_000_000
+
+
 def why(ctx: Context, verdict: Verdict, zone: str) -> str:
     """The sentence on an outcome that is not *verified*; "" on one that is."""
     if verdict.broken is not None:
@@ -56,7 +60,8 @@ def why(ctx: Context, verdict: Verdict, zone: str) -> str:
     for name in ("to", "through"):
         if isinstance(moment := facts.get(f"{name}_us"), int):
             facts[name] = local(moment, zone) if abs(moment) < 2**58 else "-"
-    return ctx.say(*REASONS[verdict.code]).format_map(facts)
+    sentence = ctx.say(*REASONS[verdict.code]).format_map(facts)
+    return "".join(letter if letter.isprintable() else "?" for letter in sentence)  # names come out of files: none steers a terminal
 
 
 def lines(ctx: Context, verdict: Verdict, zone: str) -> Iterator[str]:
@@ -84,7 +89,7 @@ def _complete(ctx: Context, reached: Through, zone: str) -> str:
     place = f"{reached.epoch}/{reached.size - 1}"
     if reached.time_s is None:
         return ctx.say(f"complete through entry {place}, not witnessed", f"完整至 {place}，未见证")
-    when = local(reached.time_s * 1_000_000, zone)
+    when = local(reached.time_s * 1_000_000, zone) if reached.time_s < _LAST_S else f"{reached.time_s} s"
     return ctx.say(f"complete through entry {place}, witnessed at {when}", f"完整至 {place}，见证于 {when}")
 
 

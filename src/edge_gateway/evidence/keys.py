@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from edge_gateway.record.note import COSIGNATURE, ED25519, Key, NoteError
+from edge_gateway.record.note import COSIGNATURE, ED25519, Key, Note, NoteError
 
 #: The fewest digits of a fingerprint that decide (128 bits): nobody finds a second key for them.
 LEAST_DIGITS = 32
@@ -41,12 +41,27 @@ def given(text: str, kind: int, named: Iterable[Key]) -> Key:
     raise UnknownKey(text)
 
 
-def dump(keys: Iterable[Key]) -> bytes:
-    """The member ``keys.json``."""
+def dump(keys: Iterable[Key], signed: Iterable[tuple[str, int, bytes]] = ()) -> bytes:
+    """The member ``keys.json``. ``signed``: ``(epoch, size, note)`` of the checkpoints beside it, whose lines tell which keys served when."""
     roles = {ED25519: "gateway", COSIGNATURE: "witness"}
     rows = [{"role": roles[key.kind], "vkey": str(key), "fingerprint": key.fingerprint} for key in keys]
     note = "Information, never trust: compare with what you were given another way. 仅供参考，不作信任依据：请与经其他途径获得的信息核对。"
-    return orjson.dumps({"note": note, "keys": rows}, option=orjson.OPT_INDENT_2) + b"\n"
+    return orjson.dumps({"note": note, "keys": rows, "history": _history(signed)}, option=orjson.OPT_INDENT_2) + b"\n"
+
+
+def _history(signed: Iterable[tuple[str, int, bytes]]) -> list[dict[str, Any]]:
+    """Each key that signed or cosigned, by the name and id of its lines, with the first and last size of each epoch."""
+    found: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for epoch, size, data in signed:
+        try:
+            lines = Note.parse(data).signatures
+        except NoteError:
+            continue
+        for line in lines:
+            name, id_ = line.name, line.key_id.hex()
+            row = found.setdefault((name, id_, epoch), {"name": name, "id": id_, "epoch": epoch, "first_size": size, "last_size": size})
+            row["first_size"], row["last_size"] = min(row["first_size"], size), max(row["last_size"], size)
+    return list(found.values())
 
 
 def parse(data: bytes) -> list[Key]:

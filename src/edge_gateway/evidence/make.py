@@ -99,7 +99,7 @@ def make(state_dir: Path, reading: Reading, file: BinaryIO, order: Order) -> Mad
             writer.add(layout.checkpoint(part.epoch, size), note)
     copying.texts()
     manifest = _manifest(order, parts, _config(reading))
-    writer.add(layout.KEYS, keys.dump(order.keys))
+    writer.add(layout.KEYS, keys.dump(order.keys, ((part.epoch, size, note) for part, _, kept in parts for size, note in kept)))
     tables.finish()
     zone = _zone(manifest)
     for name, data in (*tables.members(zone), *((f"table.{lang}.html", page(tables, manifest, zone, lang)) for lang in ("zh-CN", "en"))):
