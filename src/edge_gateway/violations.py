@@ -22,6 +22,8 @@ from edge_gateway.rules.base import ACTIVE, CANCELLED, NOTICE, RECOVERED, UNKNOW
 HANDLINGS = ("new", "acknowledged", "correcting", "submitted", "closed", "withdrawn", "merged")
 #: Steps of persons; those of rules are in ``rules.base``.
 ACKNOWLEDGED, CLOSED = "acknowledged", "closed"
+#: Not a person's: what was opened anew is found to stand open already.
+MERGED = "merged"
 #: Handlings in which a violation is over.
 ENDED = ("closed", "withdrawn", "merged")
 
@@ -40,6 +42,10 @@ _ENTRY_KEYS = (
 )  # fmt: skip
 
 
+#: What is remembered of an open one.
+RECORD_KEYS = (*_ENTRY_KEYS, "by", "reason", "value")
+
+
 class StepRefused(GatewayError):
     """A person's step that the present state does not permit: look at the state, take another step."""
 
@@ -50,6 +56,8 @@ class Violations:
     def __init__(self, gateway_id: str) -> None:
         self._gateway = gateway_id
         self._number = 0
+        #: no number up to it is given: while what was given before is not known
+        self.floor = 0
         self._open: dict[str, dict[str, Any]] = {}
         self._by_rule: dict[tuple[str, str], str] = {}
 
@@ -87,7 +95,7 @@ class Violations:
                 self._open[id_]["point"] = step.point
         if id_ is not None:
             return self._open[id_]
-        self._number += 1
+        self._number = max(self._number, self.floor) + 1
         record: dict[str, Any] = {
             "violation": f"{self._gateway}-{self._number}",
             "rule": step.rule,
@@ -161,6 +169,25 @@ class Violations:
     def open(self) -> list[dict[str, Any]]:
         """What is open, in the order of opening: copies; ``level`` is ``notice`` or ``violation``."""
         return [dict(record) for record in sorted(self._open.values(), key=self._order)]
+
+    def number_at_least(self, number: int) -> None:
+        """No number up to this one is given (again)."""
+        self._number = max(self._number, number)
+
+    def adopt(self, record: Mapping[str, Any]) -> None:
+        """Go on with one that stands open elsewhere."""
+        self._keep({key: record[key] for key in RECORD_KEYS if key in record})
+
+    def at(self, rule: str, point: str) -> str | None:
+        """The id of what is open of a rule at a point."""
+        return self._by_rule.get((rule, point))
+
+    def merge(self, id_: str, into: str, by: str) -> dict[str, Any]:
+        """The body of the step by which an open one ends because it goes on as another. Raises KeyError."""
+        record = self._open[id_]
+        body = self._handle(record, MERGED, "merged", by, f"goes on as {into}")
+        self._forget(record)
+        return body
 
     def replay(self, entry: Mapping[str, Any]) -> None:
         """Take over a ``violation`` entry that was journaled after the last snapshot."""

@@ -14,7 +14,7 @@ from edge_gateway.wire import hub as wire
 from edge_gateway.wire.hub import Message
 from regulator_hub.interpret import Interpreter
 from regulator_hub.sessions import Sessions
-from regulator_hub.store import ingest
+from regulator_hub.store import ingest, standing
 from regulator_hub.store import reader as read
 from regulator_hub.store.ingest import Conflict, Hole, Receipt
 from regulator_hub.store.writer import StoreFailed, Writer
@@ -140,6 +140,11 @@ class Desk:
         held = await self._writer.run(lambda db: read.run_of(db, gateway, head["epoch"], head["first"], count))
         return {"epoch": head["epoch"], "first": head["first"], **await asyncio.to_thread(wire.encode_run, held)}
 
+    async def _standing(self, gateway: str, message: Message) -> dict[str, Any]:
+        """What a gateway asks that lost its record."""
+        view, after = self._interpreter.view(gateway), str(message.head.get("after", ""))
+        return await self._writer.run(lambda db: standing.told(db, view, after))
+
     _handlers = {  # noqa: RUF012 -- never changed
         "entries": _entries,
         "skipped": _skipped,
@@ -148,6 +153,7 @@ class Desk:
         "checkpoint": _checkpoint,
         "receipt": _receipt,
         "fetch": _fetch,
+        "standing": _standing,
     }
 
 

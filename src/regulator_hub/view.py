@@ -47,6 +47,7 @@ class View:
             "waiting": {},  # sha256 -> {epoch: first seq that needs it}
             "latest": {},  # point -> reading
             "violations": {},
+            "number": 0,  # the highest that a violation had
             "ended": [],
             "instruments": {},  # "<epoch>/<seq>" -> who was found at a device, or found exchanged
             "corrections": {},  # boot -> offset_us
@@ -186,6 +187,9 @@ class View:
         before = self.state["violations"].get(name)
         if before is not None and not self._at_least(epoch, seq, (before["epoch"], before["seq"])):
             return
+        number = name.rpartition("-")[2]
+        if number.isdecimal() and len(number) <= 15:
+            self.state["number"] = max(self.state["number"], int(number))
         step: dict[str, Any] = {key: str(content[key]) for key in ("rule", "point", "step", "condition", "handling")}
         step |= {key: str(content.get(key) or "") for key in ("limit", "severity", "basis", "verified")}
         first = content.get("first")

@@ -62,7 +62,7 @@ def violation(seq: int, step: str, *, handling: str = "new", name: str = "tlf-00
         "handling": handling, "first": {"rule_us": 1, "wall_us": now_us() - 60_000_000, "value": -15.2}, "peak": -14.9,
         "minutes": 31, "limit": "≤ -18 Cel", "severity": "major", "basis": "GB 31605-2020", "verified": "no",
     }  # fmt: skip
-    return entry(seq, "violation", **body, **more)
+    return entry(seq, "violation", **{**body, **more})
 
 
 def start(count: int = 5) -> list[bytes]:

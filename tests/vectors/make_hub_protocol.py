@@ -411,6 +411,12 @@ def exchanges() -> list[dict[str, Any]]:
             ],
         },
         {
+            "why": "nothing stands open of a gateway that is unknown, and whatever it asks after",
+            "held": nothing,
+            "messages": [send("standing"), send("standing", after="tlf-007-7")],
+            "answers": [{"standing": {"number": 0, "open": [], "more": False}}] * 2,
+        },
+        {
             "why": "shown its own receipt for more, the hub says what it holds",
             "held": {"entries": ENTRIES[:3], "texts": [TEXT]},
             "messages": [send("receipt", epoch=EPOCH, size=7), send("receipt", epoch=EPOCH, size=2)],

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from edge_gateway.config.load import Loaded, load
 from edge_gateway.config.model import GatewayConfig, PageConfig
 from edge_gateway.config.resolve import setup
 from edge_gateway.errors import GatewayError
+from edge_gateway.intake.adopting import adopt
 from edge_gateway.intake.loop import Intake
 from edge_gateway.intake.recovery import open_run, recover
 from edge_gateway.intake.ruletime import resume
@@ -53,6 +55,8 @@ STOP_GRACE_S = 8.0
 SIGN_GRACE_S = 2.0
 #: What intake may take to make the last entries durable at a stop; a full journal may never take them (real seconds).
 COMMIT_GRACE_S = 8.0
+#: What the hub may take, where the record begins with nothing, to say what stands open there (real seconds).
+HUB_GRACE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,7 +247,11 @@ def _shipping(loaded: Loaded, journal: Store, intake: Intake, clock: SystemClock
         else:
             hold_us = int(config.clock.hold_s * 1e6)
             sinks.append(sink.build(name, site=config.site.id, clock=clock, hold_us=hold_us))
+    lost = bool(hubs) and intake.state.lost
+    if lost:  # numbers that were given before are not known: until the hub tells, none that any gateway has reached is given
+        intake.state.violations.floor = clock.wall_us() // 60_000_000
     asks = Asks(
+        adopt=(lambda number, records: intake.command(lambda: adopt(intake, number, records))) if lost else None,
         reopen=lambda reason, branches: intake.command(lambda: intake.open_epoch(reason, branches)),
         record=lambda kind, body: intake.command(lambda: intake.add(kind, body)),
     )
@@ -291,7 +299,7 @@ async def _live(
             ]
             services += [middle.create_task(signing.run(), name="checkpoints")] if signing else []
             services += [middle.create_task(site.finder.look_about(), name="discovery")] if site.finder else []
-            reading = middle.create_task(field.run(), name="field")
+            reading = middle.create_task(_read(site.intake, field), name="field")
             await servers.listening()
             settle()
             notify(f"READY=1\nSTATUS=reading {len(field.groups())} poll groups")
@@ -309,6 +317,16 @@ async def _live(
         site.shipping.stop()
         await asyncio.wait([ship], timeout=STOP_GRACE_S)
         ship.cancel()
+
+
+async def _read(intake: Intake, field: Field) -> None:
+    """Read the field. A record that begins with nothing waits a moment for the hub to say what stands open, and under which numbers."""
+    state = intake.state
+    with suppress(TimeoutError):
+        async with asyncio.timeout(HUB_GRACE_S):
+            while state.lost and state.violations.floor:
+                await asyncio.sleep(0.02)
+    await field.run()
 
 
 async def _drain(intake: Intake, taking: asyncio.Task[None]) -> None:

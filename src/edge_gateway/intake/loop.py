@@ -63,7 +63,7 @@ class Intake:
         self._journal = journal
         self._rule_time = rule_time
         self._clock = clock
-        self._tell = tell
+        self.tell = tell
         self._pace = Pace(commit_every_us=commit_every_us)
         self._pending: list[bytes] = []
         self._texts: list[bytes] = []
@@ -162,12 +162,12 @@ class Intake:
         body = entry.gap_body(gap)
         if isinstance(gap, GapOpened):
             self.state.gaps[gap.id] = body
-            self._tell(events.GapChanged(gap=gap.id, groups=gap.groups, opened=True, reason=gap.reason))
+            self.tell(events.GapChanged(gap=gap.id, groups=gap.groups, opened=True, reason=gap.reason))
         else:
             opened = self.state.gaps.pop(gap.id, None)
             self.state.account(opened["groups"] if opened else (), gap.until_slot_us)
             groups = tuple(opened["groups"]) if opened else ()
-            self._tell(events.GapChanged(gap=gap.id, groups=groups, opened=False))
+            self.tell(events.GapChanged(gap=gap.id, groups=groups, opened=False))
         await self.add("gap", body)
 
     def _hear(self, body: Mapping[str, Any]) -> None:
@@ -176,7 +176,7 @@ class Intake:
         if body["event"] in ("instrument-replaced", "instrument-fingerprint-changed"):
             changes = (f"{key} {old} -> {body['new'].get(key)}" for key, old in body["old"].items() if body["new"].get(key) != old)
             why = f"device '{body['device']}' (unit {body['unit']}) is not the one that was known: {', '.join(changes)}"
-            self._tell(events.Alarmed(code=str(body["event"]), why=why))
+            self.tell(events.Alarmed(code=str(body["event"]), why=why))
 
     async def _take_command(self, command: Command) -> None:
         try:
@@ -219,6 +219,10 @@ class Intake:
             rule_us = self._rule_time.at(mono_us)
         return entry.Stamp(rule_us, self._clock.wall_us(), mono_us, self._boot, self._trusted)
 
+    def now_us(self) -> int:
+        """Rule time, for an entry whose meaning depends on it."""
+        return self._rule_time.at(self._clock.mono_us())
+
     def _next_seq(self) -> int:
         return self._journal.next_seq + len(self._pending)
 
@@ -254,7 +258,7 @@ class Intake:
         seq = await self.add("config", body, urgent=True)
         self.state.apply(setup, {"config_seq": seq, "text": body["text"], "texts": hashes})
         self.state.account([group for group in setup.groups if group not in self.state.slots], self._clock.mono_us())
-        self._tell(events.ConfigApplied(config_seq=seq, text=body["text"]))
+        self.tell(events.ConfigApplied(config_seq=seq, text=body["text"]))
         return seq
 
     async def open_epoch(self, reason: str, branches: Sequence[Mapping[str, Any]] = ()) -> None:
@@ -262,7 +266,7 @@ class Intake:
         await self._commit()
         await self._journal.new_epoch(reason)
         await self.add("snapshot", await self._snapshot_body(branches), urgent=True)
-        self._tell(events.EpochOpened(epoch=self._journal.epoch, reason=reason))
+        self.tell(events.EpochOpened(epoch=self._journal.epoch, reason=reason))
 
     async def command(self, act: Callable[[], Awaitable[object]]) -> object:
         """Run ``act`` between two entries and wait until what it added is durable. Raises what ``act`` raises."""
@@ -293,7 +297,7 @@ class Intake:
         for act in after:
             act()
         size = sum(map(len, pending))
-        self._tell(events.Committed(entries=len(pending), readings=readings, size_bytes=size, latency_us=latency_us))
+        self.tell(events.Committed(entries=len(pending), readings=readings, size_bytes=size, latency_us=latency_us))
 
     async def _append(self, pending: Sequence[bytes], texts: Sequence[bytes]) -> None:
         """What is already judged goes in, from the reserve if need be; then the field is held back."""
@@ -312,7 +316,7 @@ class Intake:
     def _set_full(self, full: bool, why: str = "") -> None:
         if full != self.inbox.paused:
             self.inbox.paused = full
-            self._tell(events.JournalFilled(full=full, why=why))
+            self.tell(events.JournalFilled(full=full, why=why))
 
     def _try_resume(self) -> None:
         if not self._journal.status()["full"]:
@@ -331,7 +335,7 @@ class Intake:
         trusted = self._clock.trusted()
         if abs(step_us) > STEP_US:
             self.inbox.put_command(self._errand("event", {"event": "clock-stepped", "step_us": step_us}))
-            self._tell(events.ClockStepped(step_us=step_us))
+            self.tell(events.ClockStepped(step_us=step_us))
         if trusted == self._trusted:
             return
         self._trusted = trusted
@@ -340,7 +344,7 @@ class Intake:
         if trusted:
             self._trusted_from_us = self._clock.mono_us()
             self.inbox.put_command(Command(lambda: self.correct(self._first_offset_us), self._nobody()))
-        self._tell(events.ClockTrustChanged(trusted=trusted))
+        self.tell(events.ClockTrustChanged(trusted=trusted))
 
     async def correct(self, before_us: int) -> None:
         """Tell what wall time this boot's untrusted entries really have; ``before_us`` is what they were written with."""
@@ -356,7 +360,7 @@ class Intake:
         return asyncio.get_running_loop().create_future()
 
     def _tell_step(self, body: Mapping[str, Any]) -> None:
-        self._tell(
+        self.tell(
             events.ViolationStepped(
                 violation=body["violation"],
                 rule=body["rule"],

@@ -10,6 +10,7 @@ import orjson
 
 from edge_gateway.clock import Clock
 from edge_gateway.errors import JournalDamaged
+from edge_gateway.intake.adopting import ADOPTED
 from edge_gateway.intake.loop import Intake
 from edge_gateway.intake.state import Setup, State
 from edge_gateway.journal.base import Journal, Recovery
@@ -51,6 +52,8 @@ async def recover(journal: Journal, recovery: Recovery, gateway: str) -> Recover
         _note_trust(found, recovery.snapshot)
         if state.config is not None:
             await _use_config(journal, found, int(state.config["config_seq"]), str(state.config["text"]))
+    else:
+        state.lost = True
     for data in recovery.entries:
         body = entry.decode(data)
         await _replay(journal, found, body)
@@ -81,6 +84,8 @@ async def _replay(journal: Journal, found: Recovered, body: Mapping[str, Any]) -
     replay_message(state.messages, body)
     if kind == "event":
         state.hear(body)
+        if body.get("event") == ADOPTED:
+            state.adopt(body, int(body["rule_us"]))
     if kind == "batch":
         _replay_batch(found, body)
     elif kind == "tick" and state.resolved:

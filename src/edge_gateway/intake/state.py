@@ -9,8 +9,9 @@ from typing import Any
 from edge_gateway.derived.core import Derivation
 from edge_gateway.reading import INSTRUMENT_EVENTS, Group
 from edge_gateway.record.entry import canonical, text_hash
-from edge_gateway.rules.base import BoundRule
+from edge_gateway.rules.base import RECOVERED, BoundRule
 from edge_gateway.rules.engine import Engine
+from edge_gateway.rules.resume import resumed
 from edge_gateway.violations import Violations
 
 #: Messages remembered over all brokers: more than their send windows together.
@@ -50,6 +51,8 @@ class State:
         self.messages: dict[tuple[str, int], str] = {}
         #: device -> what its source must find again after a restart, newest last
         self.kept: dict[str, dict[str, Any]] = {}
+        #: nothing was left of an earlier record, or there is none: a hub may know what is open
+        self.lost = False
         self.config: dict[str, Any] | None = None
         self.resolved: dict[str, Any] = {}
         self._rules: dict[tuple[str, str], BoundRule] = {}
@@ -119,6 +122,19 @@ class State:
         if len(self.kept) > MAX_KEPT:
             del self.kept[next(iter(self.kept))]
 
+    def adopt(self, body: Mapping[str, Any], rule_us: int) -> None:
+        """A ``violations-adopted`` event: what stands open at the hub is open here again, and its rules go on with it."""
+        self.lost, self.violations.floor = False, 0
+        known = self.engine.snapshot()
+        for record in body["violations"]:
+            self.violations.adopt(record)
+            rule, key = self.rule(record["rule"], record["point"]), f"{record['rule']}/{record['point']}"
+            if rule is not None and record["condition"] != RECOVERED and key not in known["rules"]:
+                known["rules"][key] = resumed(rule, record, rule_us)
+        self.violations.number_at_least(int(body["number"]))
+        self.engine = Engine(list(self._rules.values()))
+        self.engine.restore(known)
+
     def hear(self, body: Mapping[str, Any]) -> None:
         """An event entry: who answers at a device is remembered, for the next run to compare with."""
         if body.get("event") in INSTRUMENT_EVENTS:
@@ -137,6 +153,7 @@ class State:
             "kept": self.kept,
             "sums": self.derivation.snapshot(),
             "messages": [[topic, number, digest] for (topic, number), digest in self.messages.items()],
+            **({"lost": True} if self.lost else {}),
         }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
@@ -150,6 +167,7 @@ class State:
         self.corrections = dict(state.get("corrections") or {})
         self.messages = {(topic, number): digest for topic, number, digest in state.get("messages") or []}
         self.kept = dict(state.get("kept") or {})
+        self.lost = bool(state.get("lost"))
         self.derivation.restore(state.get("sums") or {})
         self.config = snapshot.get("config")
 

@@ -33,6 +33,7 @@ class HubDelivery(Delivery):
         self.reached: Callable[[], None] = lambda: None  # called when the hub was met again
         self._witnessing = Witnessing(sink, journal, tell, self._wake_in)
         self._branches = Branches(journal)
+        self._adopted = False
         self._whole: set[str] = set()  # branches whose beginning the hub does not hold
 
     async def run(self) -> None:
@@ -110,10 +111,19 @@ class HubDelivery(Delivery):
                     await self._remind(info, held[name], receipts.get(info.epoch, 0))
                     await self._compare(info, held[name])
             await self._branch(held, receipts)
+            await self._adopt()
         except (SinkError, JournalFull) as error:
             await self._rest(error)
             return None
         return self._position(held, receipts)
+
+    async def _adopt(self) -> None:
+        """Once a run, where nothing was left of an earlier record: what stands open at the hub stays open."""
+        if self._asks.adopt is not None and not self._adopted:
+            told = await self.hub.standing()
+            if told is not None:
+                await self._asks.adopt(*told)
+            self._adopted = True
 
     def _name(self, epoch: str) -> str:
         """The id by which the hub knows our epoch."""

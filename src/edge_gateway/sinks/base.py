@@ -170,6 +170,13 @@ class HubLink(Sink, Protocol):
         """Tell the hub that entries first … first+count-1 are gone for good (whole segments, their kept roots)."""
         ...
 
+    async def standing(self) -> tuple[int, list[dict[str, Any]]] | None:
+        """The highest number of a violation that the hub knows of us, and records of those that stand open there.
+
+        None from a hub that does not know the question. Raises as ``meet`` does.
+        """
+        ...
+
     async def remind(self, epoch: str, size: int) -> None:
         """Show the hub its own receipt: it said that it holds ``size`` entries, and holds fewer. Raises as ``meet`` does."""
         ...

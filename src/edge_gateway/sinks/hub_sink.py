@@ -104,6 +104,24 @@ class HubSink:
             header = {"kind": "skipped", "epoch": epoch, "first": at, "count": size, "roots": part, "reason": reason}
             self._receipt(await self._lane.ask(header), epoch, least=at + size)
 
+    async def standing(self) -> tuple[int, list[dict[str, Any]]] | None:
+        """See ``HubLink``."""
+        number, found, after = 0, list[dict[str, Any]](), ""
+        while True:
+            answer = await self._lane.ask({"kind": "standing", "after": after})
+            if "unsupported" in answer:
+                return None
+            if "later" in answer:
+                raise Unreachable("the hub is still reading what it holds of us", retry_after_s=1.0)
+            told = answer.get("standing")
+            if not isinstance(told, dict) or not isinstance(told.get("open"), list):
+                raise Unreachable("the hub's answer names no open violations")
+            number = max(number, _size(told.get("number")))
+            found += [record for record in told["open"] if isinstance(record, dict)]
+            if not told.get("more") or not found or str(found[-1].get("violation")) <= after:
+                return number, found
+            after = str(found[-1]["violation"])
+
     async def remind(self, epoch: str, size: int) -> None:
         """See ``HubLink``. A hub of an older release does not know the kind: it is served again all the same."""
         await self._lane.ask({"kind": "receipt", "epoch": epoch, "size": size})

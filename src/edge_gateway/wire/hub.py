@@ -36,7 +36,7 @@ GZIP_LEVEL = 1
 #: Narrow entries (one or two points each) are mostly names and times: level 7 takes a third off, and there are few bytes.
 NARROW_BYTES, NARROW_GZIP_LEVEL = 512, 7
 
-KINDS = frozenset({"hello", "entries", "live", "skipped", "text", "checkpoint", "receipt", "fetch"})
+KINDS = frozenset({"hello", "entries", "live", "skipped", "text", "checkpoint", "receipt", "fetch", "standing"})
 
 Direction = Literal["up", "down"]
 
@@ -162,7 +162,7 @@ def decode_message(data: bytes) -> Message:
     if check := _CHECKS.get(kind):
         check(head)
     body = plain[end + 1 :]
-    if body and (kind in {"hello", "skipped", "receipt", "fetch"} or (kind == "text" and head.get("gone") is True)):
+    if body and (kind in {"hello", "skipped", "receipt", "fetch", "standing"} or (kind == "text" and head.get("gone") is True)):
         raise WireError("bad-body", f"a message of kind '{kind}' has no body")
     return Message(kind=kind, session=session, n=n, head=head, body=body)
 
@@ -259,6 +259,12 @@ def _check_text(head: Mapping[str, Any]) -> None:
         raise WireError("bad-header", "'gone' is neither true nor false")
 
 
+def _check_standing(head: Mapping[str, Any]) -> None:
+    after = head.get("after", "")
+    if not isinstance(after, str) or len(after) > 64:
+        raise WireError("bad-header", "'after' is no short text")
+
+
 _CHECKS = {
     "hello": _check_hello,
     "entries": _check_entries,
@@ -267,6 +273,7 @@ _CHECKS = {
     "text": _check_text,
     "receipt": _check_receipt,
     "fetch": _check_entries,
+    "standing": _check_standing,
 }
 
 

@@ -1,0 +1,44 @@
+"""After the loss of the whole record: violations that stand open at the hub are open here again; knows no hub."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from edge_gateway import events
+from edge_gateway.intake.loop import Intake
+from edge_gateway.violations import RECORD_KEYS
+
+ADOPTED = "violations-adopted"
+#: Records that one entry holds.
+MOST = 100
+_NEEDED = ("violation", "rule", "point", "condition", "handling", "first", "level", "episode")
+BY = "edge-gateway"
+
+
+async def adopt(intake: Intake, number: int, records: Sequence[dict[str, Any]]) -> None:
+    """Runs inside intake. ``number`` is the highest that was ever given there; nothing is taken over twice.
+
+    What was opened here meanwhile of the same rule at the same point is merged into what stands open already.
+    """
+    state = intake.state
+    here = {record["violation"] for record in state.violations.open()}
+    fresh = [
+        {key: record[key] for key in RECORD_KEYS if key in record}
+        for record in records
+        if all(key in record for key in _NEEDED) and record["violation"] not in here
+    ]
+    twice = [(mine, record["violation"]) for record in fresh if (mine := state.violations.at(record["rule"], record["point"]))]
+    for mine, into in twice:
+        await intake.add("violation", state.violations.merge(mine, into, BY), urgent=True)
+    if not fresh and number <= state.violations.number:
+        state.lost, state.violations.floor = False, 0
+        return
+    for start in range(0, max(len(fresh), 1), MOST):
+        body = {"event": ADOPTED, "number": number, "violations": fresh[start : start + MOST]}
+        rule_us = intake.now_us()
+        await intake.add("event", body, urgent=True, rule_us=rule_us)
+        state.adopt(body, rule_us)
+    if fresh:
+        why = f"the record here was lost: {len(fresh)} violations and notices stand open at the hub, and go on here"
+        intake.tell(events.Alarmed(code=ADOPTED, why=why))

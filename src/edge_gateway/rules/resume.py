@@ -1,0 +1,32 @@
+"""What a rule remembers of an excursion that stands open elsewhere: enough to see it end, and no more; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from edge_gateway.rules.base import UNKNOWN, BoundRule, First
+from edge_gateway.rules.kinds import track_for
+from edge_gateway.rules.track import BROKEN, NOTICED
+
+
+def resumed(rule: BoundRule, record: Mapping[str, Any], rule_us: int) -> dict[str, Any] | None:
+    """The state of ``rule`` as an engine's snapshot has it, from an open violation's record, at rule time ``rule_us`` (µs).
+
+    Rule time of another epoch says nothing here: delays that still run count from now. Raises KeyError, TypeError, ValueError.
+    """
+    track = track_for(rule, 0)
+    first = record["first"]
+    track.phase = BROKEN if record["level"] == "violation" else NOTICED
+    track.first = First(rule_us=rule_us, wall_us=int(first["wall_us"]), value=_number(first["value"]))
+    track.peak = _number(record.get("peak"))
+    if track.peak is not None:
+        track.excess = max(track.peak - track.high, track.low - track.peak, 0.0)
+    track.beyond_us = round(float(record.get("minutes") or 0) * 60e6)
+    track.last_us, track.unknown_us = rule_us, rule_us
+    track.said_unknown = record["condition"] == UNKNOWN
+    return track.state()
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
