@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -325,3 +326,47 @@ async def test_beyond_what_both_lost_nothing_is_ever_witnessed(tmp_path: Path, h
         await settled(made, at)
         await asyncio.sleep(0.5)
         assert await hub_alarms(at) == {"skipped", "store-behind"}
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_two_that_run_with_one_identity_are_alarmed_and_nothing_of_either_is_lost(seed: int, tmp_path: Path, hub: Parts) -> None:
+    """Planted: a clone of the whole state folder, with the token, that runs beside the original; both write, in turns that the seed gives."""
+    process, token, at = hub
+    turns = random.Random(seed)
+    async with site(tmp_path / "one", process, token) as made:
+        await made.write(turns.randrange(20, 60))
+        await settled(made, at)
+        common = made.journal.epoch
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    if turns.random() < 0.5:
+        process.stop()  # or they meet it only after both have gone on
+    async with site(tmp_path / "one", process, token) as one, site(tmp_path / "two", process, token) as two:
+        for _ in range(6):
+            made, name = turns.choice([(one, "one"), (two, "two")])
+            await made.write(turns.randrange(1, 30), salt=f"{name}-{turns.random()}")
+            await asyncio.sleep(turns.choice([0.0, 0.3]))
+        await one.write(1, salt="one")
+        await two.write(1, salt="two")
+        if not process.running:
+            process.start()
+        async with asyncio.timeout(60):
+            while not (await all_of(one, at) and await all_of(two, at)):
+                await asyncio.sleep(0.1)
+        told = one.alarms() | two.alarms()
+        assert told & {"roll-back", "conflict"}
+        assert told & {"roll-back", "conflict"} <= await hub_alarms(at)
+        rows = (await at.get("/api/v1/gateways"))["gateways"][0]["epochs"]
+        assert [row["branch_of"]["epoch"] for row in rows if row["branch_of"]] == [common] * sum(bool(row["branch_of"]) for row in rows)
+        assert any(row["branch_of"] for row in rows)  # what the one wrote over of the other is evidence
+        assert one.journal.epoch != two.journal.epoch
+
+
+async def all_of(made: Site, at: Gateway) -> bool:
+    """Whether the hub holds every epoch of a site, byte for byte, under its name or as a branch."""
+    rows = (await at.get("/api/v1/gateways"))["gateways"][0]["epochs"]
+    for info in made.journal.epochs():
+        mine = await ours(made, info.epoch)
+        names = [row["epoch"] for row in rows if info.epoch in (row["epoch"], (row["branch_of"] or {}).get("epoch"))]
+        if not any([(await held_entries(at, name))[: len(mine)] == mine for name in names]):
+            return False
+    return True
