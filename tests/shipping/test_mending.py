@@ -16,7 +16,10 @@ from edge_gateway.journal.base import Position
 from edge_gateway.journal.scrub import Scrub
 from edge_gateway.journal.store import Store
 from edge_gateway.journal.verify import check
+from edge_gateway.sinks.hub_http import HttpCarrier
+from edge_gateway.sinks.hub_sink import HubSink
 from edge_gateway.testing import RecordingSink
+from tests.regulator_hub.harness import GATEWAY, registered, running_hub
 from tests.shipping.test_delivery import RememberingHub, Ship, entries, journal, of
 
 SEGMENT = 16
@@ -157,8 +160,36 @@ async def test_a_scrub_reads_all_goes_on_after_a_restart_and_finds_nothing_in_a_
         await store.append(entries(60, 1))
     async with journal(tmp_path) as store:
         scrub = Scrub(store, wall_us=lambda: 5, tell=ship.told.append, damaged=ship.shipping.mending.damaged)
-        assert (scrub.status()["share"], scrub.status()["whole_us"]) == (0.667, 0)
-        ended = await scrubbed(store, ship, monkeypatch, lambda: len(looked) >= 5)
-        assert looked[:5] == [0, 16, 32, 0, 16]
+        done = round(3 * scrub.status()["share"])
+        assert done in (1, 2), "the place rides with commits: the newest look may be repeated"
+        assert scrub.status()["whole_us"] == 0
+        before = len(looked)
+        ended = await scrubbed(store, ship, monkeypatch, lambda: len(looked) >= before + 4)
+        assert looked[before : before + 4] == [16 * (at % 3) for at in range(done, done + 4)]
         assert ended.status()["whole_us"] == 5
         assert ship.told == []
+
+
+async def test_the_real_hub_gives_a_segment_back_over_http(tmp_path: Path) -> None:
+    """Damaged after it was delivered, and there again by itself."""
+    token = registered(tmp_path / "hub")
+    async with running_hub(tmp_path / "hub") as running, journal(tmp_path / "gateway") as store:
+        epoch = await sealed(store)
+        carrier = HttpCarrier(url=running.url, gateway=GATEWAY, token=token, ca_file="", timeout_s=10.0)
+        hub = HubSink("hub", GATEWAY, carrier)
+        ship = Ship(store, [], [hub])
+        path = file_of(tmp_path / "gateway", epoch, 16)
+        whole = path.read_bytes()
+
+        async def damage() -> None:
+            while store.cursor("hub") != Position(epoch, 60):
+                await asyncio.sleep(0.01)
+            flip(path)
+            await ship.shipping.mending.damaged(SegmentDamaged("a bit", epoch=epoch, first=16, count=16), "scrub")
+            await store.append(entries(60, 1))
+
+        task = asyncio.create_task(damage())
+        await shipped(ship, lambda: task.done() and not store.missing() and path.exists())
+        await task
+        assert path.read_bytes() == whole
+        assert asked(ship) == ["segment-damaged", "segment-restored"]
