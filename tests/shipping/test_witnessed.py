@@ -154,6 +154,35 @@ def test_the_record_is_witnessed_within_seconds(make: Callable[..., Parts]) -> N
     assert against["outcome"] == "verified"
 
 
+def test_evidence_is_taken_out_beside_the_running_gateway(make: Callable[..., Parts]) -> None:
+    """The hub's newest checkpoint is taken first; what it covers must be in the pack that is made then. Fingerprints are all that is known."""
+    parts = make()
+    register(parts)
+    pack, newest = parts.folder / "now.zip", parts.folder / "newest"
+    with parts.hub, parts.gateway:
+        parts.plant.set(1, THAWED)
+        parts.gateway.wait(lambda: parts.gateway.status()["violations"] != [], "the violation")
+        before = parts.size()
+        parts.gateway.wait(lambda: parts.size() > before, "its cosignature")
+        with urlopen(f"{parts.hub.url}/api/v1/gateways/{ID}/checkpoint", timeout=10) as answer:
+            newest.write_bytes(answer.read())
+        made = parts.gateway.verb("journal", "export", "--out", str(pack))
+        assert made.returncode == 0, made.stderr
+        violation = parts.gateway.status()["violations"][0]["violation"]
+        parts.gateway.verb("journal", "export", "--violation", violation, "--out", str(parts.folder / "violation.zip"))
+        proof = parts.gateway.verb("journal", "prove", parts.gateway.status()["journal"]["epoch"], "0", "--out", str(parts.folder / "first"))
+        assert proof.returncode == 0, proof.stderr
+    keys = ("--key", Key.parse(parts.key).fingerprint, "--witness", Key.parse(parts.vkey).fingerprint)
+    for file, more in ((pack, ("--against", str(newest))), (parts.folder / "violation.zip", ())):
+        done = parts.gateway.verb("journal", "verify", str(file), "--json", *keys, *more)
+        said = json.loads(done.stdout)
+        assert (said["outcome"], done.returncode) == ("verified", 0), said
+        assert abs(said["through"][-1]["witnessed_s"] - time.time()) < 60
+    one = parts.gateway.verb("journal", "verify", str(parts.folder / "first.tlog-proof"), "--key", parts.key, "--witness", parts.vkey)
+    assert one.returncode == 0, one.stdout
+    assert (parts.folder / "first.tlog-proof").stat().st_size < 2048
+
+
 def test_over_a_broker_too(make: Callable[..., Parts], tmp_path: Path) -> None:
     with Mosquitto(tmp_path / "broker") as broker:
         toml = f'[mqtt]\nhost = "127.0.0.1"\nport = {broker.port}\n'
