@@ -15,7 +15,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -44,8 +44,11 @@ class Pass:
         self.site, self.which, self.counted, self.left = site, which, counted, left
         self.state = site.folder / "state"
 
-    def calls(self) -> range:
-        return range(self.first, self.first + min(DEPTHS[self.which], self.left()))
+    def calls(self) -> Iterator[int]:
+        for call in range(self.first, self.first + DEPTHS[self.which]):
+            if not self.left():
+                return
+            yield call
 
     # --- the gateway ----------------------------------------------------------------------------------------------
 
@@ -126,7 +129,7 @@ def campaign(n: int, folder: Path, budget_s: float, passes: tuple[str, ...] = tu
         place = folder / f"{number}-{which}"
         place.mkdir()
         if which in ALONE:
-            ALONE[which](place, counted).run(range(1, 1 + min(DEPTHS[which], left())))
+            ALONE[which](place, counted).run(call for call in range(1, 1 + DEPTHS[which]) if left())
         else:  # each round of passes goes on at the call where the last one ended
             site_pass(place, which, counted, left, first=1 + (number // len(passes)) * DEPTHS[which] if which == "gateway" else 1)
         number += 1
