@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -14,6 +14,7 @@ import click
 
 from edge_gateway.cli.main import NO, OK
 from edge_gateway.cli.verbs import Context, option, verb
+from edge_gateway.errors import JournalDamaged
 from edge_gateway.history.export import Count, Format, day_us, export, moment_us
 from edge_gateway.history.record import Lookback, newest_config
 from edge_gateway.journal.reading import Reading
@@ -74,9 +75,23 @@ def command(ctx: Context, /, how: str, points: tuple[str, ...], out: Path | None
         with _target(out) as file:
             for chunk in export(rows, zone, cast("Format", how), count, empty=empty, bom=asked["bom"]):
                 file.write(chunk)
+        seen = witnessed_by_any(reading)
     finally:
         reading.close()
+    if not seen:
+        text = "UNWITNESSED: nobody but this gateway vouches for them (no hub's cosignature, by a key that a person configured, is in this record)"
+        click.echo(ctx.say(text, "未见证：除本网关外无人为其证明（此台账中没有监管端以人工配置的公钥作出的联署）"), err=True)
     return _conclude(ctx, lookback, count, points)
+
+
+def witnessed_by_any(reading: Reading) -> bool:
+    """Whether any part of the record was cosigned by a hub that it is, or was, owed to."""
+    from edge_gateway.journal.keeping import witnessed
+
+    with suppress(JournalDamaged):  # told where it is read
+        notes = reading.checkpoints()
+        return any(witnessed(notes, due.key()) for due in reading.keeping().dues)
+    return False
 
 
 def _conclude(ctx: Context, lookback: Lookback, count: Count, points: tuple[str, ...]) -> int:
