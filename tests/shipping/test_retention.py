@@ -118,7 +118,7 @@ async def test_held_is_not_freed_and_witnessed_is(parts: tuple[Site, HubProcess]
     await site.fill()
     assert (site.waiting()["limit"], journal.status()["freed_segments"]) == (0, 0), "held, not witnessed: all of it stays"
     before = journal.status()["segments"]
-    assert before > 5
+    assert before > 1
     with pytest.raises(JournalFull):
         await journal.append(run(journal.next_seq, 1, SEGMENT))
     await journal.append(run(journal.next_seq, 1, SEGMENT), reserve=True)  # a violation goes on
