@@ -53,6 +53,7 @@ READS = "changes nothing"
 FILES = "writes a person's own file; what comes into force of it is a config entry"
 PROGRAM = "starts or ends a program; its start is an entry"
 RECORD = "is the record itself on its way, under the gateway's token"
+WITNESS = "is a signed checkpoint; what is said to it is kept with it, or as evidence"
 #: Path → the event or kind that it leaves, or why none. ``{verb}`` is written out.
 ROUTES = {
     "POST control /v1/violations/{id}/ack": "acknowledged",
@@ -70,6 +71,7 @@ ROUTES = {
     "POST control /v1/journal/shorten": "keep-time-shortened",
     "POST control /v1/journal/release": "hub-released",
     "POST hub /api/v1/gateways/{gateway}/entries": RECORD,
+    "POST hub /api/v1/witness/add-checkpoint": WITNESS,
 }
 #: What stands for ``{verb}`` in a route.
 STEPS_OF = {
