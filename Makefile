@@ -1,5 +1,5 @@
 # What a person does with this repository. `make demo` needs git, make, python3 (3.11 or newer) and python3-venv; nothing else.
-.PHONY: setup setup-dev servers demo test check bench truth killloop crashpoints backlog powercut tamper pulses outage isolation cadence guard fuzz late unplug idle pictures clean scan silence audit schedules verifiers
+.PHONY: setup setup-dev servers demo test check bench truth killloop crashpoints backlog powercut tamper pulses outage isolation cadence guard fuzz late unplug idle pictures clean scan silence audit schedules verifiers clocksteps
 .DEFAULT_GOAL := setup
 .DELETE_ON_ERROR:
 
@@ -94,8 +94,8 @@ fuzz: setup-dev
 audit: setup-dev
 	$(PY) -m tests.faults.audit $(ARGS)
 
-# Every expected slot accounted for: N site-days in virtual time against the plant's truth log.
-slots: setup-dev
+# Every expected slot accounted for: N site-days in virtual time against the plant's truth log. N steps of the wall clock.
+slots clocksteps: setup-dev
 	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
 
 guard: setup-dev

@@ -43,6 +43,11 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().replace("-", "").strip()[:12]
 
 
+def rtc_present() -> bool:
+    """Whether this machine has a battery-backed clock; without one each power-on begins at a wrong time, until a server is heard."""
+    return Path("/sys/class/rtc/rtc0").exists()
+
+
 class SystemClock:
     """The real clock; ``speed`` > 1 only with declared trust (demo, tests).
 

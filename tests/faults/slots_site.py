@@ -334,6 +334,9 @@ class Journal:
     def skipped_due(self) -> tuple[Any, ...]:
         return ()
 
+    def freed_early(self) -> tuple[Any, ...]:
+        return ()
+
     def status(self) -> dict[str, Any]:
         self.core.look_for_room()
         return {"full": self.core.state.room.full}
@@ -350,9 +353,8 @@ class Journal:
 
     def fill(self, full: bool) -> None:
         """The quota is reached, or there is room again."""
-        used = self.core.state.used_bytes()
-        room = self.core.state.room
-        room.settings = replace(SETTINGS, max_bytes=max(used, 1 << 20), reserve_bytes=1 << 19) if full else SETTINGS
+        most = int(1.2 * self.core.state.used_bytes())  # a quarter of it is the reserve
+        self.core.state.room.settings = replace(SETTINGS, max_bytes=most) if full else SETTINGS
 
 
 class _LoopTime:

@@ -220,7 +220,7 @@ async def test_time_passes_on_record_where_nothing_else_happens_and_a_restart_re
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edge_gateway.intake.loop.TICK_EVERY_S", 0.2)
-    monkeypatch.setattr("edge_gateway.intake.loop.CLOCK_LOOK_S", 0.05)
+    monkeypatch.setattr("edge_gateway.intake.loop.LOOK_S", 0.05)
     clock = FakeClock()
     async with running(tmp_path, clock, setup=setup_of(rules=())) as run:
         for _ in range(6):

@@ -21,7 +21,7 @@ from edge_gateway.app.provisioning import Provisioning
 from edge_gateway.app.reloading import Reloader
 from edge_gateway.app.runtime import hold_less, settle, take_turns
 from edge_gateway.app.watchdog import Watchdog
-from edge_gateway.clock import SystemClock
+from edge_gateway.clock import SystemClock, rtc_present
 from edge_gateway.config.load import Loaded, load
 from edge_gateway.config.model import GatewayConfig, PageConfig
 from edge_gateway.config.resolve import setup
@@ -181,7 +181,7 @@ async def _run(
         state_dir=options.state_dir,
     )
     await open_run(
-        intake, found, setup(loaded, field.groups(), __version__), clock, carried=carried, damaged=recovery.damaged
+        intake, found, setup(loaded, field.groups(), __version__), clock, carried=carried, damaged=recovery.damaged, rtc=rtc_present()
     )
     await _tell_restored(options.state_dir, intake)
     shipping = _shipping(loaded, journal, intake, clock, telemetry)

@@ -17,6 +17,7 @@ from edge_gateway.cli import health_lines
 from edge_gateway.cli.client import Client
 from edge_gateway.cli.verbs import Context
 from edge_gateway.cli.words import span, word
+from edge_gateway.clock import rtc_present
 from edge_gateway.config.load import ConfigRefused, Loaded, load
 from edge_gateway.errors import GatewayError
 
@@ -121,7 +122,7 @@ def _clock(ctx: Context, status: Mapping[str, Any]) -> Iterator[Check]:
             "ok",
             ctx.say(f"time: trusted ({status['clock']['trust']})", f"时间：可信（{status['clock']['trust']}）"),
         )
-    if not Path("/sys/class/rtc/rtc0").exists():
+    if not rtc_present():
         what = ctx.say(
             "no battery-backed clock (RTC): after a power cut the first minutes are marked 'clock not trusted'",
             "没有带电池的时钟（RTC）：断电后最初几分钟会标记“时钟不可信”",

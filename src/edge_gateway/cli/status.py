@@ -173,11 +173,12 @@ def _witnessed(ctx: Context, sink: str, witness: dict[str, Any], wall_us: int) -
 def _head(ctx: Context, status: dict[str, Any], zone: str) -> str:
     site = status["site"]
     clock = ctx.say("trusted", "可信") if status["clock"]["trusted"] else ctx.say("NOT TRUSTED", "不可信")
+    rtc = "" if status["clock"].get("rtc", True) or status["clock"]["trusted"] else ctx.say(", no battery-backed clock", "，没有带电池的时钟")
     running = span((status["wall_us"] - status["started_wall_us"]) / 1e6)
     return (
         f"edge-gateway {status['version']}  {site.get('id')} {site.get('name_zh' if ctx.language == 'zh' else 'name_en', '')}  "
         f"{ctx.say('running', '已运行')} {running}  {local(status['wall_us'], zone)}  "
-        f"{ctx.say('clock', '时钟')} {clock} ({status['clock']['trust']})"
+        f"{ctx.say('clock', '时钟')} {clock} ({status['clock']['trust']}{rtc})"
     )
 
 

@@ -36,9 +36,9 @@ async def adopt(intake: Intake, number: int, records: Sequence[dict[str, Any]]) 
         return
     for start in range(0, max(len(fresh), 1), MOST):
         body = {"event": ADOPTED, "number": number, "violations": fresh[start : start + MOST]}
-        rule_us = intake.now_us()
-        await intake.add("event", body, urgent=True, rule_us=rule_us)
-        state.adopt(body, rule_us)
+        stamp = intake.stamp()
+        await intake.add("event", body, urgent=True, stamp=stamp)
+        state.adopt(body, stamp.rule_us)
     if fresh:
         why = f"the record here was lost: {len(fresh)} violations and notices stand open at the hub, and go on here"
         intake.tell(events.Alarmed(code=ADOPTED, why=why))

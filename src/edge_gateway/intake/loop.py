@@ -16,6 +16,7 @@ from typing import Any
 from edge_gateway import events
 from edge_gateway.clock import Clock
 from edge_gateway.errors import GatewayError, JournalFull
+from edge_gateway.intake.clockwatch import LOOK_S, ClockWatch
 from edge_gateway.intake.declaring import Declaring
 from edge_gateway.intake.inbox import Command, Inbox
 from edge_gateway.intake.pace import Pace
@@ -28,10 +29,6 @@ from edge_gateway.record import entry
 from edge_gateway.rules.base import PASSED, UNDECIDED, Step
 from edge_gateway.sources.mqtt_ledger import replay as replay_message
 
-#: How often an idle intake looks at the clock's trust (real seconds).
-CLOCK_LOOK_S = 1.0
-#: A wall clock step larger than this is recorded.
-STEP_US = 1_000_000
 #: How soon a full journal is tried again (real seconds).
 FULL_RETRY_S = 1.0
 #: A tick at least this often, whether a rule is due or not: durable within 20 s, it shows that the gateway lives (real seconds).
@@ -69,11 +66,9 @@ class Intake:
         self._texts: list[bytes] = []
         self._batches: list[Batch] = []
         self._after_commit: list[Callable[[], None]] = []
-        self._trusted = clock.trusted()
-        self._trusted_from_us = 0  # what was read before has the untrusted clock's wall time, though it comes later
         self._declaring = Declaring(journal, tell, self.add, self._commit)
+        self._watch = ClockWatch(clock)
         self._boot = clock.boot
-        self._offset_us = self._first_offset_us = clock.wall_us() - clock.mono_us()
         self._clock_looked_s = self._ticked_s = self.committed_s = time.monotonic()
 
     # --- the loop ---------------------------------------------------------------------------------------------
@@ -98,7 +93,7 @@ class Intake:
                 self._try_resume()
 
     def _wait_s(self) -> float:
-        wait_s = CLOCK_LOOK_S
+        wait_s = max(LOOK_S - (time.monotonic() - self._clock_looked_s), 0.001)
         if (commit_us := self._pace.due_us()) is not None:
             wait_s = min(wait_s, (commit_us - self._real_us()) / 1e6)
         if (due_us := self.state.engine.due_us()) is not None:
@@ -126,7 +121,7 @@ class Intake:
         await self._open_segment()
         rule_us = self._rule_time.at(batch.mono_us)
         seq = self._next_seq()
-        trusted = self._trusted and batch.mono_us >= self._trusted_from_us
+        trusted = self._vouched(batch.wall_us, batch.mono_us)
         data = entry.encode_batch(seq, rule_us, self._boot, trusted, self.state.config_seq_of(batch.group), batch)
         self._pending.append(data)
         self._batches.append(batch)
@@ -196,28 +191,28 @@ class Intake:
         if not due and now_s - self._ticked_s < TICK_EVERY_S:
             return
         self._ticked_s = now_s
-        rule_us = self._rule_time.at(mono_us)
-        await self.add("tick", {}, rule_us=rule_us, urgent=self._pace.commit_every_us > SOON_US)
-        for step in self.state.engine.tick(rule_us, self._clock.wall_us(), trusted=self._trusted):
+        await self._open_segment()
+        stamp = self.stamp()  # the engine is told what the entry says: a replay must give the same
+        await self.add("tick", {}, stamp=stamp, urgent=self._pace.commit_every_us > SOON_US)
+        for step in self.state.engine.tick(stamp.rule_us, stamp.wall_us, trusted=stamp.trusted):
             await self._take_step(step)
 
     # --- adding entries ---------------------------------------------------------------------------------------
 
-    async def add(self, kind: str, body: Mapping[str, Any], *, urgent: bool = False, rule_us: int | None = None) -> int:
+    async def add(self, kind: str, body: Mapping[str, Any], *, urgent: bool = False, stamp: entry.Stamp | None = None) -> int:
         """Append an entry to what is pending; returns its seq. It becomes a fact with the next commit."""
         if kind != "snapshot":
             await self._open_segment()
         seq = self._next_seq()
-        data = entry.encode(seq, kind, self._stamp(rule_us), dict(body))
+        data = entry.encode(seq, kind, stamp or self.stamp(), dict(body))
         self._pending.append(data)
         self._pace.added(self._real_us(), len(data), urgent=urgent)
         return seq
 
-    def _stamp(self, rule_us: int | None) -> entry.Stamp:
-        mono_us = self._clock.mono_us()
-        if rule_us is None:
-            rule_us = self._rule_time.at(mono_us)
-        return entry.Stamp(rule_us, self._clock.wall_us(), mono_us, self._boot, self._trusted)
+    def stamp(self) -> entry.Stamp:
+        """This instant, as an entry carries it."""
+        mono_us, wall_us = self._clock.mono_us(), self._clock.wall_us()
+        return entry.Stamp(self._rule_time.at(mono_us), wall_us, mono_us, self._boot, self._vouched(wall_us, mono_us))
 
     def now_us(self) -> int:
         """Rule time, for an entry whose meaning depends on it."""
@@ -326,25 +321,27 @@ class Intake:
 
     def _look_at_clock(self) -> None:
         now_s = time.monotonic()
-        if now_s - self._clock_looked_s < CLOCK_LOOK_S:
-            return
-        self._clock_looked_s = now_s
-        offset_us = self._clock.wall_us() - self._clock.mono_us()
-        step_us = offset_us - self._offset_us
-        self._offset_us = offset_us
-        trusted = self._clock.trusted()
-        if abs(step_us) > STEP_US:
-            self.inbox.put_command(self._errand("event", {"event": "clock-stepped", "step_us": step_us}))
-            self.tell(events.ClockStepped(step_us=step_us))
-        if trusted == self._trusted:
-            return
-        self._trusted = trusted
-        name = "clock-trusted" if trusted else "clock-untrusted"
-        self.inbox.put_command(self._errand("event", {"event": name}))
-        if trusted:
-            self._trusted_from_us = self._clock.mono_us()
-            self.inbox.put_command(Command(lambda: self.correct(self._first_offset_us), self._nobody()))
-        self.tell(events.ClockTrustChanged(trusted=trusted))
+        if now_s - self._clock_looked_s >= LOOK_S:
+            self._clock_looked_s = now_s
+            self._note_changes()
+
+    def _vouched(self, wall_us: int, mono_us: int) -> bool:
+        """Whether somebody vouches for a stamp's wall time. One that tells of a step is not believed before the clock was looked at."""
+        if self._watch.strange(wall_us, mono_us):
+            self._note_changes()
+        return self._watch.vouched(wall_us, mono_us)
+
+    def _note_changes(self) -> None:
+        for change in self._watch.look():
+            if not change.event:
+                before_us = change.before_us
+                self.inbox.put_command(Command(lambda before_us=before_us: self.correct(before_us), self._nobody()))  # type: ignore[misc]
+                continue
+            self.inbox.put_command(self._errand("event", {"event": change.event, **change.detail}))
+            if change.event == "clock-stepped":
+                self.tell(events.ClockStepped(step_us=change.detail["step_us"]))
+            else:
+                self.tell(events.ClockTrustChanged(trusted=self._watch.trusted))
 
     async def correct(self, before_us: int) -> None:
         """Tell what wall time this boot's untrusted entries really have; ``before_us`` is what they were written with."""

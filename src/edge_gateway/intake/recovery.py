@@ -136,7 +136,9 @@ def _replay_batch(found: Recovered, body: Mapping[str, Any]) -> None:
         state.slots[str(body["group"])] = int(body["slot_us"])
 
 
-async def open_run(intake: Intake, found: Recovered, setup: Setup, clock: Clock, *, carried: str, damaged: str) -> None:
+async def open_run(
+    intake: Intake, found: Recovered, setup: Setup, clock: Clock, *, carried: str, damaged: str, rtc: bool | None = None
+) -> None:
     """The first entries of a run: why nothing was read since the last one, the start, the configuration."""
     last = found.last
     if last is not None:
@@ -158,6 +160,8 @@ async def open_run(intake: Intake, found: Recovered, setup: Setup, clock: Clock,
         await intake.add("gap", body)
     started: dict[str, Any] = {"event": "started", "software": setup.software, "rule_time": carried}
     started |= {"clock_trust": "trusted" if clock.trusted() else "untrusted"}
+    if rtc is not None:
+        started["rtc"] = rtc
     if damaged := damaged or found.damaged:
         started["damaged"] = damaged
     await intake.add("event", started)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edge_gateway import events
-from edge_gateway.clock import Clock
+from edge_gateway.clock import Clock, rtc_present
 from edge_gateway.errors import GatewayError
 from edge_gateway.intake.loop import Intake
 from edge_gateway.journal.base import Journal
@@ -155,7 +155,7 @@ class Site:
             "site": state.resolved.get("site", {}),
             "started_wall_us": self.started_wall_us,
             "wall_us": self.clock.wall_us(),
-            "clock": {"trusted": self.clock.trusted(), "trust": self.trust, "speed": self.speed},
+            "clock": {"trusted": self.clock.trusted(), "trust": self.trust, "speed": self.speed, "rtc": rtc_present()},
             "points": counts,
             "violations": state.violations.open(),
             "not_monitored": list(self.config.not_monitored),

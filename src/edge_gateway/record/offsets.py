@@ -21,9 +21,6 @@ class Correction:
 def corrected(boot: str, place: Place, corrections: Sequence[Correction]) -> int | None:
     """What to add to the monotonic time of an untrusted entry of ``boot`` at ``place``; None when nobody ever learned it.
 
-    The first correction after it counts. What was read before the clock was right, but journaled behind the correction, has
-    none after it: the last one before it counts then.
+    The first correction of the boot from the entry on counts: a correction's own time is corrected by itself.
     """
-    own = [each for each in corrections if each.boot == boot]
-    after = next((each for each in own if each.place >= place), own[-1] if own else None)
-    return after.offset_us if after is not None else None
+    return next((each.offset_us for each in corrections if each.boot == boot and each.place >= place), None)
