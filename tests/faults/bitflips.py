@@ -65,6 +65,7 @@ class Rot:
         self.folder = folder
         self.sound = make(folder / "sound")
         self.copy = folder / "copy"
+        self.bit = -1  # that was flipped last
 
     def flip(self, target: str, rng: random.Random) -> str:
         """Flip one bit; the outcome. Raises Bad."""
@@ -125,24 +126,31 @@ class Rot:
     # --- the database: a whole start ------------------------------------------------------------------------------
 
     def _database(self, rng: random.Random) -> str:
-        return self._started("state", "journal.sqlite", rng)
+        return self.started("state", "journal.sqlite", self._spoilt("state", "journal.sqlite", rng))
 
     def _log(self, rng: random.Random) -> str:
-        return self._started("killed", "journal.sqlite-wal", rng)
+        return self.started("killed", "journal.sqlite-wal", self._spoilt("killed", "journal.sqlite-wal", rng))
 
-    def _started(self, which: str, file: str, rng: random.Random) -> str:
+    def _spoilt(self, which: str, file: str, rng: random.Random) -> bytes:
+        data = bytearray((self.folder / "sound" / which / file).read_bytes())
+        self.bit = rng.randrange(8 * len(data))
+        data[self.bit // 8] ^= 1 << self.bit % 8
+        return bytes(data)
+
+    def started(self, which: str, file: str, spoilt: bytes) -> str:
+        """The outcome of a start with that file. Raises Bad."""
         shutil.rmtree(self.copy, ignore_errors=True)
         shutil.copytree(self.folder / "sound" / which, self.copy, ignore=shutil.ignore_patterns("ballast"))
-        at = flip(self.copy / file, rng)
+        (self.copy / file).write_bytes(spoilt)
         core = core_in(self.copy)
         try:
             core.open()
         except JournalTooNew:
             return "found"  # a flip of the layout's number
         except JournalError as stuck:
-            raise Bad(f"bit {at} of {file}: no start: {stuck}") from stuck
+            raise Bad(f"bit {self.bit} of {file}: no start: {stuck}") from stuck
         try:
-            return self._judged(which, core, f"bit {at} of {file}")
+            return self._judged(which, core, f"bit {self.bit} of {file}")
         finally:
             core.close()
 

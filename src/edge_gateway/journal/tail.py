@@ -104,7 +104,12 @@ def unread_commits(log: bytes, frames: int) -> int:
     """
     frame = log_bytes(1) - log_bytes(0)
     starts = range(log_bytes(frames), len(log) - frame + 1, frame)
-    return sum(log[at + 8 : at + 16] == log[16:24] and log[at + 4 : at + 8] != bytes(4) for at in starts)
+    return sum(_same_but_a_bit(log[at + 8 : at + 16], log[16:24]) and log[at + 4 : at + 8] != bytes(4) for at in starts)
+
+
+def _same_but_a_bit(one: bytes, other: bytes) -> bool:
+    """Of two generations' salts: half of them is random, so another generation's differ in many bits."""
+    return (int.from_bytes(one) ^ int.from_bytes(other)).bit_count() <= 1
 
 
 @dataclass(slots=True, kw_only=True)
@@ -325,7 +330,7 @@ class Tail:
             return []
         found = []
         for epoch, size, note, crc in self.connection.execute("SELECT epoch, size, note, crc FROM checkpoints ORDER BY epoch, size"):
-            if self._sound("checkpoints", (epoch, size, note.hex()), crc):
+            if self._sound("checkpoints", (epoch, size, note.hex() if isinstance(note, bytes) else note), crc):
                 found.append((epoch, size, note))
         return found
 
