@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,20 +14,20 @@ from edge_gateway.rules.track import BROKEN, NOTICED
 def resumed(rule: BoundRule, record: Mapping[str, Any], rule_us: int) -> dict[str, Any] | None:
     """The state of ``rule`` as an engine's snapshot has it, from an open violation's record, at rule time ``rule_us`` (µs).
 
-    Rule time of another epoch says nothing here: delays that still run count from now. Raises KeyError, TypeError, ValueError.
+    Rule time of another epoch says nothing here: delays that still run count from now. What the record lacks counts as not known.
     """
     track = track_for(rule, 0)
-    first = record["first"]
-    track.phase = BROKEN if record["level"] == "violation" else NOTICED
-    track.first = First(rule_us=rule_us, wall_us=int(first["wall_us"]), value=_number(first["value"]))
+    first = record.get("first") or {}
+    track.phase = BROKEN if record.get("level") == "violation" else NOTICED
+    track.first = First(rule_us=rule_us, wall_us=int(_number(first.get("wall_us")) or 0), value=_number(first.get("value")))
     track.peak = _number(record.get("peak"))
     if track.peak is not None:
         track.excess = max(track.peak - track.high, track.low - track.peak, 0.0)
-    track.beyond_us = round(float(record.get("minutes") or 0) * 60e6)
+    track.beyond_us = round((_number(record.get("minutes")) or 0.0) * 60e6)
     track.last_us, track.unknown_us = rule_us, rule_us
-    track.said_unknown = record["condition"] == UNKNOWN
+    track.said_unknown = record.get("condition") == UNKNOWN
     return track.state()
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

@@ -1,0 +1,54 @@
+"""What a hub says stands open, taken over by a record that began with nothing: also what is no record, and again out of the record itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from edge_gateway.record import entry
+from edge_gateway.rules.base import LIMIT, BoundRule
+from edge_gateway.rules.engine import Engine
+from edge_gateway.rules.resume import resumed
+
+RULE = BoundRule(id="warm", pack="p", pack_version="1", edition="1", kind=LIMIT, point="air", high="-18", violation_after_us=60_000_000)
+RECORD: dict[str, Any] = {
+    "violation": "gw-7", "rule": "warm", "point": "air", "condition": "active", "handling": "acknowledged", "level": "violation",
+    "episode": 2, "first": {"rule_us": 9, "wall_us": 1_700_000_000_000_000, "value": -12.5}, "peak": -3.0, "minutes": 31.5,
+}  # fmt: skip
+
+
+def judged(state: dict[str, Any] | None, values: list[float]) -> list[Any]:
+    """Steps of readings a second apart, by an engine that resumed."""
+    engine = Engine([RULE])
+    engine.restore({"rules": {"warm/air": state}} if state else {})
+    steps = []
+    for at, value in enumerate(values):
+        steps += engine.judge(1_000_000_000 + at * 1_000_000, at, ("air",), [value], None)
+    return steps
+
+
+def test_a_resumed_rule_sees_it_end_with_its_first_reading_and_peak() -> None:
+    (step,) = judged(resumed(RULE, RECORD, 1_000_000_000), [-20.0])
+    assert (step.step, step.first.wall_us, step.first.value, step.peak) == ("recovered", 1_700_000_000_000_000, -12.5, -3.0)
+    assert step.beyond_us == 31.5 * 60e6
+    assert judged(resumed(RULE, RECORD, 1_000_000_000), [-10.0]) == []  # it goes on: no second beginning
+    assert judged(resumed(RULE, RECORD, 1_000_000_000), [-1.0, -20.0])[-1].peak == -1.0
+    assert judged(None, [-20.0]) == []
+
+
+def test_a_notice_goes_on_as_a_notice_and_what_was_unknown_is_said_to_be_active_again() -> None:
+    (ended,) = judged(resumed(RULE, RECORD | {"level": "notice"}, 1_000_000_000), [-20.0])
+    assert ended.step == "cancelled"
+    assert [s.step for s in judged(resumed(RULE, RECORD | {"condition": "unknown"}, 1_000_000_000), [-10.0])] == ["active"]
+
+
+@pytest.mark.parametrize("lacks", ["first", "peak", "minutes", "level"])
+@pytest.mark.parametrize("value", [None, "x", [], float("nan"), "gone"])
+def test_what_a_record_lacks_is_not_known_and_ends_nothing(lacks: str, value: object) -> None:
+    record = {key: each for key, each in RECORD.items() if key != lacks} | ({} if value == "gone" else {lacks: value})
+    if lacks == "first":  # always a table: what is none is not taken over
+        record["first"] = {"wall_us": value, "value": value}
+    state = resumed(RULE, record, 1_000_000_000)
+    entry.canonical(state)
+    assert judged(state, [-20.0])[0].step in ("recovered", "cancelled")
