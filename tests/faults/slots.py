@@ -103,8 +103,8 @@ class Life:
     chance: random.Random
     intervals: dict[int, float] = field(default_factory=lambda: dict(INTERVALS))
     timeout_s: float = 0.5
-    #: (true µs, monotonic µs, unit -> interval or None): from then on
-    configured: list[tuple[int, int, dict[int, float]]] = field(default_factory=list)
+    #: (true µs, monotonic µs, unit -> interval, how long afterwards new slots may begin): from then on
+    configured: list[tuple[int, int, dict[int, float], int]] = field(default_factory=list)
     happened: Counter[str] = field(default_factory=Counter)
     ended_us: int = 0
 
@@ -115,7 +115,7 @@ class Life:
     def noted(self, after_us: int = 0) -> None:
         """From ``after_us`` from now on the configuration is in force."""
         clock = self.plant.clock
-        self.configured.append((clock.true_us(), clock.mono_us() + after_us, dict(self.intervals)))
+        self.configured.append((clock.true_us(), clock.mono_us(), dict(self.intervals), after_us))
 
     async def live(self) -> None:
         """From the first start to the last stop."""
@@ -285,11 +285,11 @@ def _slot_us(life: Life, given: Given) -> int:
 def _wanted(life: Life, unit: int, given: Sequence[Given]) -> Iterator[tuple[int, int]]:
     """True time from a unit's first slot in a configuration until it is configured no more."""
     since_us: int | None = None
-    for true_us, mono_us, intervals in life.configured:
+    for true_us, mono_us, intervals, after_us in life.configured:
         has = unit == 0 or unit in intervals
         if has and since_us is None:
             interval_us = round(intervals[unit] * 1e6) if unit else 0
-            since_us = true_us - mono_us + aligned_after(mono_us, interval_us) if unit else given[0].true_us
+            since_us = true_us - mono_us + aligned_after(mono_us + after_us, interval_us) if unit else given[0].true_us
         elif not has and since_us is not None:
             yield since_us, true_us
             since_us = None
@@ -331,7 +331,10 @@ def accounted(entries: Entries, texts: Mapping[str, bytes], zone: str) -> Availa
 def _from_the_middle(entries: Entries, texts: Mapping[str, bytes], zone: str) -> Iterator[tuple[int, str, Any]]:
     """A record whose oldest segments were freed begins with a snapshot: the rest is accounted for all the same."""
     for first in [at for at, (_, entry) in enumerate(entries) if entry["kind"] == "snapshot"][1:]:
-        for group, its in accounted(entries[first:], texts, zone).slots.items():
+        epoch, snapshot = entries[first]
+        if "state_text" in snapshot:
+            snapshot = snapshot | {"state": json.loads(texts[snapshot["state_text"]])}
+        for group, its in accounted([(epoch, snapshot), *entries[first + 1 :]], texts, zone).slots.items():
             if its.unexplained or its.doubled:
                 yield first, group, its
 

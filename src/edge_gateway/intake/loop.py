@@ -214,10 +214,6 @@ class Intake:
         mono_us, wall_us = self._clock.mono_us(), self._clock.wall_us()
         return entry.Stamp(self._rule_time.at(mono_us), wall_us, mono_us, self._boot, self._vouched(wall_us, mono_us))
 
-    def now_us(self) -> int:
-        """Rule time, for an entry whose meaning depends on it."""
-        return self._rule_time.at(self._clock.mono_us())
-
     def _next_seq(self) -> int:
         return self._journal.next_seq + len(self._pending)
 
