@@ -38,14 +38,14 @@ LOAD = Load(units=6, interval_s=0.1, topics=2, publish_s=0.15, signer=True, segm
 class Pass:
     """One site, one process that is killed at call after call. ``left`` may end it early (the time, or enough points)."""
 
-    first = 1
+    first = step = 1
 
     def __init__(self, site: Site, which: str, counted: Points, left: Callable[[], int]) -> None:
         self.site, self.which, self.counted, self.left = site, which, counted, left
         self.state = site.folder / "state"
 
     def calls(self) -> Iterator[int]:
-        for call in range(self.first, self.first + DEPTHS[self.which]):
+        for call in range(self.first, self.first + DEPTHS[self.which], self.step):
             if not self.left():
                 return
             yield call
@@ -98,7 +98,7 @@ def site_pass(folder: Path, which: str, counted: Points, left: Callable[[], int]
     with Site(folder, load) as site, contextlib.ExitStack() as ends:
         plain = site.gateway
         one = Pass(site, which, counted, left)
-        one.first = first
+        one.first, one.step = first, 5 if planted else 1
         site.configure("mqtt" if counted.total % 2 else "http")
         gateway = ends.enter_context(Trapped("gateway", plain.command[3:], folder, plain._ready, plain.environment))
         site.gateway = gateway  # type: ignore[assignment]
