@@ -168,6 +168,9 @@ def test_a_restored_gateway_goes_on_in_a_new_epoch_that_a_person_accepts(place: 
         assert pending == [new]
         place.hub_verb("gateways", "accept", GATEWAY, new, "--reason", "a new card, told by Li")
         place.witnessed(new, 5)
+    verified = gateway.verb("journal", "verify", "--json")
+    assert (verified.returncode, json.loads(verified.stdout)["outcome"]) in {(0, "verified"), (3, "cannot-decide")}, verified
+    assert {e["epoch"] for e in json.loads(verified.stdout)["epochs"]} == {epoch, new}
     assert place.entries(epoch) == held, "what the hub held of the old epoch is as it was"
     assert {e["epoch"] for e in place.epochs()} == {epoch, new}
     assert all(e["closed_at"] is None for e in place.epochs())
@@ -212,6 +215,8 @@ def test_new_hardware_goes_on_from_the_hubs_checkpoint_with_a_key_that_a_person_
             place.witnessed(told["new"], 5)
     finally:
         other.kill()
+    verified = new_board.verb("journal", "verify", "--json")
+    assert json.loads(verified.stdout)["outcome"] != "broken", verified
     assert place.entries(epoch) == held
     assert all(e["closed_at"] is None for e in place.epochs())
 

@@ -54,7 +54,10 @@ def check(state_dir: Path, asked: Mapping[str, Iterable[int]] | None = None) -> 
         by_epoch: dict[str, list[SegmentInfo]] = {}
         for segment in reading.segments():
             by_epoch.setdefault(segment.epoch, []).append(segment)
-        for info in reading.known_epochs():
+        known = reading.known_epochs()
+        for info in known:
+            if info is known[0] and not by_epoch.get(info.epoch) and _elsewhere(known):
+                continue
             tree = Walk(info.epoch, (asked or {}).get(info.epoch, ()))
             _segments(state_dir, info, by_epoch.get(info.epoch, []), tree)
             if info.closed:
@@ -72,6 +75,11 @@ def check(state_dir: Path, asked: Mapping[str, Iterable[int]] | None = None) -> 
     finally:
         reading.close()
     return found
+
+
+def _elsewhere(known: list[EpochInfo]) -> bool:
+    """Whether the first epoch was another machine's, and only its last checkpoint came here: the second one's first entry names it."""
+    return len(known) > 1 and known[0].first == known[0].size and known[1].reason == "replacement"
 
 
 def _segments(state_dir: Path, info: EpochInfo, segments: list[SegmentInfo], tree: Walk) -> None:
