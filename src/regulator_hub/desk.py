@@ -23,6 +23,8 @@ from regulator_hub.witness import Witness
 
 #: Larger messages are inflated beside the loop.
 _INFLATE_ASIDE_BYTES = 16 * 1024
+#: What only the ordered lane says.
+_IN_ORDER = frozenset({"entries", "skipped", "checkpoint"})
 #: Entries that are given back in one answer.
 MOST_FETCHED = 512
 
@@ -67,16 +69,21 @@ class Desk:
         self.counts[message.kind if message.kind in wire.KINDS else "unknown"] += 1
         if message.kind == "hello":
             session = self._sessions.open(gateway, message.session)
-            return wire.encode_answer(session, 0, await self._hello(gateway, message))
+            return wire.encode_answer(session, 0, await self._hello(gateway, session, message))
         self._sessions.advance(gateway, message.session, message.n)
+        if message.kind in _IN_ORDER and (behind := self._sessions.doubted(gateway, message.session)):
+            # A hello that a proxy or a broker says again, or that others overtook, knows less than we hold and means nothing.
+            # The ordered lane alone delivers: in its session nothing of ours can be younger than its hello.
+            await self._writer.run(lambda db: ingest.rolled_back(db, gateway, behind, self._wall_us()))
         handle = self._handlers.get(message.kind)
         answer = await handle(self, gateway, message) if handle else {"unsupported": message.kind}
         return wire.encode_answer(message.session, message.n, answer)
 
-    async def _hello(self, gateway: str, message: Message) -> dict[str, Any]:
+    async def _hello(self, gateway: str, session: str, message: Message) -> dict[str, Any]:
         asked = [(str(epoch), int(size)) for epoch, size in message.head["epochs"]]
         sizes, closed, skipped = await self._writer.run(lambda db: ingest.met(db, gateway, asked, self._wall_us()))
         self._watch.met(gateway)
+        self._sessions.doubt(gateway, session, {e: (sizes[e], theirs) for e, theirs in asked if sizes[e] > theirs})
         known = self._witness.sizes(gateway)
         witnessed = {epoch: known[epoch] for epoch, _ in asked if epoch in known}
         pending = [epoch for epoch in await self._witness.pending(gateway) if epoch in sizes]

@@ -18,6 +18,7 @@ MAX_USED = 4
 class _OfGateway:
     fresh: OrderedDict[str, int] = field(default_factory=OrderedDict)
     used: OrderedDict[str, int] = field(default_factory=OrderedDict)
+    doubts: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
 
 
 class Sessions:
@@ -34,6 +35,18 @@ class Sessions:
         while len(sessions.fresh) > MAX_FRESH:
             sessions.fresh.popitem(last=False)
         return session
+
+    def doubt(self, gateway: str, session: str, behind: dict[str, tuple[int, int]]) -> None:
+        """The session's hello knew less of these epochs than we hold: (ours, theirs). It may be old, or said twice."""
+        sessions = self._gateways[gateway]
+        standing = {*sessions.fresh, *sessions.used}
+        sessions.doubts = {name: kept for name, kept in sessions.doubts.items() if name in standing}
+        if behind:
+            sessions.doubts[session] = behind
+
+    def doubted(self, gateway: str, session: str) -> dict[str, tuple[int, int]]:
+        """What was doubted of a session that is in use; once."""
+        return self._gateways[gateway].doubts.pop(session, {})
 
     def advance(self, gateway: str, session: str, n: int) -> None:
         """Accept message ``n``. Raises WireError ``unknown-session`` or ``counter``."""

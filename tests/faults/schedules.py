@@ -162,10 +162,11 @@ class Run:
 
     def _start(self, server: str) -> None:
         if server in self._down:
+            began_us = now_us()  # it serves before ``start`` has seen so
             self._servers[server].start()
             self._down.discard(server)
             if server == "hub":
-                self.polls.excused.append((now_us(), now_us()))
+                self.polls.excused.append((began_us, now_us()))
 
     def _back_up(self) -> None:
         """As a backup of the store is taken beside the running hub; then it goes on for a while."""

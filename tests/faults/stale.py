@@ -12,6 +12,7 @@ import threading
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from typing import Any, Protocol
 
 from tests.faults.judge import Record
@@ -62,7 +63,7 @@ class Polls:
             at_us = now_us()
             try:
                 sizes, shown = self.hub.sizes(), self.hub.points()
-            except (OSError, ValueError):
+            except (OSError, ValueError, HTTPException):
                 continue  # it is away: no read, no staleness
             if sizes:
                 self.seen.append(Poll(at_us, sizes, shown))

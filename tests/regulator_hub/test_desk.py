@@ -94,8 +94,10 @@ async def test_the_hubs_larger_size_is_a_roll_back_alarmed_once(tmp_path: Path) 
     token = registered(tmp_path)
     async with running_hub(tmp_path) as running, gateway(running.url, token) as site:
         await site.entries(0, record.start(5))
+        other = record.start(2)
         for _ in range(2):
             assert (await site.hello([[EPOCH, 3]]))["sizes"] == {EPOCH: 5}
+            await site.entries(0, other, OTHER)  # it goes on, in another epoch
         alarms = (await site.get(f"/api/v1/gateways/{GATEWAY}/alarms"))["alarms"]
         assert [(a["kind"], a["detail"]) for a in alarms] == [("roll-back", {"held": 5, "theirs": 3})]
 
@@ -265,3 +267,19 @@ async def test_a_place_beyond_every_entry_is_empty(tmp_path: Path) -> None:
             address = f"{running.url}/api/v1/gateways/{GATEWAY}/entries?epoch={EPOCH}&first={first}&count=1"
             async with site.http.get(address) as response:
                 assert (response.status, await response.read()) == (200, b"")
+
+
+async def test_a_hello_that_comes_late_or_twice_is_no_roll_back_and_a_real_one_is_alarmed(tmp_path: Path) -> None:
+    token = registered(tmp_path)
+    async with running_hub(tmp_path) as running, gateway(running.url, token) as site, gateway(running.url, token) as live:
+        await site.entries(0, record.start(10))
+        old = wire.encode_message({"kind": "hello", "session": "ab" * 16, "n": 0, "epochs": [[EPOCH, 4]]})
+        for _ in range(2):
+            assert (await site.post(old))[0] == 200  # said again by whatever lies between
+        await live.hello([[EPOCH, 9]])  # overtaken by the ordered lane
+        await live.live({12: record.batch(12, -20.0)})
+        assert (await site.get("/api/v1/alarms"))["alarms"] == []
+        await site.hello([[EPOCH, 4]])
+        await site.entries(0, record.start(2), OTHER)
+        (alarm,) = (await site.get("/api/v1/alarms"))["alarms"]
+        assert (alarm["kind"], alarm["about"], alarm["detail"]) == ("roll-back", EPOCH, {"held": 10, "theirs": 4})

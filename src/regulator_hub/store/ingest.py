@@ -5,7 +5,7 @@ Each function runs inside a transaction; its result is told to a gateway only af
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -66,19 +66,23 @@ class _Epoch:
 def met(
     db: apsw.Connection, gateway: str, epochs: Sequence[tuple[str, int]], now_us: int
 ) -> tuple[dict[str, int], list[str], list[str]]:
-    """A hello: sizes of the epochs asked, which are closed, and in which some was declared skipped. Orders epochs as the gateway does; alarms a roll-back."""
+    """A hello: sizes of the epochs asked, which are closed, and in which some was declared skipped. Orders epochs as the gateway does."""
     gateway_id = gateway_of(db, gateway, now_us)
     known = [_epoch(db, gateway_id, epoch, now_us) for epoch, _ in epochs]
     asked = {epoch.id for epoch in known}
     older = [row[0] for row in rows(db, "SELECT id FROM epochs WHERE gateway=? ORDER BY number, id", (gateway_id,))]
     order = [i for i in older if i not in asked] + [epoch.id for epoch in known]
     db.executemany("UPDATE epochs SET number=? WHERE id=? AND number<>?1", list(enumerate(order)))
-    for epoch, (_, theirs) in zip(known, epochs, strict=True):
-        if epoch.size > theirs:
-            alarm(db, gateway_id, ROLL_BACK, epoch.epoch, now_us, {"held": epoch.size, "theirs": theirs})
     holed = {row[0] for row in rows(db, "SELECT DISTINCT epoch FROM skipped")}
     closed = [e.epoch for e in known if e.closed_at is not None]
     return {e.epoch: e.size for e in known}, closed, [e.epoch for e in known if e.id in holed]
+
+
+def rolled_back(db: apsw.Connection, gateway: str, behind: Mapping[str, tuple[int, int]], now_us: int) -> None:
+    """Alarm epochs of which the gateway holds less than we: ``behind`` has (ours, theirs)."""
+    gateway_id = gateway_of(db, gateway, now_us)
+    for epoch, (held, theirs) in behind.items():
+        alarm(db, gateway_id, ROLL_BACK, epoch, now_us, {"held": held, "theirs": theirs})
 
 
 @dataclass(frozen=True, slots=True)
