@@ -90,12 +90,12 @@ class EarlyIntake(Intake):
         await super()._take_batch(batch)
 
 
-async def _trusts_its_cursor(delivery: HubDelivery, _held: dict[str, Held]) -> Position:
+def _trusts_its_cursor(delivery: HubDelivery, *_: object) -> Position:
     """Planted: whatever the hub says it holds, it is served from where we stood."""
     return delivery._journal.cursor(delivery.sink.name) or Position(delivery._journal.epoch, 0)
 
 
-async def _looks_at_no_receipt(_delivery: HubDelivery, _held: Held, _receipted: int) -> None:
+async def _looks_at_no_receipt(*_: object) -> None:
     """Planted with it: a hub that holds less than its own receipt is nothing to us."""
 
 

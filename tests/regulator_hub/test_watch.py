@@ -161,9 +161,9 @@ async def watching(folder: Path, time: _Time) -> AsyncIterator[tuple[Watch, Writ
 async def test_what_was_received_before_a_restart_is_no_news_after_it(tmp_path: Path) -> None:
     time = _Time()
     async with watching(tmp_path, time) as (_, writer):
-        await writer.run(lambda db: ingest.append(db, GATEWAY, EPOCH, 0, START, 5))
+        await writer.run(lambda db: ingest.append(db, GATEWAY, ingest.Offered(EPOCH, 0, START, None), 5))
         await writer.run(lambda db: ingest.copy_live(db, GATEWAY, EPOCH, [(30, False, record.batch(30, -20.0))], 5))
-        await writer.run(lambda db: ingest.append(db, "other", OTHER, 0, START, 5))
+        await writer.run(lambda db: ingest.append(db, "other", ingest.Offered(OTHER, 0, START, None), 5))
     async with watching(tmp_path, time) as (watch, _):
         first_s = watch.due_s()
         time.now_s += 10
