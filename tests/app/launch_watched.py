@@ -1,6 +1,6 @@
 """The gateway with hooks for faults that nobody can cause from outside: SIGUSR1 blocks its event loop, SIGUSR2 its writer.
 
-SIGWINCH ends its first source's task behind its back, SIGALRM lets intake wait for ever. `launch_watched.py CONFIG STATE SOCKET BLOCK_S`
+SIGWINCH ends its first source's task behind its back, SIGALRM lets intake wait for ever. `launch_watched.py CONFIG STATE SOCKET BLOCK_S COMMIT_S`
 """
 
 from __future__ import annotations
@@ -44,9 +44,8 @@ def hooks(site: Site, block_s: float) -> None:
 
 
 if __name__ == "__main__":
-    watchdog.COMMIT_S = 2.0  # the plant is read each second
     set_up_logging()
     config, state_dir, control = (Path(argument) for argument in sys.argv[1:4])
-    blocked_s = float(sys.argv[4])
+    blocked_s, watchdog.COMMIT_S = float(sys.argv[4]), float(sys.argv[5])
     options = Options(config=config, state_dir=state_dir, socket=control, ready=lambda site: hooks(site, blocked_s))
     asyncio.run(run(options))

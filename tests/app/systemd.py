@@ -72,13 +72,14 @@ class Manager:
 class Watched:
     """The gateway as systemd would start it."""
 
-    def __init__(self, folder: Path, manager: Manager, text: str) -> None:
+    def __init__(self, folder: Path, manager: Manager, text: str, *, commit_s: float = 2.0) -> None:
+        """``commit_s``: how long intake may commit nothing; short where the plant is read each second."""
         (folder / "rules").mkdir()
         (folder / "rules/house.toml").write_text(PACK, encoding="utf-8")
         config = folder / "gateway.toml"
         config.write_text(text, encoding="utf-8")
         self._log = (folder / "run.log").open("wb")
-        arguments = [str(config), str(folder / "state"), str(folder / "control.sock"), str(BLOCK_S)]
+        arguments = [str(config), str(folder / "state"), str(folder / "control.sock"), str(BLOCK_S), str(commit_s)]
         environment = {**os.environ, "NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": str(int(WATCHDOG_S * 1e6))}
         self.process = subprocess.Popen(
             [sys.executable, str(LAUNCHER), *arguments], env=environment, stdout=self._log, stderr=self._log

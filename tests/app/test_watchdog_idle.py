@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_gateway.app.watchdog import COMMIT_S
 from tests.app.systemd import WATCHDOG_S, Manager, Watched
 from tests.cli.site import Plant, config_text
 
@@ -19,7 +20,7 @@ def test_idle_minutes_without_a_restart(tmp_path: Path) -> None:
     idle_s = float(os.environ.get("EDGE_GATEWAY_IDLE_S", "60"))
     with contextlib.closing(Manager(tmp_path)) as manager, Plant() as plant:
         text = config_text(plant.port, interval_s=3600.0)
-        with Watched(tmp_path, manager, text) as gateway:
+        with Watched(tmp_path, manager, text, commit_s=COMMIT_S) as gateway:
             manager.expect("READY=1", 20)
             assert manager.longest_hunger_s(idle_s) < WATCHDOG_S
             assert gateway.process.poll() is None

@@ -297,7 +297,8 @@ async def _live(
                 middle.create_task(drift.run(), name="drift"),
                 middle.create_task(scrub.run(), name="scrub"),
             ]
-            services += [middle.create_task(signing.run(), name="checkpoints")] if signing else []
+            signs = middle.create_task(signing.run(), name="checkpoints") if signing else None
+            services += [signs] if signs else []
             services += [middle.create_task(site.finder.look_about(), name="discovery")] if site.finder else []
             reading = middle.create_task(_read(site.intake, field), name="field")
             await servers.listening()
@@ -310,8 +311,8 @@ async def _live(
             reading.cancel()
             await asyncio.wait([reading])
             await _drain(site.intake, taking)
-            if signing is not None:
-                await _last_checkpoint(signing, services[-1])
+            if signing is not None and signs is not None:
+                await _last_checkpoint(signing, signs)
             for service in services:
                 service.cancel()
         site.shipping.stop()
