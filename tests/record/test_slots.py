@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -180,3 +181,40 @@ def test_another_interval_and_a_device_that_goes_are_no_faults() -> None:
     found = record.accounted()
     assert whole(found)[3:] == (0, 0)
     assert whole(found)[0] == 17
+
+
+class Spans:
+    """A teller that keeps what stands for what time."""
+
+    def __init__(self) -> None:
+        self.spans: list[tuple[int, int]] = []
+
+    def batch(self, whose: Any, span: tuple[int, int], quality: Any) -> None:
+        self.spans.append(span)
+
+    def gap(self, whose: Any, span: tuple[int, int], slots: int, reason: str) -> None:
+        self.spans.append(span)
+
+    def unexplained(self, whose: Any, span: tuple[int, int], slots: int) -> None:
+        raise AssertionError("a slot is unexplained")
+
+    def doubled(self, whose: Any, at_us: int) -> None:
+        raise AssertionError("a slot is doubled")
+
+
+@pytest.mark.parametrize(("since_s", "until_s", "first_s"), [(185, 198, 200), (185, 211, 240), (185, 250, 280)])
+def test_no_time_is_told_twice_where_a_stop_brings_another_interval(since_s: int, until_s: int, first_s: int) -> None:
+    record = Record()
+    for name, interval in (("c", 60), ("d", 40)):
+        record.configs[name] = CONFIG | {"groups": {"d.0": CONFIG["groups"]["d.0"] | {"interval_us": interval * 1_000_000}}}
+    record.batches(6, 18, step=6 * TEN)  # the last one is of 180 s, and would stand until 240 s
+    record.stop(since_s * 1_000_000, boot="b1", until_us=until_s * 1_000_000, reason="stopped", text="d")
+    for slot_s in range(first_s, 400, 40):
+        record.add("batch", slot_s * 1_000_000 + 40_000, group="d.0", slot_us=slot_s * 1_000_000)
+    told = Spans()
+    accounts = Accounts(told, lambda _, entry: int(entry["wall_us"] - entry["mono_us"]), lambda text: record.configs[text])
+    for entry in record.entries:
+        accounts.take("e", entry)
+    accounts.finish()
+    spans = [span for span in told.spans if span[1] > span[0]]
+    assert all(one[1] == other[0] for one, other in pairwise(spans)), [[(us - MIDNIGHT) / 1e6 for us in span] for span in spans]

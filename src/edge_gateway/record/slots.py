@@ -72,7 +72,7 @@ class _Open:
     since_us: int  # wall
     since_mono_us: int
     boot: str
-    #: a message that stands on over a short stop
+    #: what stands on if no slot turns out to lie in it: over a short stop, or where another grid began
     before: _Last | None = None
 
 
@@ -273,6 +273,8 @@ class Accounts:
     def _settle_gap(self, group: _Group, last: _Last, mono_us: int) -> None:
         """A gap ends where the next slot is; of messages also where the first one comes after a stop."""
         end_us = last.until_mono_us if group.told else group.after(last.until_mono_us)
+        if not last.stop and not group.told:  # on another grid, what comes next may be before this grid's slot
+            end_us = max(last.since_mono_us, min(end_us, mono_us))
         if last.stop and (mono_us < end_us or (group.told and mono_us <= end_us + UNDER_WAY_US + group.interval_us)):
             end_us = mono_us
         if last.until_us is None:
@@ -304,7 +306,8 @@ class Accounts:
         begins_us = since_us if group.next_us is None or group.anew else max(since_us, group.next_us)
         if group.told and last is not None and last.reason:
             begins_us = max(since_us, last.until_mono_us)
-        if group.told and last is not None and not last.reason and "since_boot" in entry and boot == self._boot:
+        may_be_none = group.anew or "since_boot" in entry
+        if may_be_none and last is not None and not last.reason and boot == self._boot:
             group.last, before = None, last
         else:
             self._event_of(group, begins_us, boot)
@@ -332,13 +335,15 @@ class Accounts:
         assert opened is not None
         group.open = None
         if opened.boot == self._boot and until_us <= opened.since_mono_us:  # no slot lies in it
-            if opened.before is not None:
+            if opened.before is not None and group.told:
                 group.last = replace(opened.before, then=opened.reason)
                 group.next_us = group.after(until_us) + UNDER_WAY_US
+            elif opened.before is not None:
+                group.last = opened.before
             return
         if opened.before is not None:
             group.last = opened.before
-            self._event(group, opened.since_mono_us, batch=False)
+            self._event_of(group, opened.since_mono_us, opened.boot)
         over_a_boot = gap is not None and gap.over_a_stop and opened.boot != self._boot
         # One that was open when the last run ended has both its ends on that run's clock; the stop's gap goes on from there.
         stop, wall_us = gap is not None and gap.over_a_stop, self._wall(self._boot, until_us) if over_a_boot else None
