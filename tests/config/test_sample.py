@@ -24,6 +24,7 @@ OPTIONAL = {
     "clock.trust": "kernel",
     "clock.hold_s": "a day",
     "journal.max_bytes": "60 %",
+    "journal.keep_days": "730",
     "journal.commit_every_s": "5 s",
     "page.listen": "loopback",
     "page.language": "zh",

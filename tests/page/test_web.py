@@ -172,7 +172,7 @@ def test_healthy_and_ready(gateway: Gateway) -> None:
 def test_status_and_points_are_json_with_everything_a_value_needs(gateway: Gateway) -> None:
     status = json.loads(ask(gateway, "/api/v1/status")[2])
     assert status["schema"] == "edge-gateway/status/1"
-    assert status["clock"] == {"trusted": True, "trust": "declared", "speed": 1.0}
+    assert status["clock"] == {"trusted": True, "trust": "declared", "speed": 1.0, "rtc": status["clock"]["rtc"]}  # whether this machine has a real-time clock
     assert status["sinks"]["influx"]["state"] == "unreachable"
     assert status["not_monitored"] == ["house-turbidity"]
     assert any("lost-air" in problem for problem in status["problems"])
