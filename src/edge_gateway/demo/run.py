@@ -121,6 +121,8 @@ async def play(site: Site, follower: Follower, for_s: float | None, stop: asynci
     Raises ChildFailed.
     """
     if not await follower.listened(LISTEN_S):
+        if not site.gateway.running:
+            await site.gateway.ended()  # it says why
         raise ChildFailed("the gateway has not subscribed at the broker")
     await site.begin()
     following = asyncio.create_task(follower.run(), name="follow")
