@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from edge_gateway.errors import SegmentDamaged
 from edge_gateway.evidence.check import check
+from edge_gateway.evidence.copying import Held
 from edge_gateway.evidence.judge import VERIFIED, Asked
 from edge_gateway.journal.files import Files
 from edge_gateway.journal.segments import SegmentFile
@@ -24,22 +25,6 @@ from edge_gateway.record.note import ED25519, Key, Note, NoteError
 from edge_gateway.record.proof import extends, includes, parse_tlog_proof
 
 Given = dict[str, Any]
-
-
-class _Held:
-    """A file's bytes in memory, for ``SegmentFile``."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def exists(self, path: Path) -> bool:
-        return True
-
-    def size(self, path: Path) -> int:
-        return len(self._data)
-
-    def read(self, path: Path, offset: int = 0, size: int = -1) -> bytes:
-        return self._data[offset:] if size < 0 else self._data[offset : offset + size]
 
 
 def _ed25519(given: Given) -> bool:
@@ -116,7 +101,7 @@ def _proof(given: Given) -> Any:
 
 
 def _segment(given: Given) -> Any:
-    held = _Held(base64.b64decode(given["file"]))
+    held = Held(base64.b64decode(given["file"]))
     try:
         file = SegmentFile(cast("Files", held), Path(), given["epoch"], given["first"])
         entries = list(file.entries())
