@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -10,12 +10,20 @@ from zoneinfo import ZoneInfo
 from edge_gateway.evidence.hours import HOUR_US, Hour
 from edge_gateway.evidence.manifest import Manifest
 from edge_gateway.history.export import times
+from edge_gateway.units import symbol
 
 if TYPE_CHECKING:
     from edge_gateway.evidence.tables import Tables
 
 #: More rows than this make a page that office machines open slowly: then days stand here and hours in hours.csv.
 MAX_ROWS = 10_000
+#: Words of entries as people read them in Chinese (the page's own); in English they stand as they are.
+_CHINESE = {
+    "notice": "预警", "violated": "违规", "violation": "违规", "recovered": "已恢复", "unknown": "状况不明", "active": "未恢复", "cancelled": "已取消",
+    "new": "未知悉", "acknowledged": "已知悉", "correcting": "整改中", "submitted": "已提交", "closed": "已关闭", "withdrawn": "已撤销", "merged": "已合并",
+}  # fmt: skip
+#: How well a limit is known; nothing for one that was read in the standard's own text.
+_KNOWN = {"secondary": ("secondary source", "据二手来源"), "no": ("operator's value, unverified", "运营方数值，未核实")}
 _STYLE = (
     "body{font:14px/1.5 system-ui,'Noto Sans SC','Microsoft YaHei',sans-serif;margin:2em auto;max-width:70em;padding:0 1em;color:#1a1a1a}"
     "table{border-collapse:collapse;margin:.5em 0 1.5em}td,th{border:1px solid #bbb;padding:.15em .6em;text-align:left}"
@@ -74,13 +82,30 @@ def _violations(tables: Tables, zone: ZoneInfo, words: _Words) -> Iterator[str]:
         yield f"<h3>{escape(course.id)} · {escape(course.rule)} · {_point(tables, course.point, words)}</h3>"
         head = (words("time", "时间"), words("step", "步骤"), words("condition", "状态"), words("handling", "处理"), words("limit", "限值"), words("reading", "读数"),
                 words("peak", "极值"), words("minutes", "分钟"), words("by", "人员"), words("reason", "说明"))  # fmt: skip
-        names = ("step", "condition", "handling", "limit", "value", "peak", "minutes", "by", "reason")
-        yield _table(head, ((_when(each["wall_us"], zone), *(_shown(each.get(name)) for name in names)) for each in course.steps))
+        names = ("value", "peak", "minutes", "by", "reason")
+        yield _table(head, (
+            (_when(each["wall_us"], zone), *_said(each, words), _limit(tables, course.point, each, words), *(_shown(each.get(name)) for name in names))
+            for each in course.steps
+        ))  # fmt: skip
     if tables.courses:
         yield "<p>" + words(
             f"Every reading of these points from 30 minutes before to 30 minutes after: readings.csv ({len(tables.readings)} rows).",
             f"上述测点在违规前后各 30 分钟内的全部读数：readings.csv（{len(tables.readings)} 行）。",
         ) + "</p>"
+
+
+def _said(step: Mapping[str, Any], words: _Words) -> list[str]:
+    """Step, condition and handling."""
+    said = [_shown(step.get(name)) for name in ("step", "condition", "handling")]
+    return [words(each, _CHINESE.get(each, each)) for each in said]
+
+
+def _limit(tables: Tables, point: str, step: Mapping[str, Any], words: _Words) -> str:
+    """The limit with its unit as people write it, and how well it is known."""
+    limit, unit = _shown(step.get("limit")), tables.units.get(point) or ""
+    known = _KNOWN.get(str(step.get("verified", "no")))
+    shown = limit.removesuffix(unit) + symbol(unit) if unit and limit.endswith(f" {unit}") else limit
+    return f"{shown} ({words(*known)})" if known and limit else shown
 
 
 def _gaps(tables: Tables, zone: ZoneInfo, words: _Words) -> Iterator[str]:
@@ -134,7 +159,7 @@ def _table(head: Iterable[str], rows: Iterable[Sequence[str]], *, numbers: bool 
 def _point(tables: Tables, point: str, words: _Words) -> str:
     names = tables.names.get(point, (point, point))
     unit = tables.units.get(point)
-    return escape(f"{words(names[1], names[0])} ({point}{', ' + unit if unit else ''})")
+    return escape(f"{words(names[1], names[0])} ({point}{', ' + symbol(unit) if unit else ''})")
 
 
 def _shown(value: Any) -> str:
