@@ -37,6 +37,23 @@ def test_a_gap_counts_its_slots() -> None:
     assert opened.id == closed.id  # type: ignore[union-attr]
 
 
+def test_a_group_that_goes_leaves_the_slots_to_come_to_its_successor() -> None:
+    slots = Slots.starting(GROUP, 0)
+    slots.filled(batch())
+    slots.skipped("unreachable", 9000, "x")
+    (closed,) = slots.last(0, 4500, "y")
+    assert isinstance(closed, GapClosed)
+    assert (closed.until_slot_us, closed.slots) == (5000, 3)
+
+
+def test_a_group_that_goes_accounts_for_what_was_due() -> None:
+    slots = Slots.starting(GROUP, 0)
+    opened, closed = slots.last(0, 2500, "y")
+    assert isinstance(closed, GapClosed)
+    assert (closed.until_slot_us, closed.slots) == (3000, 2)
+    assert opened.since_slot_us == 1000  # type: ignore[union-attr]
+
+
 def test_late_answers_the_newest_slot_only_when_one_was_missed() -> None:
     slots = Slots.starting(GROUP, 0)
     assert slots.late(1000) == 0

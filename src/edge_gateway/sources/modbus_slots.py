@@ -65,10 +65,8 @@ class Slots:
 
     def last(self, begins_us: int, mono_us: int, id_: str) -> list[Item]:
         """Account for the last slots of a group that goes (``begins_us`` 0), or is planned anew from the slot ``begins_us`` on."""
-        until_us = begins_us or max(self.next_us, self.due_us)
-        past_us = mono_us - self.due_us
-        if not begins_us and past_us >= 0:  # slots that came, whether asked already or not
-            until_us = self.due_us + (past_us // self.group.interval_us + 1) * self.group.interval_us
+        # Slots that came, asked already or not; one put off beyond them is its successor's, which may come earlier.
+        until_us = begins_us or max(self.next_us, aligned_after(mono_us, self.group.interval_us))
         opened: list[Item] = []
         if self.gap is None and until_us > self.next_us:
             opened = self.skipped("reconfigured", until_us, id_)
