@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_gateway.rules.cases import Case, Outcome, load_cases, run_case
+from edge_gateway.rules.cases import Case, load_cases, run_case
 from edge_gateway.rules.load import LoadedPack, load_pack
 from edge_gateway.rules.model_kinds import LimitRule, RateRule, StaleRule
 
@@ -23,8 +23,7 @@ def test_there_are_the_three_packs() -> None:
 
 @pytest.mark.parametrize(("pack", "case"), CASES, ids=[f"{p.pack.id}: {c.name}" for p, c in CASES])
 def test_case(pack: LoadedPack, case: Case) -> None:
-    outcome = run_case(pack, case)
-    assert outcome.steps == outcome.expected
+    assert run_case(pack, case).fault == ""
 
 
 @pytest.mark.parametrize("pack", PACKS.values(), ids=list(PACKS))
@@ -32,13 +31,8 @@ def test_every_rule_has_a_case_that_fires_and_one_that_does_not(pack: LoadedPack
     outcomes = [run_case(each, case) for each, case in CASES if each is pack]
     for rule in pack.pack.rule:
         mine = [outcome for outcome in outcomes if outcome.rule.id == rule.id]
-        wanted = "notice" if rule.notices_only else "violated"
-        assert any(_fired(outcome, wanted) for outcome in mine), f"{rule.id}: no case fires"
-        assert any(not _fired(outcome, wanted) for outcome in mine), f"{rule.id}: no case stays quiet"
-
-
-def _fired(outcome: Outcome, wanted: str) -> bool:
-    return any(step == wanted for _, step in outcome.steps)
+        assert any(outcome.fired for outcome in mine), f"{rule.id}: no case fires"
+        assert any(not outcome.fired for outcome in mine), f"{rule.id}: no case stays quiet"
 
 
 @pytest.mark.parametrize(("pack", "rule"), ALL, ids=[rule.id for _, rule in ALL])

@@ -54,7 +54,7 @@ def bind(
     owners: dict[str, LoadedPack] = {}
     permits = {str(outlet["zone"]): (id_, outlet) for id_, outlet in outlets.items()}
     for loaded in packs:
-        for index, rule in enumerate(loaded.pack.rule):
+        for index, rule in loaded.rules():
             if (first := owners.setdefault(rule.id, loaded)) is not loaded:
                 why = f"pack '{first.pack.id}' has a rule '{rule.id}' already"
                 line = line_of(dict(loaded.lines), ("rule", index, "id"))
@@ -62,7 +62,7 @@ def bind(
             if not isinstance(rule, CombinedRule):
                 _bind_rule(loaded, rule, points, zones, permits, binding)
     for loaded in packs:
-        for index, rule in enumerate(loaded.pack.rule):
+        for index, rule in loaded.rules():
             if isinstance(rule, CombinedRule):
                 _check_names(loaded, index, rule, owners)
                 _combine(loaded, rule, points, zones, binding)
@@ -136,7 +136,7 @@ def _check_names(loaded: LoadedPack, index: int, rule: CombinedRule, owners: Map
     for name in (*rule.all, *rule.any):
         other = name.removeprefix("!")
         pack = owners.get(other)
-        combined = pack is not None and any(each.id == other and isinstance(each, CombinedRule) for each in pack.pack.rule)
+        combined = pack is not None and any(each.id == other and isinstance(each, CombinedRule) for _, each in pack.rules())
         if pack is None or combined:
             why = f"'{other}' is combined itself" if combined else f"no rule '{other}' in the packs that are in force"
             hint = "name rules that judge readings" if combined else toml_errors.did_you_mean(other, list(owners))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from edge_gateway import toml_errors, toml_lines
 from edge_gateway.errors import ConfigError
 from edge_gateway.rules.model import RulePack
+from edge_gateway.rules.model_kinds import Rule
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 #: Where packs are looked for after the configuration's own folders: the site's, the package's, the repository's.
@@ -31,6 +32,12 @@ class LoadedPack:
     sha256: str
     file: Path
     lines: Mapping[toml_lines.Path, int] = field(default_factory=dict)
+    #: of its rules only these; None: all of them
+    only: frozenset[str] | None = None
+
+    def rules(self) -> Iterator[tuple[int, Rule]]:
+        """The rules that it brings, each with its place in the file."""
+        return ((at, rule) for at, rule in enumerate(self.pack.rule) if self.only is None or rule.id in self.only)
 
 
 def load_pack(name: str, folders: Sequence[Path] = ()) -> LoadedPack:
