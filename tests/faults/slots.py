@@ -415,7 +415,8 @@ def run_seed(seed: int, days: float) -> dict[str, Any]:
 def planted(life: Life, entries: Entries, texts: Mapping[str, bytes], truth: Any) -> dict[str, bool]:
     """A record that was right, spoiled: is it found?"""
     gap = next(e["gap"] for _, e in entries if e["kind"] == "gap" and e["state"] == "closed" and e["slots"] and "/" in e["gap"])
-    stop = max((e for _, e in entries if e["kind"] == "gap" and e["gap"].startswith("run-") and e["state"] == "closed"), key=lambda e: e["slots"])["gap"]
+    # A power loss lasts longer than any interval; a stop without a slot in it may be missing from the record unseen.
+    stop = next(e["gap"] for _, e in entries if e["kind"] == "gap" and e["state"] == "open" and e["reason"] == "power-off")
     dropped = [(epoch, e) for epoch, e in entries if e["kind"] != "gap" or e["gap"] != gap]
     unstopped = [(epoch, e) for epoch, e in entries if e["kind"] != "gap" or e["gap"] != stop]
     places = [at for at, (_, e) in enumerate(entries) if e["kind"] == "batch" and e["group"] == "m1.0"]
