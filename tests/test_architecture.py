@@ -42,6 +42,7 @@ FLOORS: Mapping[str, int] = {
     "profiles": 2,
     "rules": 2,
     "violations": 2,
+    "commands": 2,
     "derived": 2,  # formulas over readings: a decision core like rules
     "phases": 2,
     "marks": 2,
@@ -79,7 +80,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
 }
 
 # What decides is pure: no I/O, no clock, no log.
-PURE = ("record", "wire", "rules.engine", "rules.track", "rules.kinds", "rules.measure", "rules.windows", "rules.aggregate", "rules.calendar", "rules.conditions", "rules.courses", "rules.plan", "rules.bind", "rules.bind_kinds", "violations", "phases", "marks", "reading", "units")
+PURE = ("record", "wire", "rules.engine", "rules.track", "rules.kinds", "rules.measure", "rules.windows", "rules.aggregate", "rules.calendar", "rules.conditions", "rules.courses", "rules.plan", "rules.bind", "rules.bind_kinds", "violations", "commands", "phases", "marks", "reading", "units")
 IMPURE = {"asyncio", "logging", "socket", "subprocess", "threading", "time", "aiohttp", "apsw", "paho", "pymodbus"}
 
 
