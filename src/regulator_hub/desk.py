@@ -14,7 +14,7 @@ from edge_gateway.wire import hub as wire
 from edge_gateway.wire.hub import Message
 from regulator_hub.interpret import Interpreter
 from regulator_hub.sessions import Sessions
-from regulator_hub.store import ingest, standing
+from regulator_hub.store import ingest, recall, standing
 from regulator_hub.store import reader as read
 from regulator_hub.store.ingest import Conflict, Hole, Receipt
 from regulator_hub.store.writer import StoreFailed, Writer
@@ -152,6 +152,17 @@ class Desk:
         view, after = self._interpreter.view(gateway), str(message.head.get("after", ""))
         return await self._writer.run(lambda db: standing.told(db, view, after))
 
+    async def _recall(self, gateway: str, message: Message) -> dict[str, Any]:
+        """Where the newest state lies that we hold of a gateway that lost its record."""
+        return {"recall": await self._writer.run(lambda db: recall.newest(db, gateway))}
+
+    async def _fetch_text(self, gateway: str, message: Message) -> dict[str, Any]:
+        """A text that this state names, part by part."""
+        name, at = str(message.head["sha256"]), int(message.head["at"])
+        text = await self._writer.run(lambda db: recall.text_of(db, gateway, name))
+        part = {"gone": True} if text is None else await asyncio.to_thread(wire.encode_part, text, at)
+        return {"sha256": name, "at": at, **part}
+
     _handlers = {  # noqa: RUF012 -- never changed
         "entries": _entries,
         "skipped": _skipped,
@@ -161,6 +172,8 @@ class Desk:
         "receipt": _receipt,
         "fetch": _fetch,
         "standing": _standing,
+        "recall": _recall,
+        "fetch-text": _fetch_text,
     }
 
 

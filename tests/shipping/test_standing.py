@@ -65,7 +65,7 @@ def test_what_stands_open_at_the_hub_goes_on_after_the_whole_record_was_lost(tmp
             gateway.wait(lambda: f"{ID}-1" in here(gateway), "it is open here again", 30)
             taken = here(gateway)[f"{ID}-1"]
             assert (taken["handling"], taken["level"], taken["first"]["wall_us"]) == ("acknowledged", "violation", first)
-            assert "violations-adopted" in {alarm["code"] for alarm in gateway.status()["alarms"]}
+            assert "state-recalled" in {alarm["code"] for alarm in gateway.status()["alarms"]}
             plant.set(2, THAWED)
             gateway.wait(lambda: violated(here(gateway), f"{ID}-2"), "the next one has the next number")
         with gateway:  # and over a restart, out of the new record
@@ -90,6 +90,7 @@ def test_no_number_is_given_twice_while_the_hub_is_away(tmp_path: Path, plant: P
         assert int(name.removeprefix(f"{ID}-")) > 29_000_000  # minutes since 1970: more than any gateway ever counted
         with hub:
             gateway.wait(lambda: set(here(gateway)) == {f"{ID}-1"}, "merged into what stood open", 60)
+            assert "violations-adopted" in {alarm["code"] for alarm in gateway.status()["alarms"]}
             gateway.wait(lambda: at_hub(hub, ended=True).get(name, {}).get("handling") == "merged", "the hub hears of it")
             assert set(at_hub(hub)) == {f"{ID}-1"}
             plant.set(1, -200)

@@ -18,6 +18,7 @@ from edge_gateway.app.field import Field
 from edge_gateway.app.finding import Finding
 from edge_gateway.app.keeping import Keeper
 from edge_gateway.app.provisioning import Provisioning
+from edge_gateway.app.recalling import from_hub
 from edge_gateway.app.reloading import Reloader
 from edge_gateway.app.runtime import hold_less, settle, take_turns
 from edge_gateway.app.watchdog import Watchdog
@@ -28,6 +29,7 @@ from edge_gateway.config.resolve import setup
 from edge_gateway.errors import GatewayError
 from edge_gateway.intake.adopting import adopt
 from edge_gateway.intake.loop import Intake
+from edge_gateway.intake.recalling import tell_recalled
 from edge_gateway.intake.recovery import open_run, recover
 from edge_gateway.intake.ruletime import resume
 from edge_gateway.journal.backup import RESTORED, restored
@@ -155,7 +157,9 @@ async def _run(
 ) -> None:
     config = loaded.config
     recovery = journal.recover()
-    found = await recover(journal, recovery, config.site.id)
+    sinks, hubs = _sinks(config, clock)
+    back = await from_hub(hubs, config.site.id) if recovery.snapshot is None else None
+    found = back[0] if back else await recover(journal, recovery, config.site.id)
     rule_time, carried = resume(
         found.last,
         mono_us=clock.mono_us(),
@@ -183,8 +187,10 @@ async def _run(
     await open_run(
         intake, found, setup(loaded, field.groups(), __version__), clock, carried=carried, damaged=recovery.damaged, rtc=rtc_present()
     )
+    if back:
+        await tell_recalled(intake, *back[1:])
     await _tell_restored(options.state_dir, intake)
-    shipping = _shipping(loaded, journal, intake, clock, telemetry)
+    shipping = _shipping(config, (sinks, hubs), journal, intake, clock, telemetry)
     reloader = Reloader(options.config, options.state_dir, loaded, intake=intake, field=field, telemetry=telemetry)
     provisioning = Provisioning(field, intake, options.config.parent)
     drift = Drift(field, provisioning, intake, clock, telemetry.tell)
@@ -235,8 +241,8 @@ def _signing(loaded: Loaded, journal: Store, telemetry: Telemetry, shipping: Shi
     return checkpoints
 
 
-def _shipping(loaded: Loaded, journal: Store, intake: Intake, clock: SystemClock, telemetry: Telemetry) -> Shipping:
-    config = loaded.config
+def _sinks(config: GatewayConfig, clock: SystemClock) -> tuple[list[Sink], list[HubLink]]:
+    """Everything that is served; hubs apart. Raises ConfigError for a secret or a key that cannot be read."""
     sinks: list[Sink] = []
     hubs: list[HubLink] = []
     for name, sink in config.sinks.items():
@@ -247,6 +253,18 @@ def _shipping(loaded: Loaded, journal: Store, intake: Intake, clock: SystemClock
         else:
             hold_us = int(config.clock.hold_s * 1e6)
             sinks.append(sink.build(name, site=config.site.id, clock=clock, hold_us=hold_us))
+    return sinks, hubs
+
+
+def _shipping(
+    config: GatewayConfig,
+    served: tuple[list[Sink], list[HubLink]],
+    journal: Store,
+    intake: Intake,
+    clock: SystemClock,
+    telemetry: Telemetry,
+) -> Shipping:
+    sinks, hubs = served
     lost = bool(hubs) and intake.state.lost
     if lost:  # numbers that were given before are not known: until the hub tells, none that any gateway has reached is given
         intake.state.violations.floor = clock.wall_us() // 60_000_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -13,10 +13,16 @@ from edge_gateway.errors import JournalDamaged
 from edge_gateway.intake.adopting import ADOPTED
 from edge_gateway.intake.loop import Intake
 from edge_gateway.intake.state import Setup, State
-from edge_gateway.journal.base import Journal, Recovery
+from edge_gateway.journal.base import Recovery
 from edge_gateway.record import entry
 from edge_gateway.rules.base import BoundRule, each_rule
 from edge_gateway.sources.mqtt_ledger import replay as replay_message
+
+
+class Texts(Protocol):
+    """Where the texts are that entries name: the journal, or what came back from the hub."""
+
+    async def text(self, sha256: str) -> bytes: ...
 
 
 @dataclass(slots=True)
@@ -37,7 +43,7 @@ class Recovered:
     groups: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 
-async def recover(journal: Journal, recovery: Recovery, gateway: str) -> Recovered:
+async def recover(journal: Texts, recovery: Recovery, gateway: str) -> Recovered:
     """Replay: batches and ticks through the rules of their time, steps of violations as they were recorded.
 
     The engine's own steps are not recorded again: they are in the record. Where a configuration's text does not read,
@@ -62,7 +68,7 @@ async def recover(journal: Journal, recovery: Recovery, gateway: str) -> Recover
     return found
 
 
-async def _use_config(journal: Journal, found: Recovered, config_seq: int, text: str) -> None:
+async def _use_config(journal: Texts, found: Recovered, config_seq: int, text: str) -> None:
     state = found.state
     try:
         resolved = orjson.loads(await journal.text(text))
@@ -76,7 +82,7 @@ async def _use_config(journal: Journal, found: Recovered, config_seq: int, text:
     state.use_rules([BoundRule.from_config(rule) for rule in each_rule(resolved.get("rules", []))])
 
 
-async def _replay(journal: Journal, found: Recovered, body: Mapping[str, Any]) -> None:
+async def _replay(journal: Texts, found: Recovered, body: Mapping[str, Any]) -> None:
     state, kind = found.state, body["kind"]
     _note_trust(found, body)
     _note_base(found, body)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -156,6 +156,19 @@ class Verdict:
     only_this: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recalled:
+    """The newest state that the hub holds of an earlier record of ours: ``entries`` from ``first`` on, a snapshot the first of them.
+
+    ``texts``: by hash, those without which they cannot be judged again.
+    """
+
+    epoch: str
+    first: int
+    entries: tuple[bytes, ...]
+    texts: Mapping[str, bytes]
+
+
 class HubLink(Sink, Protocol):
     """The hub: a sink that remembers, is asked where it stands, and has a live lane beside the ordered one."""
 
@@ -174,6 +187,13 @@ class HubLink(Sink, Protocol):
         """The highest number of a violation that the hub knows of us, and records of those that stand open there.
 
         None from a hub that does not know the question. Raises as ``meet`` does.
+        """
+        ...
+
+    async def recall(self) -> Recalled | None:
+        """Before ``run_live``: what the hub holds of a record of ours that is gone here; None where it holds nothing.
+
+        Raises as ``meet`` does.
         """
         ...
 

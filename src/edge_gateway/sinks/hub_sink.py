@@ -12,8 +12,9 @@ from typing import Any
 from edge_gateway.errors import SinkError, Unreachable
 from edge_gateway.journal.base import EpochInfo, Reader
 from edge_gateway.record.note import Key
-from edge_gateway.sinks.base import Conflict, Held, Hole, Outcome, Run, Verdict
+from edge_gateway.sinks.base import Conflict, Held, Hole, Outcome, Recalled, Run, Verdict
 from edge_gateway.sinks.hub_live import LiveLane
+from edge_gateway.sinks.hub_recall import recall
 from edge_gateway.sinks.hub_session import Carrier, Counted, Lane
 from edge_gateway.sinks.hub_texts import send_texts
 from edge_gateway.sinks.hub_witness import HubWitness
@@ -25,6 +26,8 @@ MAX_ENTRIES = 2_000
 MAX_BYTES = 3 * 1024 * 1024
 #: Roots that one declaration carries; a longer range is declared in parts.
 MAX_ROOTS = 2_000
+#: What the hub may take to answer a gateway that cannot begin before it did (real seconds).
+MEET_S = 2.0
 
 
 class HubSink:
@@ -121,6 +124,19 @@ class HubSink:
             if not told.get("more") or not found or str(found[-1].get("violation")) <= after:
                 return number, found
             after = str(found[-1]["violation"])
+
+    async def recall(self) -> Recalled | None:
+        """See ``HubLink``. Nothing keeps the carrier connected yet."""
+        carrying = asyncio.create_task(self._carrier.run(), name=f"hub-carrier:{self._name}")
+        try:
+            async with asyncio.timeout(MEET_S):
+                await self._lane.hello([])
+            return await recall(self._lane)
+        except TimeoutError:
+            raise Unreachable(f"the hub does not answer within {MEET_S:g} s") from None
+        finally:
+            carrying.cancel()
+            await asyncio.wait([carrying])
 
     async def remind(self, epoch: str, size: int) -> None:
         """See ``HubLink``. A hub of an older release does not know the kind: it is served again all the same."""

@@ -25,6 +25,8 @@ MAX_INFLATED_BYTES = 4 * 1024 * 1024
 MAX_HEADER_BYTES = 256 * 1024
 MAX_ENVELOPE_BYTES = 512
 MAX_RUN_BYTES = MAX_HEADER_BYTES - 1024
+#: Of a text in one answer: base64 of that much still fits where nothing compresses.
+MAX_PART_BYTES = 128 * 1024
 MAX_HELLO_EPOCHS = 256
 MAX_NEED_TEXT = 16
 #: Entries of an epoch are numbered below this (at 1,000 a second: 35 years).
@@ -36,7 +38,8 @@ GZIP_LEVEL = 1
 #: Narrow entries (one or two points each) are mostly names and times: level 7 takes a third off, and there are few bytes.
 NARROW_BYTES, NARROW_GZIP_LEVEL = 512, 7
 
-KINDS = frozenset({"hello", "entries", "live", "skipped", "text", "checkpoint", "receipt", "fetch", "standing"})
+KINDS = frozenset({"hello", "entries", "live", "skipped", "text", "checkpoint", "receipt", "fetch", "standing", "recall", "fetch-text"})
+_BARE = frozenset({"hello", "skipped", "receipt", "fetch", "standing", "recall", "fetch-text"})
 
 Direction = Literal["up", "down"]
 
@@ -162,7 +165,7 @@ def decode_message(data: bytes) -> Message:
     if check := _CHECKS.get(kind):
         check(head)
     body = plain[end + 1 :]
-    if body and (kind in {"hello", "skipped", "receipt", "fetch", "standing"} or (kind == "text" and head.get("gone") is True)):
+    if body and (kind in _BARE or (kind == "text" and head.get("gone") is True)):
         raise WireError("bad-body", f"a message of kind '{kind}' has no body")
     return Message(kind=kind, session=session, n=n, head=head, body=body)
 
@@ -259,6 +262,11 @@ def _check_text(head: Mapping[str, Any]) -> None:
         raise WireError("bad-header", "'gone' is neither true nor false")
 
 
+def _check_fetch_text(head: Mapping[str, Any]) -> None:
+    _matches(head, "sha256", _SHA256, "64 hex digits")
+    _number(head, "at")
+
+
 def _check_standing(head: Mapping[str, Any]) -> None:
     after = head.get("after", "")
     if not isinstance(after, str) or len(after) > 64:
@@ -274,6 +282,7 @@ _CHECKS = {
     "receipt": _check_receipt,
     "fetch": _check_entries,
     "standing": _check_standing,
+    "fetch-text": _check_fetch_text,
 }
 
 
@@ -318,6 +327,23 @@ def decode_run(answer: Mapping[str, Any]) -> list[bytes]:
     if not plain.endswith(b"\n") or len(found) != answer.get("count"):
         raise WireError("bad-body", "the answer does not hold the entries that it announces")
     return found
+
+
+def encode_part(text: bytes, at: int) -> dict[str, Any]:
+    """A stretch of a text in an answer to ``fetch-text``, from byte ``at`` on; ``size`` is the whole text's."""
+    packed = zlib.compress(text[at : at + MAX_PART_BYTES], GZIP_LEVEL, 31)
+    return {"part": b64encode(packed).decode(), "size": len(text)}
+
+
+def decode_part(answer: Mapping[str, Any]) -> bytes:
+    """The bytes of such an answer; b"" for ``gone``. Raises WireError."""
+    if answer.get("gone") is True:
+        return b""
+    packed = answer.get("part")
+    try:
+        return inflate(b64decode(packed if isinstance(packed, str) else "", validate=True))
+    except ValueError as error:
+        raise WireError("bad-body", f"the answer's text does not read: {error}") from None
 
 
 def problem(code: str, detail: str) -> dict[str, Any]:

@@ -1,0 +1,107 @@
+"""The newest state that a hub holds of a gateway, had back by the gateway's own sink: the right place, whole, its texts, nobody else's; and what is wrong with it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_gateway.errors import JournalDamaged, Unreachable
+from edge_gateway.intake.recalling import recalled
+from edge_gateway.sinks.base import Recalled
+from edge_gateway.sinks.hub import HubConfig
+from edge_gateway.wire import hub as wire
+from tests.regulator_hub import record
+from tests.regulator_hub.harness import EPOCH, GATEWAY, OTHER, gateway, registered, running_hub
+
+#: A configuration that a gateway of this release reads whole.
+TEXT = json.dumps({**record.RESOLVED, "rules": []}, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+SHA = hashlib.sha256(TEXT).hexdigest()
+
+
+async def had_back(url: str, token: str, folder: Path, name: str = GATEWAY) -> Recalled | None:
+    """As a gateway has it that begins with nothing."""
+    (folder / f"token-{name}").write_text(token)
+    (folder / f"token-{name}").chmod(0o600)
+    sink = HubConfig(kind="hub", url=url, token_file=str(folder / f"token-{name}")).build("hub", name)
+    try:
+        return await sink.recall()
+    finally:
+        await sink.close()
+
+
+def large(seq: int) -> tuple[bytes, bytes]:
+    """A snapshot whose state is a text of several parts that nothing compresses, and the text."""
+    noise = random.Random(seq).randbytes(150_000).hex()
+    text = json.dumps({"numbers": {"violation": 41}, "kept": {"meter": {"noise": noise}}}).encode()
+    return record.entry(seq, "snapshot", config={"config_seq": 1, "text": SHA, "texts": {}}, state_text=hashlib.sha256(text).hexdigest()), text
+
+
+async def test_the_newest_snapshot_and_all_behind_it_come_back_with_their_texts(tmp_path: Path) -> None:
+    token = registered(tmp_path)
+    snapshot, state = large(5)
+    held = [record.snapshot(0), record.config(1, SHA), *(record.batch(n, -20.0) for n in (2, 3, 4)), snapshot, record.batch(6, -20.0), *(record.violation(7 + n, "violated", name=f"{GATEWAY}-{42 + n}") for n in range(900))]
+    async with running_hub(tmp_path) as running:
+        assert await had_back(running.url, token, tmp_path) is None  # of a new gateway nothing is held
+        async with gateway(running.url, token) as site:
+            await site.text(TEXT)
+            await site.text(state)
+            await site.entries(0, held)
+        taken = await had_back(running.url, token, tmp_path)
+        assert taken is not None
+        assert (taken.epoch, taken.first, list(taken.entries)) == (EPOCH, 5, held[5:])
+        assert taken.texts == {hashlib.sha256(state).hexdigest(): state, SHA: TEXT}
+        found = await recalled(taken, GATEWAY)
+        assert (found.state.violations.number, found.state.kept["meter"]["noise"][:1] != "", found.state.lost) == (941, True, True)
+        # A newer epoch, of which only little came: that one counts, though an older one has more.
+        async with gateway(running.url, token) as site:
+            await site.entries(0, [record.snapshot(0), record.config(1, SHA), record.batch(2, -20.0)], OTHER)
+        taken = await had_back(running.url, token, tmp_path)
+        assert taken is not None
+        assert (taken.epoch, taken.first, len(taken.entries)) == (OTHER, 0, 3)
+
+
+async def test_nobody_elses_text_comes_back_and_a_lacking_one_gives_nothing(tmp_path: Path) -> None:
+    """Planted: another gateway's text is asked for by its hash."""
+    token, theirs = registered(tmp_path), registered(tmp_path, "yard-1")
+    async with running_hub(tmp_path) as running:
+        async with gateway(running.url, theirs, "yard-1") as other:
+            await other.entries(0, [record.snapshot(0), record.config(1, SHA)])
+            await other.text(TEXT)
+            other.session = ""
+            answer = await other.ask({"kind": "fetch-text", "sha256": SHA, "at": 0})
+            assert wire.decode_part(answer) == TEXT
+        async with gateway(running.url, token) as site:
+            await site.entries(0, [record.snapshot(0), record.batch(1, 1.0)])
+            answer = await site.ask({"kind": "fetch-text", "sha256": SHA, "at": 0})
+            assert answer.get("gone") is True
+            await site.entries(2, [record.config(2, "ab" * 32)])  # its text never came
+        with pytest.raises(Unreachable, match="lacks the text"):
+            await had_back(running.url, token, tmp_path)
+
+
+SNAPSHOT = record.snapshot(0)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        (record.batch(0, 1.0),),
+        (SNAPSHOT, record.batch(2, 1.0)),
+        (SNAPSHOT, b"no entry"),
+        (record.entry(0, "snapshot", config=None, state=[1]),),
+        (record.entry(0, "snapshot", config={"text": "ab" * 32}, state={}),),
+        (record.entry(0, "snapshot", config=None, state={"violations": [{}]}),),
+        (record.entry(0, "snapshot", config=None, state_text="ab" * 32),),
+        (SNAPSHOT, record.entry(1, "violation", violation=7)),
+        (),
+    ],
+)
+async def test_what_does_not_read_is_not_taken_at_all(entries: tuple[bytes, ...]) -> None:
+    taken: Any = Recalled(epoch=EPOCH, first=0, entries=entries, texts={})
+    with pytest.raises(JournalDamaged):
+        await recalled(taken, GATEWAY)
