@@ -98,6 +98,11 @@ audit: setup-dev
 slots clocksteps: setup-dev
 	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
 
+# Labelled traces of every kind of rule against the reference; N of them, a tenth of each kind at least. ARGS="--other python3.13"
+.PHONY: traces
+traces: setup-dev
+	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
+
 guard: setup-dev
 	$(PY) -m pytest -q tests/faults/test_guard.py $(ARGS)
 

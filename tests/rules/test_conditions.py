@@ -131,12 +131,18 @@ def test_combined_agrees_with_the_steps_of_the_others(seed: int) -> None:
 
 
 def _combined_differs(seed: int) -> bool:
+    ours, theirs = conjunctions(seed)
+    return ours != theirs
+
+
+def conjunctions(seed: int) -> tuple[list[Told], list[Told]]:
+    """A rule over random others: the engine's steps of it, with restarts, and what the others' steps come to."""
     rng = random.Random(seed)
     base = [each for each in rules(rng) if each.kind == "limit" and not each.terms]
     keys = [f"{each.id}/{each.point}" for each in base]
     chosen = [[rng.random() < 0.3, rng.sample(keys, rng.randint(1, len(keys)))] for _ in range(rng.randint(1, 3))] if keys else []
     if not chosen:
-        return False
+        return [], []
     of = rng.choice(["all", "any"])
     both = rule(
         "combined", name="z", point="a", terms={"of": of, "rules": json.dumps(chosen)}, notice_after_us=rng.choice([0, 10 * S]),
@@ -148,7 +154,7 @@ def _combined_differs(seed: int) -> bool:
         if rng.random() < 0.2:
             engine = through_json(engine, [*base, both])
         ours += call.make(engine)
-    return told(ours, both) != _expected(both, base, calls)
+    return told(ours, both), _expected(both, base, calls)
 
 
 def _expected(both: BoundRule, base: list[BoundRule], calls: list[Call]) -> list[Told]:

@@ -104,6 +104,12 @@ def test_cycles_agree_with_a_plain_reading_of_the_page(seed: int) -> None:
 
 
 def _differs(seed: int) -> bool:
+    ours, theirs = cycles(seed)
+    return ours != theirs
+
+
+def cycles(seed: int) -> tuple[list[tuple[str, int, float | None]], list[tuple[str, int, float | None]]]:
+    """A random course of cleaning: the engine's steps, with a restart before each reading, and those of the page's words."""
     rng = random.Random(seed)
     course: list[tuple[int, float | None, float | None]] = []
     now = 0
@@ -114,7 +120,7 @@ def _differs(seed: int) -> bool:
             course.append((now, None if hole else warm, None if hole else dose))
             now += rng.choice([10, 30, 30, 90])
     steps = [(s.step, s.rule_us, s.value if s.step == "violated" else None) for s in run(rule("sequence", **CYCLE), *course)]
-    return steps != _plainly(course)
+    return steps, _plainly(course)
 
 
 def _plainly(course: list[tuple[int, float | None, float | None]]) -> list[tuple[str, int, float | None]]:
