@@ -106,6 +106,8 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity("level", ("m", "cm", "mm"), "液位", "level"),
         Quantity("pressure", ("kPa", "Pa", "hPa", "MPa", "bar"), "压力", "pressure"),
         Quantity("contact", ("1",), "触点", "contact"),
+        Quantity("door", ("1",), "库门", "door"),  # 1: open
+        Quantity("defrost", ("1",), "除霜", "defrost"),  # 1: under way
         Quantity("state", ("1",), "状态", "state"),
         Quantity("count", ("1",), "计数", "count"),
         Quantity("signal", ("%", "1", "dB[mW]"), "信号强度", "signal strength"),

@@ -15,7 +15,7 @@ from edge_gateway.rules.bind import Binding, PointFacts, ZoneFacts, bind
 from edge_gateway.rules.load import load_pack
 
 RULES = Path(__file__).resolve().parents[2] / "rules"
-PACKS = [load_pack(name, [RULES]) for name in ("cold-chain", "cleaning-water", "wastewater")]
+PACKS = [load_pack(name, [RULES]) for name in ("cold-chain", "offal-cooling", "cleaning-water", "wastewater")]
 ZONES = {
     "cold1": ZoneFacts(stage="storage", kind="frozen-store"),
     "hall": ZoneFacts(stage="washing", kind="cleaning-line"),

@@ -10,11 +10,24 @@ import pytest
 
 from edge_gateway.rules.cases import Outcome, clock, load_cases, run_case
 from edge_gateway.rules.load import LoadedPack, load_pack
-from edge_gateway.rules.model_kinds import FlatRule, RateRule, Rule, SpreadRule, StaleRule
+from edge_gateway.rules.model_kinds import (
+    CombinedRule,
+    DescentRule,
+    ExposureRule,
+    FlatRule,
+    LimitRule,
+    RateRule,
+    Rule,
+    SequenceRule,
+    SpreadRule,
+    StaleRule,
+    WindowRule,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reference" / "rules.md"
-PACKS = [load_pack(name, [ROOT / "rules"]) for name in ("cold-chain", "cleaning-water", "wastewater")]
+NAMES = ("cold-chain", "offal-cooling", "plant-rooms", "cleaning-water", "wastewater", "cleaning-sequence", "instrument-health")
+PACKS = [load_pack(name, [ROOT / "rules"]) for name in NAMES]
 
 
 def outcomes() -> list[tuple[LoadedPack, Outcome]]:
@@ -84,35 +97,50 @@ def packs() -> str:
         head = pack.pack
         lines += [f"### `{head.id}` {head.version} ({head.name_zh}, {head.name_en}; gathered {head.edition})", ""]
         lines += [head.note_en, ""] if head.note_en else []
-        lines += ["| rule | limit | violation after | basis | in force from | verified |", "|---|---|---|---|---|---|"]
+        lines += ["| rule | limit | violation after | armed | basis | in force from | verified |", "|---|---|---|---|---|---|---|"]
         lines += [_row(rule) for rule in head.rule]
         lines.append("")
     return "\n".join(lines)
 
 
 def _row(rule: Rule) -> str:
-    after = "notices only" if rule.violation_after_s is None else f"{rule.violation_after_s / 60:g} min"
+    after = "notices only" if rule.violation_after_s is None else f"{rule.violation_after_s / 60:g} min" if rule.violation_after_s else "at once"
     basis = rule.basis
     clause = {"unknown": ", clause not verified", "none": ""}.get(basis.clause, f", {basis.clause}")
     note = basis.verified if basis.verified != "no" else "no: operator's unverified value"
-    return f"| `{rule.id}` | {_limit(rule)} | {after} | {basis.standard}{clause}. {basis.source} | {basis.effective_from} | {note} |"
+    armed = ", ".join(rule.armed_in) or "always"
+    return f"| `{rule.id}` | {_limit(rule)} | {after} | {armed} | {basis.standard}{clause}. {basis.source} | {basis.effective_from} | {note} |"
 
 
 def _limit(rule: Rule) -> str:
-    if isinstance(rule, StaleRule):
-        return f"silence ≤ {rule.factor:g} intervals, at least {rule.after_s:g} s"
-    if isinstance(rule, FlatRule):
-        return f"moves by more than {rule.band} {rule.unit} within {rule.after_s:g} s"
-    if isinstance(rule, SpreadRule):
-        return f"≤ {rule.most} {rule.unit} apart"
-    if isinstance(rule, RateRule):
-        return f"≤ {rule.per_s} {rule.unit}/s"
+    match rule:
+        case StaleRule():
+            return f"silence ≤ {rule.factor:g} intervals, at least {rule.after_s:g} s"
+        case FlatRule():
+            return f"moves by more than {rule.band} {rule.unit} within {rule.after_s / 3600:g} h"
+        case SpreadRule():
+            return f"≤ {rule.most} {rule.unit} apart"
+        case RateRule():
+            return f"≤ {rule.per_s} {rule.unit}/s"
+        case ExposureRule():
+            most = f"{rule.most_minutes} min" if rule.most_minutes else f"{rule.most_degree_minutes} {rule.unit}·min"
+            return f"≤ {most} above {rule.high} {rule.unit} in {rule.window_s / 3600:g} h"
+        case DescentRule():
+            return f"≤ {rule.to} {rule.unit} within {rule.within_s / 3600:g} h, rising by {rule.rise} {rule.unit} at most"
+        case SequenceRule():
+            return " → ".join(f"{step.id} {step.least_s:g} s" for step in rule.step)
+        case CombinedRule():
+            return f"not {' and '.join(rule.all) or ' or '.join(rule.any)}"
     sides = [f"≥ {rule.low}"] if rule.low is not None else []
     sides += [f"≤ {rule.high}"] if rule.high is not None else []
     if not sides:
         return f"the permit's, in {rule.unit}"
     permit = " (or the permit's)" if rule.permit else ""
-    return f"{', '.join(sides)} {rule.unit}{permit}"
+    taken = ""
+    if isinstance(rule, WindowRule):
+        taken = f", {rule.of}{f' {rule.percentile:g}' if rule.percentile else ''} of {rule.period or f'{rule.window_s:g} s'}"
+    excuse = f"; {rule.excuse.quantity} excuses {rule.excuse.most_s / 60:g} min up to {rule.excuse.peak}" if isinstance(rule, LimitRule) and rule.excuse else ""
+    return f"{', '.join(sides)} {rule.unit}{permit}{taken}{excuse}"
 
 
 def written(page: str, name: str, text: str) -> str:

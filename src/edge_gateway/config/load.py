@@ -195,7 +195,28 @@ def _packs(config: GatewayConfig, folder: Path, locate: Locator) -> tuple[list[L
         faults += found
         if loaded is not None:
             packs.append(loaded)
+    named = list(packs)
+    for at, loaded in enumerate(named):
+        wanted: dict[str, set[str]] = {}
+        for rule, home in loaded.pack.moved.items():
+            wanted.setdefault(home, set()).add(rule)
+        for home, rules in wanted.items():
+            if home in config.rules.packs:
+                continue
+            moved, found = _named(home, ("rules", "packs", at), lambda name: pack_files.load_pack(name, [folder / "rules"]), pack_files.read_pack, locate)
+            faults += found
+            if moved is not None:
+                _take(packs, replace(moved, only=frozenset(rules)))
     return packs, faults
+
+
+def _take(packs: list[LoadedPack], moved: LoadedPack) -> None:
+    """Add rules that went to another pack, whose name the configuration does not say; once, however many lost rules to it."""
+    for at, loaded in enumerate(packs):
+        if loaded.pack.id == moved.pack.id:
+            packs[at] = replace(loaded, only=(loaded.only or frozenset()) | (moved.only or frozenset()))
+            return
+    packs.append(moved)
 
 
 def _bind(config: GatewayConfig, packs: Sequence[LoadedPack], models: Mapping[str, Profile]) -> Binding:

@@ -22,7 +22,7 @@ NOTICE, VIOLATED, RECOVERED, UNKNOWN, ACTIVE, CANCELLED = (
     "active",
     "cancelled",
 )
-_LISTS = ("do_zh", "do_en", "others")
+_LISTS = ("do_zh", "do_en", "others", "armed_in", "season")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +75,12 @@ class BoundRule:
     title_en: str = ""
     do_zh: tuple[str, ...] = ()
     do_en: tuple[str, ...] = ()
+    consequence_zh: str = ""
+    consequence_en: str = ""
+    #: phases of the day in which it is armed; none: always
+    armed_in: tuple[str, ...] = ()
+    #: parts of the year in which it is armed, ``05-01/10-31``; none: all of it
+    season: tuple[str, ...] = ()
     #: the point's former id: state and open violations follow it
     renamed_from: str = ""
 

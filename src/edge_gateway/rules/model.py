@@ -11,7 +11,7 @@ from edge_gateway.rules.model_kinds import Rule
 
 
 class RulePack(Strict):
-    """A versioned set of rules. ``edition`` says when its facts were gathered."""
+    """A versioned set of rules. ``edition`` says when its facts were gathered; ``moved``: which of its rules went to another pack."""
 
     id: Identifier
     version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
@@ -20,6 +20,8 @@ class RulePack(Strict):
     name_en: str = Field(min_length=1)
     note_zh: str = ""
     note_en: str = ""
+    #: rules that this pack had before, and the pack that has them now: a site that names only this one keeps them
+    moved: dict[Identifier, Identifier] = Field(default_factory=dict)
     rule: tuple[Rule, ...]
 
     @model_validator(mode="after")
@@ -30,6 +32,8 @@ class RulePack(Strict):
         for id_ in ids:
             if ids.count(id_) > 1:
                 raise ValueError(f"two rules have the id '{id_}'")
+            if id_ in self.moved:
+                raise ValueError(f"moved says that '{id_}' is elsewhere, and here it is")
         return self
 
 

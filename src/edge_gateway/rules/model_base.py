@@ -18,6 +18,8 @@ Stage = Literal["intake", "quarantine", "washing", "wastewater", "dispatch", "st
 ZoneKind = Literal[
     "frozen-store", "chilled-store", "pre-cooling", "cutting-room", "cleaning-line", "steriliser", "outlet"
 ]
+#: Phases of a working day (时段) in which a rule may be armed.
+Phase = Literal["pre-start", "production", "closing", "closed"]
 #: How well a limit's text is known: read in the primary text, quoted by somebody else, or not at all.
 Verified = Literal["primary", "secondary", "no"]
 #: Keys of ``[outlets.<id>]`` that a permit may set.
@@ -51,6 +53,7 @@ Stages = Annotated[tuple[Stage, ...], BeforeValidator(_several, json_schema_inpu
 ZoneKinds = Annotated[
     tuple[ZoneKind, ...], BeforeValidator(_several, json_schema_input_type=ZoneKind | tuple[ZoneKind, ...])
 ]
+Phases = Annotated[tuple[Phase, ...], BeforeValidator(_several, json_schema_input_type=Phase | tuple[Phase, ...])]
 Names = Annotated[tuple[str, ...], BeforeValidator(_several, json_schema_input_type=str | tuple[str, ...])]
 
 
@@ -64,6 +67,22 @@ Date = Annotated[str, BeforeValidator(_date), Field(pattern=r"^\d{4}-\d{2}-\d{2}
 
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Season(Strict):
+    """A part of every year, both days included (``05-01`` to ``10-31``); one that ends before it begins goes over the year's end."""
+
+    begins: str = Field(pattern=r"^\d{2}-\d{2}$")
+    ends: str = Field(pattern=r"^\d{2}-\d{2}$")
+
+    @model_validator(mode="after")
+    def _days(self) -> Season:
+        for day in (self.begins, self.ends):
+            try:
+                dt.date.fromisoformat(f"2024-{day}")  # a leap year: the 29th of February is a day
+            except ValueError:
+                raise ValueError(f"'{day}' is no day; write month-day, such as 05-01") from None
+        return self
 
 
 class Select(Strict):
@@ -102,6 +121,7 @@ class RuleBase(Strict):
     how long readings may be missing before the condition of something open is called unknown; ``undecided_after_s``: how
     long it may be undecided before that is told. ``fresh_for_s``: how
     long a reading speaks for its point; without it three of the point's intervals (15 minutes if it has none).
+    ``armed_in``: phases of the day in which it is armed; ``season``: parts of the year; none given: always.
     """
 
     id: Identifier
@@ -113,6 +133,8 @@ class RuleBase(Strict):
     undecided_after_s: Seconds = 3600.0
     fresh_for_s: Seconds | None = None
     notices_only: bool = False
+    armed_in: Phases = ()
+    season: tuple[Season, ...] = ()
     severity: Literal["minor", "major"]
     department: Literal["market-regulation", "agriculture", "health", "ecology"]
     basis: Basis
@@ -120,6 +142,8 @@ class RuleBase(Strict):
     title_en: str = Field(min_length=1)
     do_zh: tuple[str, ...]
     do_en: tuple[str, ...]
+    consequence_zh: str = ""
+    consequence_en: str = ""
 
     @model_validator(mode="after")
     def _delays(self) -> RuleBase:
@@ -131,6 +155,8 @@ class RuleBase(Strict):
             )
         if not self.do_zh or len(self.do_zh) != len(self.do_en):
             raise ValueError("do_zh and do_en must be the same steps, at least one")
+        if bool(self.consequence_zh) != bool(self.consequence_en):
+            raise ValueError("consequence_zh and consequence_en: both, or none")
         return self
 
 
