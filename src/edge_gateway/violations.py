@@ -38,7 +38,7 @@ _CONDITION_AFTER = {
 #: What an entry holds of a violation, besides the step itself.
 _ENTRY_KEYS = (
     "violation", "rule", "point", "condition", "handling", "first", "peak", "minutes", "limit", "severity", "basis",
-    "verified", "level", "episode",
+    "verified", "level", "episode", "marked_minutes",
 )  # fmt: skip
 
 
@@ -78,6 +78,8 @@ class Violations:
             "minutes": _minutes(step.beyond_us),
             "value": step.value,
         }
+        if step.marked_us or "marked_minutes" in record:
+            record["marked_minutes"] = step.marked_minutes
         if rule is not None:
             record |= _of_rule(rule)
         body = self._body(record, step.step)

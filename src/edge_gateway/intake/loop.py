@@ -26,7 +26,7 @@ from edge_gateway.intake.state import Setup, State, fitting
 from edge_gateway.journal.base import Journal
 from edge_gateway.reading import GOOD, Batch, GapClosed, GapOpened, Group, Item, Note, Value
 from edge_gateway.record import entry
-from edge_gateway.rules.base import PASSED, UNDECIDED, Step
+from edge_gateway.rules.base import ENDED, FIRED, PASSED, UNDECIDED, Step
 from edge_gateway.sources.mqtt_ledger import replay as replay_message
 
 #: How soon a full journal is tried again (real seconds).
@@ -36,7 +36,7 @@ TICK_EVERY_S = 15.0
 #: Where ordinary commits are further apart than this, a tick does not wait for them.
 SOON_US = 5_000_000
 #: What rules tell that is no step of a violation, as events.
-NO_CONDITIONS = {UNDECIDED: "stayed-undecided", PASSED: "cycle-passed"}
+NO_CONDITIONS = {UNDECIDED: "stayed-undecided", PASSED: "cycle-passed", FIRED: FIRED, ENDED: ENDED}
 
 
 class Intake:
@@ -145,6 +145,8 @@ class Intake:
     async def _take_step(self, step: Step) -> None:
         if (told := NO_CONDITIONS.get(step.step)) is not None:
             body = {"event": told, "rule": step.rule, "point": step.point, "since_wall_us": step.first.wall_us, **(step.detail or {})}
+            if step.step in (FIRED, ENDED):
+                body |= {"minutes": step.minutes, "peak": step.peak}
             await self.add("event", body, urgent=True)
             return
         body = self.state.violations.apply(step, self.state.rule(step.rule, step.point))

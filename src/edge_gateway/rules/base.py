@@ -13,6 +13,9 @@ DESCENT, SEQUENCE, COMBINED = "descent", "sequence", "combined"
 #: What is no condition: too little was known for too long; a cycle is complete (its certificate is in ``detail``).
 UNDECIDED, PASSED = "undecided", "passed"
 
+#: Nor is what a rule that is not armed would have done (``standing``): it would have fired, and that would have been over.
+FIRED, ENDED = "would-have-fired", "would-have-ended"
+
 #: Steps that the engine takes. ``cancelled``: a notice ended without a violation.
 NOTICE, VIOLATED, RECOVERED, UNKNOWN, ACTIVE, CANCELLED = (
     "notice",
@@ -166,7 +169,8 @@ class Step:
     """A rule's condition at a point changed. Times in µs.
 
     ``value`` is the reading that made the step (None: unknown, or time alone for a silence), ``peak`` the reading
-    furthest beyond the limit since ``first``, ``beyond_us`` how long readings are known to have been beyond it.
+    furthest beyond the limit since ``first``, ``beyond_us`` how long readings are known to have been beyond it,
+    ``marked_us`` how long besides while the rule was not armed.
     """
 
     rule: str
@@ -179,3 +183,14 @@ class Step:
     peak: float | None = None
     beyond_us: int = field(default=0)
     detail: Mapping[str, Any] | None = None
+    marked_us: int = 0
+
+    @property
+    def minutes(self) -> float:
+        """``beyond_us`` in minutes with one decimal, rounded down: never more than is known."""
+        return self.beyond_us // 6_000_000 / 10
+
+    @property
+    def marked_minutes(self) -> float:
+        """``marked_us`` likewise."""
+        return self.marked_us // 6_000_000 / 10

@@ -70,6 +70,12 @@ class GuardedTrack(Joint):
         due_us = Track.due_us(self)
         return None if due_us is None else max(due_us, self.instant_us + 1)
 
+    def awake(self, shadow: Track, rule_us: int, wall_us: int) -> None:
+        """What excuses was not marked: its window went on."""
+        if isinstance(shadow, GuardedTrack):
+            self.began_us, self.until_us = shadow.began_us, shadow.until_us
+            self.values[1:], self.heard_us[1:] = shadow.values[1:], shadow.heard_us[1:]
+
     def memory(self) -> Any:
         joint = super().memory()
         return None if joint is None else [joint, self.began_us, self.until_us]
@@ -86,7 +92,7 @@ class CombinedTrack(Joint):
     1 (it holds) or 0.
     """
 
-    __slots__ = ("terms", "whole")
+    __slots__ = ("shades", "terms", "whole")
 
     def __init__(self, rule: BoundRule, order: int = 0) -> None:
         super().__init__(rule, order)
@@ -95,6 +101,8 @@ class CombinedTrack(Joint):
         self.whole = str(rule.terms["of"])
         #: (opposite?, the rule's tracks here): a rule holds where it holds at any of its points
         self.terms: list[tuple[bool, list[Track]]] = []
+        #: it is a shadow, and looks at the shadows of rules that are not armed
+        self.shades = False
 
     def link(self, tracks: Mapping[str, Track]) -> None:
         """Take the other rules' tracks, by ``<rule>/<point>``; what is not there any more is unknown."""
@@ -106,7 +114,7 @@ class CombinedTrack(Joint):
         self.instant_us = rule_us
 
     def value(self, rule_us: int) -> float | None:
-        conditions = [_either(map(_holds, tracks), opposite) for opposite, tracks in self.terms]
+        conditions = [_either((_holds(track, self.shades) for track in tracks), opposite) for opposite, tracks in self.terms]
         decides = self.whole == "any"
         if decides in conditions:
             return 1.0 if decides else 0.0
@@ -121,8 +129,12 @@ class CombinedTrack(Joint):
         self.instant_us = memory
 
 
-def _holds(track: Track) -> bool | None:
-    """A rule's condition at a point, after its delay; None: unknown."""
+def _holds(track: Track, shades: bool) -> bool | None:
+    """A rule's condition at a point, after its delay; None: unknown, as that of a rule which is not armed."""
+    if track.stands and track.shadow is not None:
+        if not shades:
+            return None
+        track = track.shadow
     if track.said_unknown or track.in_doubt:
         return None
     return track.phase == BROKEN or (track.phase == NOTICED and track.rule.notices_only)

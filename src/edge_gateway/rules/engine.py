@@ -6,18 +6,19 @@ Everything else (timers, hysteresis, unknown) is in ``track`` and ``kinds``, and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from heapq import heappop, heappush, heapreplace
+from collections.abc import Mapping, Sequence
+from heapq import heapify, heappop, heappush, heapreplace
 from typing import Any, cast
 
 from edge_gateway.reading import GOOD, UNCERTAIN_FUTURE, UNCERTAIN_QUEUED, Value
 from edge_gateway.rules.base import UNKNOWN, BoundRule, First, Step
 from edge_gateway.rules.conditions import CombinedTrack
 from edge_gateway.rules.kinds import StaleTrack, track_for
-from edge_gateway.rules.measure import Joint, Measured
+from edge_gateway.rules.measure import Joint
 from edge_gateway.rules.plan import Plan, Point, is_number
+from edge_gateway.rules.roster import Roster
+from edge_gateway.rules.standing import Standing, Stood, in_excursion, is_shade, shade_of
 from edge_gateway.rules.track import IDLE, NOTICED, PENDING, Track
-from edge_gateway.rules.windows import WindowTrack
 
 __all__ = ["BoundRule", "Engine", "Step"]
 
@@ -28,9 +29,13 @@ class Engine:
     """All rules of a site. Same readings and times in, same steps out; state lives in ``snapshot``."""
 
     def __init__(self, rules: Sequence[BoundRule]) -> None:
-        self._points: dict[str, Point] = {}
+        self._roster = Roster()
+        self._points = self._roster.points
         self._tracks: dict[str, Track] = {}
-        self._plans: dict[tuple[str, ...], Plan] = {}
+        #: rules that are not armed, or whose shadow is not done; those of them that must be looked at after each call
+        self._stood: dict[str, Stood] = {}
+        self._restless: set[str] = set()
+        self._left_stood: dict[str, dict[str, Any]] = {}
         #: (due, order, what): a track, or a plan for all of its idle silences; an item counts while it is ``queued_us``
         self._due: list[tuple[int, int, Track | Plan]] = []
         self._watches = 0
@@ -39,30 +44,18 @@ class Engine:
         self._left_seen: dict[str, list[int]] = {}
         self._settled = False
         self._now_us = 0
-        #: windows of civil hours and days: time's passing ends them
-        self._periods: list[WindowTrack] = []
         #: rules over several points that the present instant concerns, and that instant: judged when it is over
         self._joint: set[Joint] = set()
         self._instant = 0, 0
         # By name, so that the order in which files list rules and points decides nothing.
         for order, rule in enumerate(sorted(rules, key=lambda each: (each.id, each.point))):
-            track = track_for(rule, order)
-            self._tracks[_key(rule.id, rule.point)] = track
-            self._points.setdefault(rule.point, Point())
-            if isinstance(track, Measured):
-                for at, name in enumerate(track.inputs):
-                    self._points.setdefault(name, Point()).measured.append((track, at))
-                if isinstance(track, WindowTrack) and track.period:
-                    self._periods.append(track)
-            else:
-                self._points.setdefault(rule.point, Point()).add(track)
+            track = self._tracks[_key(rule.id, rule.point)] = track_for(rule, 2 * order)  # the next number is its shadow's
+            self._roster.enlist(track)
         for point in self._points.values():
             point.settle()
-        self._combined = [track for track in self._tracks.values() if isinstance(track, CombinedTrack)]
         self._doubted = False
-        self._combining = {track.rule.id for track in self._combined}
-        for track in self._combined:
-            track.link(self._tracks)
+        for combined in self._roster.combined:
+            combined.link(self._tracks)
 
     # --- readings -------------------------------------------------------------------------------------------------
 
@@ -76,14 +69,14 @@ class Engine:
         the group's next batch and must not be changed.
         """
         steps = self._judge(rule_us, wall_us, points, values, quality)
-        if self._combined and (steps or self._doubted):
+        if self._roster.combined and (steps or self._doubted):
             self._concern(rule_us, wall_us, steps)
-        return steps
+        return self._sifted(steps, rule_us, wall_us) if self._stood else steps
 
     def _judge(
         self, rule_us: int, wall_us: int, points: tuple[str, ...], values: list[Value], quality: list[str] | None
     ) -> list[Step]:
-        plan = self._plans.get(points)
+        plan = self._roster.plans.get(points)
         if plan is None:
             plan = self._plan(points)
         self._now_us = rule_us
@@ -140,11 +133,11 @@ class Engine:
 
     def _concern(self, rule_us: int, wall_us: int, steps: list[Step]) -> None:
         """Rules over other rules look at them, once this instant is over: one took a step, or came into doubt or out of it."""
-        if not self._doubted and all(step.rule in self._combining for step in steps):
+        if not self._doubted and all(step.rule in self._roster.combining for step in steps):
             return
         self._doubted = False
         self._instant = rule_us, wall_us
-        for track in self._combined:
+        for track in self._roster.combined:
             track.concern(rule_us)
             self._joint.add(track)
             self._queue(track, track.due_us())
@@ -197,7 +190,7 @@ class Engine:
 
     def doubt(self, wall_us: int) -> None:
         """What is judged next has a wall time that nobody vouches for: civil periods with it will be undecided."""
-        for window in self._periods:
+        for window in self._roster.periods:
             window.distrust(wall_us)
 
     def tick(self, rule_us: int, wall_us: int, *, trusted: bool = True) -> list[Step]:
@@ -214,7 +207,7 @@ class Engine:
             track = cast("Track", heappop(self._due)[2])
             track.queued_us = None
             ripe.append(track)
-        for window in self._periods if trusted else ():
+        for window in self._roster.periods if trusted else ():
             if (step := window.passed(rule_us, wall_us)) is not None:
                 steps.append(step)
             self._queue(window, window.due_us())
@@ -228,9 +221,9 @@ class Engine:
                 steps.append(step)
             self._queue(track, self._due_of(track))
             point.settle()
-        if self._combined and (steps or self._doubted):
+        if self._roster.combined and (steps or self._doubted):
             self._concern(rule_us, wall_us, steps)
-        return steps
+        return self._sifted(steps, rule_us, wall_us) if self._stood else steps
 
     def due_us(self) -> int | None:
         """Next rule time at which ``tick`` could step something; it may lie in the past (then: tick now).
@@ -303,6 +296,131 @@ class Engine:
         """
         return [(track.rule, track.first) for track in self._tracks.values() if track.phase == PENDING]
 
+    # --- rules that are not armed (``standing``) --------------------------------------------------------------------
+
+    def stand(self, rule_us: int, wall_us: int, why: str, refs: Mapping[tuple[str, str], str]) -> list[Step]:
+        """From here on the rules of ``refs``, (rule id, point) -> what says so, are not armed because of ``why``, and no others are.
+
+        The whole picture for one ``why``, not what changed: whoever knows of marks need not know of phases, and telling the
+        same twice changes nothing. A rule is armed while no ``why`` names it. What is not bound here is passed over, so
+        say it again after a reload. Answers the steps that this makes; ``rule_us`` as for ``judge``.
+        """
+        self._now_us = rule_us
+        steps = self._begin(rule_us, wall_us) if not self._settled else []
+        if self._joint and rule_us > self._instant[0]:
+            self._judge_instant(steps)
+        wanted = {_key(*each): ref for each, ref in refs.items()}
+        keys = {key for key, stood in self._stood.items() if why in stood.reasons}
+        for key in sorted(keys.union(wanted), key=lambda each: self._tracks[each].order if each in self._tracks else -1):
+            if key not in self._tracks:
+                continue
+            before = self._stood[key].reasons if key in self._stood else {}
+            reasons = {each: ref for each, ref in before.items() if each != why}
+            if key in wanted:
+                reasons[why] = wanted[key]
+            if reasons != before:
+                self._change(key, reasons, rule_us, wall_us, steps)
+        if self._roster.combined and (steps or self._doubted):
+            self._concern(rule_us, wall_us, steps)
+        return self._sifted(steps, rule_us, wall_us)
+
+    def standing(self) -> list[tuple[BoundRule, list[Standing]]]:
+        """The rules that are not armed, and why."""
+        found = [(each.armed.rule, each.reasons) for each in self._stood.values() if each.reasons]
+        return [(rule, [Standing(why=why, ref=ref) for why, ref in sorted(reasons.items())]) for rule, reasons in found]
+
+    def excursion(self, rule: str, point: str) -> First | None:
+        """The first offending reading of what goes on beyond an armed rule's limit; None while nothing does."""
+        track = self._tracks.get(_key(rule, point))
+        return None if track is None or track.phase == IDLE else track.first
+
+    def _change(self, key: str, reasons: dict[str, str], rule_us: int, wall_us: int, steps: list[Step]) -> None:
+        """A rule stands for other reasons than before, or is armed again."""
+        track = self._tracks[key]
+        for plan in self._roster.plans_of(track):
+            self._give_up(plan)
+        seen_us = self._points[track.rule.point].seen()[0]
+        stood = self._stood.get(key)
+        if stood is None:
+            stood = self._stood[key] = Stood(track)
+            stood.begin(seen_us, rule_us)
+            self._enter(stood.shadow)
+        was_armed = not stood.reasons
+        stood.because(reasons)
+        if was_armed or not reasons:
+            self._doubted = True
+        self._restless.add(key)
+        if reasons:
+            self._settle(key, rule_us, wall_us, steps)
+            return
+        if track.muted:
+            stood.wake(seen_us, rule_us, wall_us)
+            self._enter(track)
+        if stood.is_over(seen_us, rule_us):
+            self._release(key, rule_us, wall_us, steps)
+
+    def _sifted(self, steps: list[Step], rule_us: int, wall_us: int) -> list[Step]:
+        """Steps as others may see them: a shadow's are told only where they count."""
+        told: list[Step] = []
+        for step in steps:
+            if not is_shade(step.rule):
+                told.append(step)
+            elif (stood := self._stood.get(_key(shade_of(step.rule), step.point))) is not None:
+                meant = stood.tell(step)
+                if meant is not None:
+                    told.append(meant)
+        for key in sorted(self._restless, key=lambda each: self._tracks[each].order):
+            self._settle(key, rule_us, wall_us, told)
+        return told
+
+    def _settle(self, key: str, rule_us: int, wall_us: int, steps: list[Step]) -> None:
+        """After a call: whether a delay still runs on, and a shadow still has something to follow."""
+        stood = self._stood[key]
+        track, seen_us = stood.armed, self._points[stood.armed.rule.point].seen()[0]
+        stood.own = stood.own or not in_excursion(stood.shadow, seen_us, rule_us)
+        if not stood.reasons:
+            if stood.is_over(seen_us, rule_us):
+                self._release(key, rule_us, wall_us, steps)
+            return
+        if not track.muted and not stood.runs_on(seen_us, rule_us):
+            step = stood.mute(seen_us, rule_us, wall_us)
+            self._leave(track)
+            if step is not None:
+                steps.append(step)
+        if track.muted and stood.own:
+            self._restless.discard(key)
+
+    def _release(self, key: str, rule_us: int, wall_us: int, steps: list[Step]) -> None:
+        stood = self._stood.pop(key)
+        self._restless.discard(key)
+        if (step := stood.last(rule_us, wall_us)) is not None:
+            steps.append(step)
+        stood.armed.shadow, stood.armed.beside_us = None, 0
+        self._leave(stood.shadow)
+
+    def _enter(self, track: Track) -> None:
+        """``track`` is told of its readings from now on."""
+        for plan in self._roster.plans_of(track):
+            self._give_up(plan)
+        self._roster.enlist(track)
+        if isinstance(track, CombinedTrack):
+            track.link(self._tracks)
+        if isinstance(track, Joint) and track.instant_us is not None:
+            self._joint.add(track)
+        self._queue(track, self._due_of(track))
+        self._points[track.rule.point].settle()
+
+    def _leave(self, track: Track) -> None:
+        """``track`` is told of nothing more."""
+        for plan in self._roster.plans_of(track):
+            self._give_up(plan)
+        self._roster.dismiss(track)
+        self._joint = {each for each in self._joint if each is not track}
+        track.queued_us = None
+        self._due = [each for each in self._due if each[2] is not track]
+        heapify(self._due)
+        self._points[track.rule.point].settle()
+
     # --- plans and beginnings -------------------------------------------------------------------------------------
 
     def _plan(self, points: tuple[str, ...]) -> Plan:
@@ -310,12 +428,13 @@ class Engine:
         columns = [self._points.get(name) for name in points]
         for point in columns:
             if point is not None and point.plan is not None:
-                old = point.plan
-                old.give_up()
-                self._unwatch(old)
-                self._plans = {key: plan for key, plan in self._plans.items() if plan is not old}
-        plan = self._plans[points] = Plan(columns)
+                self._give_up(point.plan)
+        plan = self._roster.plans[points] = Plan(columns)
         return plan
+
+    def _give_up(self, plan: Plan) -> None:
+        self._roster.give_up(plan)
+        self._unwatch(plan)
 
     def _begin(self, rule_us: int, wall_us: int) -> list[Step]:
         """First call: silence counts from now on where nothing was heard yet; what lost its rule becomes unknown."""
@@ -349,8 +468,10 @@ class Engine:
                 rules[key] = state
         seen = {name: list(point.seen()) for name, point in self._points.items() if point.silences}
         heard = {name: times for name, times in seen.items() if times[0] >= 0}
-        instant = {"instant": list(self._instant)} if self._joint else {}
-        return {"rules": rules, "seen": {**self._left_seen, **heard}, **instant}
+        more: dict[str, Any] = {"instant": list(self._instant)} if self._joint else {}
+        if self._stood or self._left_stood:
+            more["stood"] = {**self._left_stood, **{key: stood.state() for key, stood in self._stood.items()}}
+        return {"rules": rules, "seen": {**self._left_seen, **heard}, **more}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over a snapshot, also one made under other rules: what no rule claims stays, unknown.
@@ -369,11 +490,26 @@ class Engine:
             for name in (rule.point, rule.renamed_from):
                 if name in seen:
                     point.seen_us, point.seen_wall_us = seen.pop(name)
-        for point in self._points.values():
-            point.settle()
         self._instant = tuple(state.get("instant", (0, 0)))
         self._joint = {track for track in self._tracks.values() if isinstance(track, Joint) and track.instant_us is not None}
+        self._restore_stood({key: dict(each) for key, each in state.get("stood", {}).items()})
+        for point in self._points.values():
+            point.settle()
         self._left, self._left_seen, self._settled = left, seen, False
+
+
+    def _restore_stood(self, left: dict[str, dict[str, Any]]) -> None:
+        for key, track in self._tracks.items():
+            for name in (key, _key(track.rule.id, track.rule.renamed_from)):
+                if name in left:
+                    stood = self._stood[key] = Stood(track)
+                    stood.restore(left.pop(name))
+                    self._restless.add(key)
+                    self._enter(stood.shadow)
+                    if track.muted:
+                        self._leave(track)
+                    break
+        self._left_stood = left
 
 
 def _key(rule: str, point: str) -> str:

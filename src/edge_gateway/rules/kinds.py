@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from edge_gateway.rules.base import (
+    ACTIVE,
     CANCELLED,
     COMBINED,
     DESCENT,
@@ -19,6 +20,7 @@ from edge_gateway.rules.base import (
     SEQUENCE,
     SPREAD,
     STALE,
+    UNKNOWN,
     VIOLATED,
     WINDOW,
     BoundRule,
@@ -87,7 +89,7 @@ class StaleTrack(Track):
     point gets ``after_us`` once to speak. Once, until it has spoken: power-cycling does not dodge the notice.
     """
 
-    __slots__ = ("after_us", "grace_for_us", "grace_until_us")
+    __slots__ = ("after_us", "counted_us", "floor", "grace_for_us", "grace_until_us", "skipped_us")
 
     def __init__(self, rule: BoundRule, order: int = 0) -> None:
         super().__init__(rule, order)
@@ -95,19 +97,30 @@ class StaleTrack(Track):
         self.near_us = rule.after_us / 2
         self.grace_for_us = -1
         self.grace_until_us = 0
+        #: silence counts from here at the earliest: when the rule was armed again
+        self.floor: First | None = None
+        #: how much of the present silence it was not armed; until when silence is counted apart (``overrun``)
+        self.skipped_us = self.counted_us = 0
+
+    def reset(self) -> None:
+        super().reset()
+        self.skipped_us = 0
 
     # --- readings -----------------------------------------------------------------------------------------------
 
     def heard(self, seen_us: int, rule_us: int, wall_us: int) -> Step | None:
         """A known reading at ``rule_us``, the one before it at ``seen_us``."""
+        self.tally_us += max(rule_us - max(seen_us + self.after_us, self.counted_us), 0)
+        self.counted_us = rule_us
         if self.phase == IDLE:
             return None
+        seen_us = self.since(seen_us)
         if self.phase == NOTICED:
             step = self._silence(CANCELLED, rule_us, wall_us, rule_us)
             self.reset()
             return step
         if self.clear_us is None:
-            self.beyond_us = rule_us - self.first.rule_us - self.after_us
+            self.beyond_us = rule_us - self.first.rule_us - self.after_us - self.skipped_us
             self.clear_us = rule_us
         elif rule_us - seen_us > self.after_us:  # silent again while recovering
             self.beyond_us += rule_us - seen_us - self.after_us
@@ -115,10 +128,21 @@ class StaleTrack(Track):
         if self.peak is None:  # seconds of the silence that broke the rule
             self.peak = (rule_us - self.first.rule_us) / _US_PER_S
         if rule_us - self.clear_us < self.clear_after_us:
-            return None
+            return self._heard_again(rule_us, wall_us)
         step = self._silence(RECOVERED, rule_us, wall_us, rule_us)
         self.reset()
         return step
+
+    def _heard_again(self, rule_us: int, wall_us: int) -> Step | None:
+        """It was unknown because it was not armed."""
+        if not self.said_unknown:
+            return None
+        self.said_unknown, self.unknown_us = False, None
+        return self._silence(ACTIVE, rule_us, wall_us, rule_us)
+
+    def since(self, seen_us: int) -> int:
+        """What silence counts from."""
+        return seen_us if self.floor is None else max(seen_us, self.floor.rule_us)
 
     def unknown(self, rule_us: int, wall_us: int) -> Step | None:
         """A bad reading is silence, which only time judges."""
@@ -128,6 +152,9 @@ class StaleTrack(Track):
 
     def silence_due_us(self, seen_us: int) -> int | None:
         """Rule time at which silence since ``seen_us`` steps this rule; None if it cannot any more."""
+        if self.muted:
+            return None
+        seen_us = self.since(seen_us)
         since_us = seen_us + self.after_us
         if self.phase == IDLE:
             due_us = since_us + self.notice_after_us
@@ -141,11 +168,14 @@ class StaleTrack(Track):
         due_us = self.silence_due_us(seen_us)
         if due_us is None or rule_us < due_us:
             return None
+        if self.floor is not None and self.floor.rule_us > seen_us:
+            seen_us, seen_wall_us = self.floor.rule_us, self.floor.wall_us
         if self.phase == IDLE:
             if rule_us - due_us > UNWATCHED_US and self.grace_for_us != seen_us:
                 self.grace_for_us, self.grace_until_us = seen_us, rule_us + self.after_us
                 return None
             self.first = First(rule_us=seen_us, wall_us=seen_wall_us, value=None)
+            self.marked_us = self.beside_us
         since_us = seen_us + self.after_us
         if self.violation_after_us is not None and rule_us - since_us >= self.violation_after_us:
             self.phase = BROKEN
@@ -159,18 +189,48 @@ class StaleTrack(Track):
         return Step(
             rule=self.rule.id, point=self.rule.point, step=step, rule_us=rule_us, wall_us=wall_us, first=self.first,
             peak=silent_us / _US_PER_S if self.peak is None else self.peak,
-            beyond_us=silent_us - self.after_us if self.clear_us is None else self.beyond_us,
+            beyond_us=silent_us - self.after_us - self.skipped_us if self.clear_us is None else self.beyond_us,
+            marked_us=self.marked_us,
         )  # fmt: skip
 
+    # --- not armed (``standing``) -----------------------------------------------------------------------------------
+
+    def told(self, step: str, rule_us: int, wall_us: int) -> Step:
+        return self._silence(step, rule_us, wall_us, rule_us)
+
+    def blind(self, rule_us: int, wall_us: int) -> Step | None:
+        if self.phase < NOTICED or self.said_unknown:
+            return None
+        self.said_unknown, self.unknown_us = True, rule_us
+        return self._silence(UNKNOWN, rule_us, wall_us, rule_us)
+
+    def awake(self, shadow: Track, rule_us: int, wall_us: int) -> None:
+        self.floor = First(rule_us=rule_us, wall_us=wall_us, value=None)
+        if self.clear_us is not None:
+            self.clear_us = rule_us
+        else:
+            self.skipped_us += shadow.tally_us
+
+    def overrun(self, seen_us: int, rule_us: int) -> int:
+        self.tally_us += max(rule_us - max(seen_us + self.after_us, self.counted_us), 0)
+        self.counted_us = rule_us
+        return self.tally_us
+
     def state(self) -> dict[str, Any] | None:
-        if self.grace_for_us < 0:
-            return super().state()
-        return {**(super().state() or {}), "grace": [self.grace_for_us, self.grace_until_us]}
+        more: dict[str, Any] = {"grace": [self.grace_for_us, self.grace_until_us]} if self.grace_for_us >= 0 else {}
+        if self.floor is not None:
+            more["floor"] = [self.floor.rule_us, self.floor.wall_us]
+        if self.skipped_us:
+            more["skipped_us"] = self.skipped_us
+        return {**(super().state() or {}), **more} if more else super().state()
 
     def restore(self, state: dict[str, Any]) -> None:
         super().restore(state)
         if "grace" in state:
             self.grace_for_us, self.grace_until_us = state["grace"]
+        if "floor" in state:
+            self.floor = First(rule_us=state["floor"][0], wall_us=state["floor"][1], value=None)
+        self.skipped_us = state.get("skipped_us", 0)
 
 
 KINDS: dict[str, type[Track]] = {

@@ -44,6 +44,10 @@ class Measured(Track):
         self.said_doubt = True
         return Step(rule=self.rule.id, point=self.rule.point, step=UNDECIDED, rule_us=rule_us, wall_us=wall_us, first=self.doubt)
 
+    def blind(self, rule_us: int, wall_us: int) -> Step | None:
+        self.doubt, self.said_doubt = None, False
+        return super().blind(rule_us, wall_us)
+
     def observe(self, at: int, value: float | None, rule_us: int, wall_us: int) -> Step | None:
         """A reading of input ``at``; None: unknown. Readings come in the order of rule time."""
         raise NotImplementedError
@@ -100,6 +104,11 @@ class FlatTrack(Measured):
     def begun(self, value: float, rule_us: int, wall_us: int) -> First:
         return self.began or super().begun(value, rule_us, wall_us)
 
+    def blind(self, rule_us: int, wall_us: int) -> Step | None:
+        if self.phase < NOTICED:  # what is stuck after it begins to be so then
+            self.began = None
+        return super().blind(rule_us, wall_us)
+
     def memory(self) -> Any:
         if self.began is None:
             return None
@@ -129,6 +138,10 @@ class Joint(Measured):
     def observe(self, at: int, value: float | None, rule_us: int, wall_us: int) -> Step | None:
         self.values[at], self.heard_us[at], self.instant_us = value, rule_us, rule_us
         return None
+
+    def blind(self, rule_us: int, wall_us: int) -> Step | None:
+        self.values, self.instant_us = [None] * len(self.inputs), None
+        return super().blind(rule_us, wall_us)
 
     def judged(self, rule_us: int, wall_us: int) -> list[Step]:
         """The instant ``rule_us`` is over: what comes of it."""

@@ -30,9 +30,10 @@ class Track:
     """State of a ``limit`` rule at its point. Methods answer the step taken, or None."""
 
     __slots__ = (
-        "beyond_us", "clear_after_us", "clear_high", "clear_low", "clear_us", "excess", "first", "fresh_us", "high",
-        "last_us", "last_value", "low", "near_us", "notice_after_us", "offends", "offset_us", "order", "peak", "phase", "queued_us", "rule",
-        "said_unknown", "spent", "unknown_after_us", "unknown_us", "violation_after_us",
+        "beside_us", "beyond_us", "clear_after_us", "clear_high", "clear_low", "clear_us", "excess", "first", "fresh_us", "held_us",
+        "high", "last_us", "last_value", "low", "marked_us", "muted", "near_us", "notice_after_us", "offends", "offset_us", "order", "peak",
+        "phase", "queued_us", "rule", "said_unknown", "shadow", "spent", "stands", "tally_us", "unknown_after_us", "unknown_us",
+        "violation_after_us",
     )  # fmt: skip
 
     def __init__(self, rule: BoundRule, order: int = 0) -> None:
@@ -55,6 +56,13 @@ class Track:
         self.near_us = float(GREATEST)
         self.last_us = 0
         self.last_value: float | None = None
+        #: until when the last reading's time beyond the limit is counted
+        self.held_us = 0
+        #: not armed; told of no readings; what judges on meanwhile (``standing``)
+        self.stands = self.muted = False
+        self.shadow: Track | None = None
+        #: marked time that goes beside an excursion which begins now; all time beyond since somebody began to count it
+        self.beside_us = self.tally_us = 0
         self.reset()
 
     def reset(self) -> None:
@@ -64,6 +72,7 @@ class Track:
         self.peak: float | None = None
         self.excess = 0.0
         self.beyond_us = 0
+        self.marked_us = 0
         self.offends = False
         self.spent = False
         self.clear_us: int | None = None
@@ -85,10 +94,11 @@ class Track:
                 return None
             self.phase = PENDING
             self.first = self.begun(value, rule_us, wall_us)
+            self.marked_us = self.beside_us
         else:
             self._hold(rule_us)
         was_unknown, self.said_unknown, self.unknown_us = self.said_unknown, False, None
-        self.last_us, self.last_value = rule_us, value
+        self.last_us, self.last_value, self.held_us = rule_us, value, rule_us
         self.offends = not within
         self.spent = False
         if within:
@@ -155,7 +165,10 @@ class Track:
     def _hold(self, rule_us: int) -> None:
         """The last reading spoke until now, but no longer than it was fresh."""
         if self.offends:
-            self.beyond_us += min(rule_us - self.last_us, self.fresh_us)
+            spoke_us = max(min(rule_us, self.last_us + self.fresh_us) - self.held_us, 0)
+            self.beyond_us += spoke_us
+            self.tally_us += spoke_us
+            self.held_us = rule_us
 
     def _advance(self, rule_us: int, wall_us: int) -> Step | None:
         """A reading offends: fire what its delay, counted from the first offending one, has come to."""
@@ -171,11 +184,37 @@ class Track:
     def _step(self, step: str, rule_us: int, wall_us: int) -> Step:
         beyond_us = self.beyond_us
         if self.offends:  # a tick: the last reading still speaks
-            beyond_us += min(rule_us - self.last_us, self.fresh_us)
+            beyond_us += max(min(rule_us, self.last_us + self.fresh_us) - self.held_us, 0)
         return Step(
             rule=self.rule.id, point=self.rule.point, step=step, rule_us=rule_us, wall_us=wall_us, first=self.first,
-            value=self.last_value, peak=self.peak, beyond_us=beyond_us,
+            value=self.last_value, peak=self.peak, beyond_us=beyond_us, marked_us=self.marked_us,
         )  # fmt: skip
+
+    # --- not armed (``standing``) -----------------------------------------------------------------------------------
+
+    def told(self, step: str, rule_us: int, wall_us: int) -> Step:
+        """A step that somebody else says is taken."""
+        return self._step(step, rule_us, wall_us)
+
+    def blind(self, rule_us: int, wall_us: int) -> Step | None:
+        """From now on its readings say nothing to it: what is open is unknown, and the count of a recovery begins again."""
+        self._hold(rule_us)
+        self.last_us, self.last_value, self.offends, self.clear_us = rule_us, None, False, None
+        if self.phase < NOTICED:
+            return None
+        self.unknown_us = rule_us if self.unknown_us is None else self.unknown_us
+        if self.said_unknown:
+            return None
+        self.said_unknown = True
+        return self._step(UNKNOWN, rule_us, wall_us)
+
+    def awake(self, shadow: Track, rule_us: int, wall_us: int) -> None:
+        """It is told of its readings again; ``shadow`` was told of them meanwhile."""
+
+    def overrun(self, seen_us: int, rule_us: int) -> int:
+        """How long readings were beyond the limit since ``tally_us`` was 0; ``seen_us``: the point's last known reading."""
+        self._hold(rule_us)
+        return self.tally_us
 
     # --- time ---------------------------------------------------------------------------------------------------
 
@@ -218,6 +257,8 @@ class Track:
             "clear_us": self.clear_us,
             "unknown_us": self.unknown_us,
             "said_unknown": self.said_unknown,
+            **({"held_us": self.held_us} if self.offends and self.held_us != self.last_us else {}),
+            **({"marked_us": self.marked_us} if self.marked_us else {}),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -229,6 +270,7 @@ class Track:
         self.first = First(rule_us=rule_us, wall_us=wall_us, value=value)
         self.peak, self.excess, self.beyond_us = state["peak"], state["excess"], state["beyond_us"]
         self.last_us, self.last_value = state["last"]
+        self.held_us, self.marked_us = state.get("held_us", self.last_us), state.get("marked_us", 0)
         self.offends, self.spent = state["offends"], state["spent"]
         self.clear_us, self.unknown_us = state["clear_us"], state["unknown_us"]
         self.said_unknown = state["said_unknown"]

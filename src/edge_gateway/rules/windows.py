@@ -171,6 +171,11 @@ class ExposureTrack(Measured):
             return self.known(least, rule_us, wall_us)
         return self.undecided(rule_us, wall_us)
 
+    def blind(self, rule_us: int, wall_us: int) -> Step | None:
+        self._account(rule_us)
+        self.said = None if self.said is None else (rule_us, None)
+        return super().blind(rule_us, wall_us)
+
     def between(self) -> tuple[float, float]:
         """The least and the most that it can be, in minutes or degree-minutes."""
         found = merged(self.rolling.steps)
