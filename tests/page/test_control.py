@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 import pytest
 
+from edge_gateway.cli.client import Client
 from tests.cli.site import THAWED, Gateway, Plant
 from tests.page import site
 from tests.servers.process import free_port
@@ -109,3 +110,16 @@ def test_nobody_borrows_the_line_for_a_day(gateway: Gateway, timeout: bytes) -> 
     wanted = b'{"bus": "plc", "unit": 99, "function": 3, "register": 0, "timeout_s": ' + timeout + b"}"
     status, answer = ask(gateway, "POST /v1/read", wanted)
     assert (status, answer["error"]) == (409, "GatewayError"), answer
+
+
+def test_a_photo_comes_as_its_bytes_and_goes_out_as_it_came(gateway: Gateway) -> None:
+    picture = b"\xff\xd8\xff\xe1" + bytes(range(256)) * 2_000
+    status, photo = ask(gateway, "POST /v1/photos", picture)
+    assert (status, photo["type"], photo["bytes"]) == (200, "image/jpeg", len(picture))
+    assert Client(gateway.state / "control.sock").get_file(f"/v1/photos/{photo['sha256']}") == picture
+    status, answer = ask(gateway, "POST /v1/photos", b"%PDF-1.7 no picture")
+    assert (status, answer["error"]) == (409, "PhotoRefused")
+    status, answer = ask(gateway, "POST /v1/photos", picture[:4] + bytes(8 << 20))
+    assert (status, answer["error"]) == (409, "PhotoRefused")
+    assert ask(gateway, "GET /v1/photos/" + "0" * 64)[0] == 404
+    assert ask(gateway, "GET /v1/photos/..lock")[0] == 404

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from edge_gateway.errors import GatewayError
 
@@ -69,6 +69,24 @@ class Client:
         """The JSON answer to a JSON question. Raises NotRunning, NotPermitted, Refused."""
         return self._ask("POST", path, json.dumps(body))
 
+    def put_file(self, path: str, file: BinaryIO) -> dict[str, Any]:
+        """The JSON answer to a file's bytes, sent as they are read. Raises NotRunning, NotPermitted, Refused."""
+        return self._ask("POST", path, file, "application/octet-stream")
+
+    def get_file(self, path: str) -> bytes:
+        """The bytes that are there. Raises NotRunning, NotPermitted, Refused."""
+        connection = _Connection(self._path, self._timeout_s)
+        try:
+            with self._told():
+                connection.request("GET", path)
+                response = connection.getresponse()
+                data = response.read()
+                if response.status >= 400:
+                    raise _refused(response.status, json.loads(data or b"{}"))
+        finally:
+            connection.close()
+        return data
+
     def stream(self, path: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """JSON objects, one a line, as they come; closing the iterator hangs up. Raises NotRunning, NotPermitted, Refused."""
         connection = _Connection(self._path, self._timeout_s)
@@ -88,11 +106,11 @@ class Client:
         finally:
             connection.close()
 
-    def _ask(self, method: str, path: str, body: str | None) -> dict[str, Any]:
+    def _ask(self, method: str, path: str, body: str | BinaryIO | None, media: str = "application/json") -> dict[str, Any]:
         connection = _Connection(self._path, self._timeout_s)
         try:
             with self._told():
-                connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+                connection.request(method, path, body, {"Content-Type": media} if body else {})
                 response = connection.getresponse()
                 answer = json.loads(response.read() or b"{}")
         finally:

@@ -31,6 +31,7 @@ VERBS = {
     "status": ("status", "say how the running gateway is", "显示运行状态"),
     "doctor": ("doctor", "say what is wrong and what to do", "诊断问题并给出处理方法"),
     "violations": ("violations", "list, acknowledge or close violations", "列出、知悉或关闭违规"),
+    "photo": ("photo", "bring a photo for the record, or take one out", "送交写入台账的照片，或取出一张"),
     "quarantine": ("quarantine", "what sinks refused: list, retry, drop", "被拒收的数据：列出、重试、丢弃"),
     "provision": ("provision", "a device's own parameters: compare, set, verify", "设备自身参数：对照、设置、复核"),
     "journal": ("journal", "verify the record, recompute it, take evidence out", "核验、重算台账，导出证据包"),

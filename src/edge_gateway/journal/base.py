@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from edge_gateway.record.photo import Photo
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
@@ -84,6 +86,10 @@ class Reader(Protocol):
         """A content-addressed text. Raises KeyError if it is not here."""
         ...
 
+    async def photo(self, sha256: str) -> bytes:
+        """A content-addressed photo. Raises KeyError if it is not here, JournalDamaged if it is another one."""
+        ...
+
     async def segments(self) -> list[SegmentInfo]: ...
 
     async def checkpoints(self) -> list[tuple[str, int, bytes]]:
@@ -142,6 +148,14 @@ class Journal(Reader, Protocol):
         use the reserve when the journal is full. Raises JournalFull (nothing was written; call again later) or
         JournalDamaged.
         """
+        ...
+
+    async def put_photo(self, data: bytes) -> Photo:
+        """Make a photo durable, for an entry to name. Raises PhotoRefused, JournalFull."""
+        ...
+
+    def named_photos(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        """The key ``photos`` of an entry that names these, which are durable here. Raises PhotoRefused."""
         ...
 
     async def new_epoch(self, reason: str) -> None:

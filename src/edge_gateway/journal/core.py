@@ -87,6 +87,7 @@ class Core:
             try:
                 self.state.files.make_folder(self.state.state_dir)
                 self.state.texts.open()
+                self.state.photos.open()
                 return self._opening.open()
             except (apsw.Error, OSError) as error:
                 if not is_full(error) or not self.state.room.shed():
@@ -403,6 +404,17 @@ class Core:
 
         self._step(step)
         return ordinary
+
+    def room_beside(self, more: int) -> bool:
+        """Whether so many bytes have room that no entry needs. Raises JournalFull, JournalDamaged."""
+        room = False
+
+        def step() -> None:
+            nonlocal room
+            room = self.state.room_beside(more)
+
+        self._step(step)
+        return room
 
 
 def _failed(error: Exception) -> DiskFails:

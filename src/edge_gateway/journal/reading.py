@@ -20,6 +20,7 @@ from edge_gateway.errors import JournalDamaged, JournalError, JournalTooNew, Seg
 from edge_gateway.journal.base import EpochInfo, Position, SegmentInfo
 from edge_gateway.journal.files import DiskFiles, Files
 from edge_gateway.journal.keeping import Keeping
+from edge_gateway.journal.photos import Photos
 from edge_gateway.journal.renewal import DATABASE
 from edge_gateway.journal.segments import Segment, SegmentFile
 from edge_gateway.journal.tail import LAYOUT, Epoch, Tail
@@ -40,6 +41,7 @@ class Reading:
         self._files = files or DiskFiles()
         self._folder = state_dir
         self._texts = Texts(self._files, state_dir)
+        self._photos = Photos(self._files, state_dir)
         self._members: OrderedDict[tuple[str, int, int], tuple[int, list[bytes]]] = OrderedDict()
         self._file: SegmentFile | None = None
         self._configs: dict[str, dict[str, Any]] = {}
@@ -125,6 +127,10 @@ class Reading:
     def text(self, sha256: str) -> bytes:
         """A text. Raises KeyError, JournalDamaged."""
         return self._texts.get(sha256)
+
+    def photo(self, sha256: str) -> bytes:
+        """A photo. Raises KeyError, JournalDamaged."""
+        return self._photos.get(sha256)
 
     # --- entries --------------------------------------------------------------------------------------------
 

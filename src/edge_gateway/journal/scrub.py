@@ -16,6 +16,7 @@ from typing import Any
 from edge_gateway import events
 from edge_gateway.errors import JournalDamaged, JournalError, SegmentDamaged
 from edge_gateway.journal.files import Files
+from edge_gateway.journal.photos import Photos
 from edge_gateway.journal.segments import Segment, SegmentFile, segment_path
 from edge_gateway.journal.store import Store
 from edge_gateway.journal.texts import Texts
@@ -87,11 +88,12 @@ class Scrub:
                 return  # the disk refuses just now, which is told: the next pass comes to it again
 
     async def _texts(self) -> None:
-        for name in await self._there(self._journal.texts.names):
-            why = await self._there(check_text, self._journal.files, self._journal.texts, name)
-            if why:
-                self._tell(events.Alarmed(code="text-damaged", why=why))
-            await asyncio.sleep(SHORTEST_WAIT_S)
+        for code, files in (("text-damaged", self._journal.texts), ("photo-damaged", self._journal.photos)):
+            for name in await self._there(files.names):
+                why = await self._there(check_text, self._journal.files, files, name)
+                if why:
+                    self._tell(events.Alarmed(code=code, why=why))
+                await asyncio.sleep(SHORTEST_WAIT_S)
 
     async def _there(self, what: Callable[..., Any], *about: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, what, *about)
@@ -112,8 +114,8 @@ def check(files: Files, state_dir: Path, segment: Segment) -> str:
     return "" if file.segment.root == segment.root else "its entries give another root than the one that was kept"
 
 
-def check_text(files: Files, texts: Texts, name: str) -> str:
-    """Why a text is not what its name says; "" if it is, or was removed meanwhile."""
+def check_text(files: Files, texts: Texts | Photos, name: str) -> str:
+    """Why a text or a photo is not what its name says; "" if it is, or was removed meanwhile."""
     try:
         files.settle(texts.path(name))
         texts.get(name)

@@ -22,6 +22,7 @@ from edge_gateway.journal.base import SegmentInfo
 from edge_gateway.journal.files import Files, Readable, write_durably
 from edge_gateway.record.entry import FORMAT, MAX_ENTRY_BYTES, has_only_integers
 from edge_gateway.record.merkle import leaf_hash, tree_root
+from edge_gateway.record.photo import FOLDER, photos_of
 
 #: Entries of a data member: what one look-up inflates.
 MEMBER_ENTRIES = 256
@@ -89,8 +90,8 @@ def segment_path(state_dir: Path, epoch: str, first: int) -> Path:
 
 
 def texts_named(entry: dict[str, Any]) -> set[str]:
-    """Hashes of the texts that an entry names (snapshots and configurations do)."""
-    named: set[str] = set()
+    """What an entry names of files beside it: hashes of texts (snapshots and configurations do), and ``photos/<sha256>``."""
+    named = {FOLDER + photo.sha256 for photo in photos_of(entry)}
     kind = entry["kind"]
     if kind == "config":
         _texts_of_config(entry, named)

@@ -19,6 +19,7 @@ from edge_gateway.journal.files import TEMPORARY, Files
 from edge_gateway.journal.keeping import Keeping
 from edge_gateway.journal.opening import Opened, epoch_root
 from edge_gateway.journal.owed import Owed
+from edge_gateway.journal.photos import Photos
 from edge_gateway.journal.renewal import DATABASE
 from edge_gateway.journal.retention import Bounds, JournalSettings, Plan, SkippedRange, plan
 from edge_gateway.journal.room import Room
@@ -54,6 +55,7 @@ class State:
         self.state_dir = state_dir
         self.room = Room(files, state_dir, settings)
         self.texts = Texts(files, state_dir)
+        self.photos = Photos(files, state_dir)
         self.wall_us = wall_us
         self.member_entries = min(MEMBER_ENTRIES, max(1, settings.segment_entries // 4))
         self.owed = Owed(files, state_dir)
@@ -109,9 +111,16 @@ class State:
     # --- room -----------------------------------------------------------------------------------------------
 
     def used_bytes(self) -> int:
-        """Bytes of database, log, segments and texts."""
+        """Bytes of database, log, segments, texts and photos."""
         log = self.files.size(self.state_dir / (DATABASE + "-wal"))
-        return self.tail.size_bytes() + log + self.segments_bytes + self.texts.size_bytes
+        return self.tail.size_bytes() + log + self.segments_bytes + self.texts.size_bytes + self.photos.size_bytes
+
+    def room_beside(self, more: int) -> bool:
+        """Whether ``more`` bytes beside the entries have room, after freeing what may be freed; ordinary batches go on either way."""
+        used = self.used_bytes()
+        if self.free_covered(used + more - self.room.soft_bytes):
+            used = self.used_bytes()
+        return not self.room.full and used + more <= self.room.soft_bytes
 
     def make_room(self, more: int) -> tuple[bool, bool]:
         """Free what may be freed; whether ``more`` bytes have room for ordinary batches, and for the reserve's users."""
@@ -241,14 +250,15 @@ class State:
         self.owed.put(keeping, self.tail.checkpoints)
 
     def collect_texts(self) -> None:
-        """Remove texts that no kept segment and no open entry names."""
-        if not self.texts.names():
+        """Remove texts and photos that no kept segment and no open entry names."""
+        if not self.texts.names() and not self.photos.names():
             return
         named = {text for segment in self.kept for text in segment.texts}
         for entry in self.tail.entries(self.tail_first, self.size):
             if b'"kind":"batch"' not in entry[:64] and b'"kind":"tick"' not in entry[:64]:
                 named |= texts_named(decode(entry))
         self.texts.keep_only(named)
+        self.photos.keep_only(named)
 
     # --- damaged segments -------------------------------------------------------------------------------------
 

@@ -15,20 +15,23 @@ from typing import Any, TypeVar
 
 from edge_gateway import events
 from edge_gateway.clock import Clock
-from edge_gateway.errors import JournalError
+from edge_gateway.errors import DiskFails, JournalError, JournalFull
 from edge_gateway.journal.base import EpochInfo, Position, Quarantined, Recovery, SegmentInfo
 from edge_gateway.journal.core import Core
 from edge_gateway.journal.files import Closeable, DiskFiles, Files
 from edge_gateway.journal.keeping import Keeping
+from edge_gateway.journal.photos import Photos
 from edge_gateway.journal.reading import Reading
 from edge_gateway.journal.retention import JournalSettings, SkippedRange
 from edge_gateway.journal.ring import Ring
+from edge_gateway.journal.room import AGAIN_BYTES, is_full
 from edge_gateway.journal.segments import Segment
 from edge_gateway.journal.texts import Texts
 from edge_gateway.journal.view import View, look, status
 from edge_gateway.journal.work import Append, Drop, Move, Noted, Refuse, Remember, Signed, Work
 from edge_gateway.journal.writer import Call, Lazy, Request, Writer
 from edge_gateway.record.entry import MAX_ENTRY_BYTES, decode
+from edge_gateway.record.photo import Photo, photo_of
 
 __all__ = ["JournalSettings", "SkippedRange", "Store", "open_journal"]
 
@@ -94,6 +97,7 @@ class Store:
         self._appended_bytes = 0
         self._opened_us = clock.mono_us()
         self._reader: Reading | None = None
+        self._photo = asyncio.Lock()
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="journal-read")
         self._closed = False
         self._writer = Writer(
@@ -275,6 +279,29 @@ class Store:
     async def text(self, sha256: str) -> bytes:
         return await self._read(lambda reading: reading.text(sha256))
 
+    async def photo(self, sha256: str) -> bytes:
+        return await self._read(lambda reading: reading.photo(sha256))
+
+    async def put_photo(self, data: bytes) -> Photo:
+        """See ``Journal.put_photo``. It takes no room that the reserve's writers may need, and holds up nobody who writes entries."""
+        photo_of(data)
+        async with self._photo:
+            if not await self._call(lambda core: core.room_beside(len(data))) or not await asyncio.to_thread(self._room_on_disk, len(data)):
+                raise JournalFull("there is no room for a photo", hint="let the hub be reached, or make room on the disk")
+            try:
+                return await asyncio.to_thread(self._core.state.photos.put, data)
+            except OSError as error:
+                why = f"the disk took no photo: {error}"
+                raise (JournalFull if is_full(error) else DiskFails)(why, hint="bring it again") from error
+
+    def _room_on_disk(self, more: int) -> bool:
+        least = more + AGAIN_BYTES + self._settings.reserve_bytes
+        return self.files.free_bytes(self.state_dir) >= least
+
+    def named_photos(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        """See ``Journal.named_photos``."""
+        return self._core.state.photos.named(names)
+
     async def segments(self) -> list[SegmentInfo]:
         return [segment.info() for segment in self._view.segments]
 
@@ -360,6 +387,11 @@ class Store:
     def texts(self) -> Texts:
         """For reading."""
         return self._core.state.texts
+
+    @property
+    def photos(self) -> Photos:
+        """For reading."""
+        return self._core.state.photos
 
     def noted(self) -> dict[str, int]:
         """Numbers that were kept, as they were at the start."""

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edge_gateway.errors import GatewayError
-from edge_gateway.page import finder
+from edge_gateway.page import finder, photos
 from edge_gateway.page.site import Site
 
 #: A request to the control socket is short.
@@ -103,6 +103,7 @@ def control_app(site: Site) -> Starlette:
         Route("/v1/quarantine/{verb}", quarantine_do, methods=["POST"]),
     ]
     routes += finder.routes(site.finder, _body)
+    routes += photos.routes(site.journal)
     return Starlette(routes=routes, exception_handlers={GatewayError: _refused, ValueError: _unreadable})
 
 
