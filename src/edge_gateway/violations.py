@@ -38,7 +38,7 @@ _CONDITION_AFTER = {
 #: What an entry holds of a violation, besides the step itself.
 _ENTRY_KEYS = (
     "violation", "rule", "point", "condition", "handling", "first", "peak", "minutes", "limit", "severity", "basis",
-    "verified", "level", "episode", "marked_minutes",
+    "verified", "decision", "level", "episode", "marked_minutes",
 )  # fmt: skip
 
 
@@ -243,7 +243,7 @@ class Violations:
 
 
 def _of_rule(rule: BoundRule) -> dict[str, Any]:
-    return {"limit": rule.limit, "severity": rule.severity, "basis": rule.basis, "verified": rule.verified}
+    return {"limit": rule.limit, "severity": rule.severity, "basis": rule.basis, "verified": rule.verified, "decision": rule.decision}
 
 
 def _minutes(beyond_us: int) -> float:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_gateway.config.load import Loaded, load
+from edge_gateway.config.load import ConfigRefused, Loaded, load
 from edge_gateway.rules.engine import Engine
+from edge_gateway.violations import Violations
 
 SITE = """
 [site]
@@ -71,3 +72,56 @@ def test_what_stands_open_goes_on_after_the_move(tmp_path: Path, now: tuple[str,
     after.restore(engine.snapshot())
     steps = [step for minute in range(17, 24) for step in after.judge(minute * 60_000_000, 0, ("air",), [9.0], None)]
     assert [(step.rule, step.step, step.first.rule_us) for step in steps if step.rule == "cutting-room-air"] == [("cutting-room-air", "recovered", 0)]
+
+
+HOUSE = """
+id = "house"
+version = "1.0.0"
+edition = "2026-11"
+name_zh = "自"
+name_en = "House"
+[[rule]]
+id = "room-air"
+kind = "limit"
+select = { zone_kind = "cutting-room", quantity = "temperature" }
+unit = "Cel"
+high = "12"
+guard = true
+violation_after_s = 0
+severity = "minor"
+department = "market-regulation"
+title_zh = "热"
+title_en = "Warm"
+do_zh = ["看"]
+do_en = ["Look"]
+basis = { standard = "none", clause = "none", edition = "2026", effective_from = "unknown", verified = "no", source = "operator" }
+"""
+
+
+@pytest.mark.parametrize(("written", "uncertainty"), [("0.50", "0.5"), ("", "")])
+def test_a_point_s_uncertainty_makes_the_guard_band(tmp_path: Path, written: str, uncertainty: str) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "house.toml").write_text(HOUSE, encoding="utf-8")
+    site = SITE.replace('zone = "room"\n', f'zone = "room"\nuncertainty = "{written}"\n') % '"house"'
+    (tmp_path / "gateway.toml").write_text(site, encoding="utf-8")
+    found = load(tmp_path / "gateway.toml")
+    engine = Engine(found.binding.rules)
+    steps = []
+    for minute, value in enumerate((11.0, 12.4, 12.5, 12.6, 11.6, 11.4)):
+        steps += engine.judge(minute * 60_000_000, 0, ("air",), [value], None)
+    steps += engine.judge(360_000_000, 0, ("air",), [11.4], None)
+    book = Violations("s")
+    told = [(step.rule_us // 60_000_000, step.step, book.apply(step, found.binding.rules[0])["decision"]) for step in steps]
+    if uncertainty:
+        assert told == [(3, "violated", "guard band ±0.5 Cel"), (5, "recovered", "guard band ±0.5 Cel")]
+    else:
+        assert told == [(1, "violated", "simple acceptance"), (4, "recovered", "simple acceptance")]
+
+
+@pytest.mark.parametrize("wrong", ['"-0.5"', '"0"', '"half"', '"nan"', "0.5"])
+def test_what_is_no_uncertainty_is_refused_with_its_line(tmp_path: Path, wrong: str) -> None:
+    site = SITE.replace('zone = "room"\n', f'zone = "room"\nuncertainty = {wrong}\n') % '"cold-chain"'
+    (tmp_path / "gateway.toml").write_text(site, encoding="utf-8")
+    with pytest.raises(ConfigRefused) as refused:
+        load(tmp_path / "gateway.toml")
+    assert (refused.value.key, refused.value.line) == ("points.air.uncertainty", 22)

@@ -46,7 +46,7 @@ def test_a_step_becomes_an_entry_that_says_everything() -> None:
     assert body == {
         "violation": ID, "rule": "r1", "point": "p1", "step": "violated", "condition": "active", "handling": "new",
         "first": {"rule_us": 1, "wall_us": 2, "value": -17.0}, "peak": -15.0, "minutes": 1.5, "value": -15.0,
-        "limit": "≤ -18 Cel", "severity": "major", "basis": "GB 1 (2019), clause not verified", "verified": "no",
+        "limit": "≤ -18 Cel", "severity": "major", "basis": "GB 1 (2019), clause not verified", "verified": "no", "decision": "simple acceptance",
         "level": "violation",
         "episode": 1,
     }  # fmt: skip

@@ -231,6 +231,7 @@ def _bind(config: GatewayConfig, packs: Sequence[LoadedPack], models: Mapping[st
             zone=tables[id_].zone,
             interval_us=known.interval_us,
             renamed_from=tables[id_].renamed_from or "",
+            uncertainty=getattr(tables[id_], "uncertainty", ""),
         )
         for id_, known in facts(config, models).items()
     ]

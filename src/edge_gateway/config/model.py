@@ -5,14 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import re
 import shutil
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from edge_gateway.derived.model import DerivedConfig
 from edge_gateway.profiles.model import Identifier, ProfileId
+from edge_gateway.rules.model_base import decimal_text
 from edge_gateway.sinks.hub import HubConfig
 from edge_gateway.sinks.influxdb import Influx1Config, Influx2Config
 from edge_gateway.sources.host import ContactSetting, HostConfig
@@ -177,6 +179,16 @@ class DeviceConfig(_Table):
     pulse: PulseSetting | None = Field(default=None, description="pulse: where a meter's pulses are counted, what one is worth")
 
 
+def _uncertainty(text: str) -> str:
+    if text and (Decimal(text) <= 0):
+        raise ValueError(f"an uncertainty is more than 0, not {text}")
+    return text
+
+
+#: Decimal text, so that the record has what was written; "": not known.
+Uncertainty = Annotated[str, Field(max_length=24), AfterValidator(lambda text: _uncertainty(decimal_text(text)) if text else text)]
+
+
 class PointConfig(_Table):
     """One quantity at one place. ``select`` names the probe where one message carries several."""
 
@@ -188,6 +200,9 @@ class PointConfig(_Table):
     select: str = Field(default="", max_length=64, description="MQTT: which of several probes, by its own id")
     interval_s: float | None = Field(default=None, ge=0.01, le=86_400, description="all but MQTT: other than the device's")
     decimals: int | None = Field(default=None, ge=0, le=9, description="how many are shown; the profile's by default")
+    uncertainty: Uncertainty = Field(
+        default="", description="of the probe as it is calibrated, as text in the point's unit such as \"0.5\"; a rule with a guard band decides nothing so near its limit"
+    )
     renamed_from: Identifier | None = Field(default=None, description="the id that this point had before")
 
 

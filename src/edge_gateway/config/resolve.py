@@ -99,7 +99,7 @@ def _point(loaded: Loaded, id_: str, models: Mapping[str, Profile]) -> dict[str,
         "decimals": channel.decimals if point.decimals is None else point.decimals,
         "name_zh": point.name_zh or channel.name_zh or id_,
         "name_en": point.name_en or channel.name_en or id_,
-    } | {key: value for key in ("select", "renamed_from") if (value := getattr(point, key))}
+    } | {key: value for key in ("select", "uncertainty", "renamed_from") if (value := getattr(point, key))}
 
 
 def needs_restart(running: GatewayConfig, wanted: GatewayConfig) -> tuple[str, ...]:

@@ -98,10 +98,17 @@ class BoundRule:
         clause = {"unknown": ", clause not verified", "none": ""}.get(self.clause, f", clause {self.clause}")
         return f"{self.standard} ({self.basis_edition}){clause}"
 
+    @property
+    def decision(self) -> str:
+        """How a value near the limit is decided: as it is, or not at all within its probe's uncertainty."""
+        band = self.terms.get("uncertainty")
+        return f"guard band ±{band} {self.unit}" if band else "simple acceptance"
+
     def as_config(self) -> dict[str, Any]:
         """JSON-able, for the resolved configuration; what is empty is left out."""
         body = {key: value for key, value in asdict(self).items() if value not in (None, "", (), {})}
         body["basis"] = self.basis
+        body["decision"] = self.decision
         body["notices_only"] = self.notices_only
         for key in _LISTS:
             if key in body:

@@ -26,17 +26,22 @@ Verified = Literal["primary", "secondary", "no"]
 PermitKey = Literal["ph_low", "ph_high", "cod_mg_l", "ammonia_mg_l", "temperature_cel", "flow_m3_h"]
 
 
+def decimal_text(text: str) -> str:
+    """The one text of a finite number as people write it. Raises ValueError."""
+    try:
+        number = Decimal(text.strip())
+    except InvalidOperation:
+        raise ValueError(f"'{text}' is no number") from None
+    if not number.is_finite():
+        raise ValueError(f"'{text}' is no number")
+    return format(number.normalize() + 0, "f")
+
+
 def _decimal(value: object) -> object:
     """Decimal text as people write it: -18, "-18.0" and -18.0 are one number."""
     if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
         return value
-    try:
-        number = Decimal(repr(value) if isinstance(value, float) else str(value).strip())
-    except InvalidOperation:
-        raise ValueError(f"'{value}' is no number") from None
-    if not number.is_finite():
-        raise ValueError(f"'{value}' is no number")
-    return format(number.normalize() + 0, "f")
+    return decimal_text(repr(value) if isinstance(value, float) else str(value))
 
 
 #: A number as decimal text, quoted or not.
