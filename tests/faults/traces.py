@@ -27,13 +27,17 @@ from edge_gateway.rules.base import BoundRule, Step
 from edge_gateway.rules.engine import Engine
 from edge_gateway.rules.track import Track
 from tests.faults import results
+from tests.rules.reference_standing import standing
 from tests.rules.test_conditions import conjunctions
 from tests.rules.test_courses import cycles
+from tests.rules.test_standing import drive, seen
 from tests.rules.traces import course, expected, rules, through_json, told
 
-KINDS = ("limit", "guarded", "rate", "stale", "flat", "spread", "window", "exposure", "descent", "sequence", "combined")
+KINDS = ("limit", "guarded", "rate", "stale", "flat", "spread", "window", "exposure", "descent", "sequence", "combined", "marked")
+#: Steps that say that an excursion was longer than its delay: told, or counted while a mark, a phase or another standing held.
+WAS_BROKEN = ("violated", "would-have-fired")
 #: Steps by which a rule says that it is broken, or about to be.
-BEGIN = ("notice", "violated")
+BEGIN = ("notice", *WAS_BROKEN)
 Outcome = list[tuple[Any, ...]]
 
 
@@ -43,7 +47,7 @@ def kind_of(rule: BoundRule) -> str:
 
 
 def traces(seed: int, restarts: bool) -> Iterator[tuple[str, Outcome, Outcome]]:
-    """(kind, the engine's steps, the label) of each rule of one random site, and of a cycle and a combination."""
+    """(kind, the engine's steps, the label) of each rule of one random site, of a cycle, a combination, and a limit under marks and phases."""
     chance = random.Random(seed)
     made = rules(chance)
     calls, _ = course(chance, Engine(made))
@@ -58,6 +62,8 @@ def traces(seed: int, restarts: bool) -> Iterator[tuple[str, Outcome, Outcome]]:
     yield "sequence", [(at, step, value) for step, at, value in ours], [(at, step, value) for step, at, value in theirs]
     both, wanted = conjunctions(seed)
     yield "combined", [astuple(each) for each in both], [astuple(each) for each in wanted]
+    rule, events, marked = drive(random.Random(seed), Engine)
+    yield "marked", [astuple(each) for each in seen(marked)], [astuple(each) for each in standing(rule, events)]
 
 
 def look(n: int, seed: int, *, restarts: bool = True) -> dict[str, Any]:
@@ -68,8 +74,8 @@ def look(n: int, seed: int, *, restarts: bool = True) -> dict[str, Any]:
         for kind, ours, label in traces(number, restarts):
             count, told_, right = counts[kind], Counter(ours), Counter(label)
             count["traces"] += 1
-            count["violations"] += sum(1 for each in label if each[1] == "violated")
-            count["found"] += sum(1 for each in (told_ & right).elements() if each[1] == "violated")
+            count["violations"] += sum(1 for each in label if each[1] in WAS_BROKEN)
+            count["found"] += sum(1 for each in (told_ & right).elements() if each[1] in WAS_BROKEN)
             count["false"] += sum(1 for each in (told_ - right).elements() if each[1] in BEGIN)
             count["quiet"] += not label
             count["different"] += ours != label
