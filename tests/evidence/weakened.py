@@ -59,6 +59,7 @@ JAVASCRIPT = (
     _page("a checkpoint's root is not compared", "else if (!V.equal(root, each.head.root))", "else if (false)", "pack"),
     _page("the witness is not asked for", "return checkpoint.counts && (!keys.witness || checkpoint.witnessed !== null);", "return checkpoint.counts;", "pack"),
     _page("a claim may reach beyond the witness", "if (end === null || told.to_us > end)", "if (false)", "pack"),
+    _page("an earlier epoch may go on beyond its witness", "epochs.slice(0, -1).filter(endsBehind)", "[]", "pack"),
     _page("a claim may begin earlier", "if (!fromBirth && ", "if (false && ", "pack"),
     _page("a checkpoint from elsewhere is not compared", "else if (!V.equal(epoch.rootAt(size), asked.head.root))", "else if (false)", "pack"),
     _page("epochs need not hang together", "if (told.epoch !== earlier.epoch || ", "if (false && ", "pack"),
@@ -83,6 +84,7 @@ PYTHON = (
     Weak("bytes between zip members", "evidence/zipped.py", "if at != len(data) or expected != end:", "if False:", ("pack",)),
     Weak("a checkpoint's root is not compared", "evidence/judge.py", "        if root != each.head.root:", "        if False:", ("pack",)),
     Weak("a claim may reach beyond the witness", "evidence/check.py", "if claim.to_us > min(bounds):", "if False:", ("pack",)),
+    Weak("an earlier epoch may go on beyond its witness", "evidence/check.py", "if each.end > through.size:", "if False:", ("pack",)),
     Weak("an entry's number is not looked at", "record/walk.py", 'if told["seq"] != seq or told["seq"] is True:', "if False:", ("pack",)),
 )  # fmt: skip
 

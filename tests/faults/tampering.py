@@ -54,17 +54,20 @@ class Truth:
 
 
 def truth(dice: random.Random) -> Truth:
-    """A record of one to three epochs, witnessed up to some entry, and a period of it."""
+    """A record of one to three epochs, the last witnessed up to some entry, those before it to their ends; and a period of it."""
     segment = dice.choice((4, 8, 16))
     sheets: list[Sheet] = []
     previous: dict[str, Any] | None = None
     began = 0
     size = time_s = 0
-    for _ in range(dice.choice((1, 1, 2, 3))):
+    born = dice.choice((1, 1, 2, 3))
+    for number in range(born):
         count = dice.randint(2 * segment, 8 * segment)
         name = f"{dice.getrandbits(64):016x}"
         told = tuple(entries(count, segment=segment, previous=previous, began=began))
         size = dice.randint(segment, count)
+        if number + 1 < born:
+            told, count = told[:size], size
         time_s = BEGAN_S + began + size + dice.randint(0, 30)
         older = sorted(dice.sample(range(1, size), min(3, size - 1)))
         notes = [(each, BEGAN_S + began + each + 1 if dice.random() < 0.7 else None) for each in older]
@@ -242,6 +245,11 @@ def signatures(dice: random.Random, real: Truth) -> Iterator[Case]:
         if plan.sheets[0].carried[0] or b'"previous":{' in plan.sheets[0].entries[0]:
             yield Case("claims-from-before", packed(replace(plan, claim=replace(plan.claim, from_us=0))), "fail")
     yield Case("text-changed", packed(replace(plan, texts=((plan.texts[0][0], plan.texts[0][1] + b" "),))), "fail")
+    if last and plan.claim is not None:
+        earlier = plan.sheets[last - 1]
+        told = (*earlier.entries, *_numbered([*earlier.entries, earlier.entries[-1]])[-1:])
+        goes_on = plan.sheet(last - 1, entries=told, carried=(earlier.carried[0], len(told)))
+        yield Case("earlier-epoch-goes-on", packed(goes_on), "fail", why="within the period, and nobody cosigned it")
     if last:
         yield Case("epoch-left-out", packed(replace(plan, sheets=(plan.sheets[last], *plan.sheets[:last]))), "fail", why="epochs in another order")
 

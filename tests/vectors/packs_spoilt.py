@@ -12,6 +12,7 @@ from typing import Any
 
 from tests.vectors import oracle
 from tests.vectors.packs import Epoch, Site, Spoilt, any_segment, cut, flipped, repacked, walls, zipped
+from tests.vectors.packs import site as another
 
 CANNOT = "cannot-decide"
 
@@ -209,6 +210,20 @@ def _trusted(epoch: Epoch, size: int) -> list[int]:
     return sorted(each["wall_us"] for each in told if each["trusted"]) or [2**60]
 
 
+def earlier_entries_that_nobody_cosigned(rng: Random, site: Site) -> Spoilt:
+    """Of an epoch that another follows; that one names no more of it than was cosigned."""
+    while len(site.epochs) < 2:
+        site = another(rng)
+    before, last = site.epochs
+    size = rng.choice((len(before.entries) - 1, rng.randrange(1, len(before.entries))))
+    before.heads, named = [size], rng.randrange(1, size + 1)
+    site.times[before.epoch, size] = site.times[last.epoch, last.heads[-1]]
+    told = json.loads(last.entries[0])
+    told["previous"] |= {"size": named, "root": oracle.root_of(before.leaves[:named]).hex()}
+    last.entries[0] = json.dumps(told, separators=(",", ":")).encode()
+    return zipped(site.members()), {"gateway": site.gateway.vkey, "witness": site.witness.vkey}, (CANNOT, "beyond-through", None)
+
+
 def claims_beyond_the_witness(rng: Random, site: Site) -> Spoilt:
     last = site.epochs[-1]
     assert site.claim is not None
@@ -300,7 +315,7 @@ SPOILERS: tuple[Callable[[Random, Site], Spoilt], ...] = (
     altered_entry, altered_entry, altered_and_signed_by_a_stranger, altered_under_the_old_root, renumbered_entry, missing_segment, damaged_segment,
     segment_of_another_place, text_altered, cut_back_by_its_maker, cut_back_to_an_older_checkpoint, another_history, checkpoint_of_another_epoch,
     checkpoint_of_a_stranger, no_keys, no_witness_key, fingerprint_of_nobody, another_witness, not_cosigned, wrong_cosignature, wrong_signature, unsigned,
-    root_that_was_never, claims_what_was_not_witnessed, claims_beyond_the_witness, claims_from_before, hole, untied, newer_format,
+    root_that_was_never, claims_what_was_not_witnessed, *(earlier_entries_that_nobody_cosigned,) * 2, claims_beyond_the_witness, claims_from_before, hole, untied, newer_format,
 )  # fmt: skip
 MALFORMED: tuple[Callable[[Random, Site], Spoilt], ...] = (
     _manifest(lambda told: told["epochs"][0].update(size=1.5)), _manifest(lambda told: told["epochs"].append(told["epochs"][0])),

@@ -37,6 +37,7 @@ REASONS: Mapping[str, tuple[str, str]] = {
     "against-within": ("that checkpoint ends within entries that are not here", "该检查点落在此处没有的记录之内"),
     "untied": ("epoch {epoch} does not name the end of epoch {before}", "纪元 {epoch} 未指明纪元 {before} 的末尾"),
     "hole": ("{entries} entries of the period are not here, only their roots", "该时段有 {entries} 条记录不在此处，只有其根"),
+    "beyond-through": ("entries of epoch {epoch} from {through} on lie within the period, and nobody vouches for them", "纪元 {epoch} 第 {through} 条及以后的记录在该时段之内，而无人担保"),
     "begins-later": ("what is here begins after the period that it claims", "此处的记录晚于所声称时段的起点"),
     "beyond-witness": (
         "it claims a period up to {to}, but what is vouched for ends at {through}",

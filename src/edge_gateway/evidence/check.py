@@ -39,6 +39,11 @@ class Walked:
     between: int = 0
     behind: int = 0
 
+    @property
+    def end(self) -> int:
+        """Behind the last entry that is here."""
+        return self.walk.size - self.behind if self.walk.checked else 0
+
     def seen(self) -> Epoch:
         """As people are told of it."""
         root, size = self.walk.root().hex() if self.walk.known else "", self.walk.size
@@ -223,6 +228,9 @@ def _claimed(claim: Claim, epochs: Sequence[Walked], throughs: Sequence[Through]
     seams = sum(a.behind + b.before for a, b in pairwise(epochs))
     if missing := seams + sum(each.between for each in epochs):
         reasons.append(("hole", {"entries": missing}))
+    for each, through in zip(epochs[:-1], throughs, strict=False):
+        if each.end > through.size:
+            reasons.append(("beyond-through", {"epoch": each.part.epoch, "through": through.size}))
     born = first.opening is not None and first.opening.get("previous") is None
     begin_us = first.reach.begin_us(throughs[0].size)
     if not born and (begin_us is None or claim.from_us < begin_us):
