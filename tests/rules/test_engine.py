@@ -307,3 +307,14 @@ def test_a_point_that_moves_to_another_group_keeps_when_it_was_heard() -> None:
     engine.judge(31 * S, 31 * S, ("a", "b"), [1, 1], None)
     assert engine.tick(50 * S, 50 * S) == []
     assert engine.due_us() == 61 * S
+
+
+def test_a_rule_that_is_armed_anew_begins_with_the_next_reading() -> None:
+    """After a withdrawal: what still holds is a new excursion with its own start and delay."""
+    line = Line(rule(violation_after_us=10 * S, **HIGH))
+    assert line.run((1, 12), (11, 12)) == [(1, "notice"), (11, "violated")]
+    line.engine.rearm("r1", "p1")
+    assert line.engine.snapshot()["rules"] == {}
+    steps = [step for second in (12, 21, 22) for step in line.at(second, 12)]
+    assert [(step.step, step.first.rule_us // S) for step in steps] == [("notice", 12), ("violated", 12)]
+    line.engine.rearm("r1", "elsewhere")

@@ -31,7 +31,8 @@ async def adopt(intake: Intake, number: int, records: Sequence[dict[str, Any]]) 
     ]
     twice = [(mine, record["violation"]) for record in fresh if (mine := state.violations.at(record["rule"], record["point"]))]
     for mine, into in twice:
-        await intake.add("violation", state.violations.merge(mine, into, BY), urgent=True)
+        at, stamp = await intake.moment()
+        await intake.add_violations([state.violations.merge(mine, into, BY, at)], stamp)
     if not fresh and number <= state.violations.number:
         state.lost, state.violations.floor = False, 0
         return

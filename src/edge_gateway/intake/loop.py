@@ -28,6 +28,7 @@ from edge_gateway.reading import GOOD, Batch, GapClosed, GapOpened, Group, Item,
 from edge_gateway.record import entry
 from edge_gateway.rules.base import ENDED, FIRED, PASSED, UNDECIDED, Step
 from edge_gateway.sources.mqtt_ledger import replay as replay_message
+from edge_gateway.violations import Moment
 
 #: How soon a full journal is tried again (real seconds).
 FULL_RETRY_S = 1.0
@@ -149,9 +150,8 @@ class Intake:
                 body |= {"minutes": step.minutes, "peak": step.peak}
             await self.add("event", body, urgent=True)
             return
-        body = self.state.violations.apply(step, self.state.rule(step.rule, step.point))
-        await self.add("violation", body, urgent=True)
-        self._tell_step(body)
+        at, stamp = await self.moment()
+        await self.add_violations(self.state.violations.apply(step, self.state.rule(step.rule, step.point), at), stamp)
 
     async def _take_gap(self, gap: GapOpened | GapClosed) -> None:
         if isinstance(gap, GapOpened):
@@ -215,6 +215,21 @@ class Intake:
         """This instant, as an entry carries it."""
         mono_us, wall_us = self._clock.mono_us(), self._clock.wall_us()
         return entry.Stamp(self._rule_time.at(mono_us), wall_us, mono_us, self._boot, self._vouched(wall_us, mono_us))
+
+    async def moment(self) -> tuple[Moment, entry.Stamp]:
+        """When and where the next entry will stand: what a violation that opens with it is known by."""
+        await self._open_segment()
+        stamp = self.stamp()
+        return Moment(stamp.rule_us, stamp.wall_us, stamp.trusted, self._journal.epoch, self._next_seq()), stamp
+
+    async def add_violations(self, bodies: Sequence[Mapping[str, Any]], stamp: entry.Stamp) -> int:
+        """Steps of violations become entries; returns the first one's seq."""
+        seqs = []
+        for body in bodies:
+            seqs.append(await self.add("violation", body, urgent=True, stamp=stamp))
+            self.state.stepped(body)
+            self._tell_step(body)
+        return seqs[0]
 
     def _next_seq(self) -> int:
         return self._journal.next_seq + len(self._pending)

@@ -27,8 +27,8 @@ RECALLED = "state-recalled"
 class _Texts:
     """What came with the entries."""
 
-    def __init__(self, texts: Mapping[str, bytes]) -> None:
-        self._texts = texts
+    def __init__(self, texts: Mapping[str, bytes], epoch: str) -> None:
+        self._texts, self.epoch = texts, epoch
 
     async def text(self, sha256: str) -> bytes:
         return self._texts[sha256]
@@ -43,7 +43,7 @@ async def recalled(taken: Recalled, gateway: str) -> Recovered:
             raise JournalDamaged("it does not begin with a snapshot")
         if "state_text" in snapshot:
             snapshot["state"] = orjson.loads(taken.texts[snapshot["state_text"]])
-        found = await recover(_Texts(taken.texts), Recovery(snapshot=snapshot, entries=taken.entries[1:]), gateway)
+        found = await recover(_Texts(taken.texts, taken.epoch), Recovery(snapshot=snapshot, entries=taken.entries[1:]), gateway)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as wrong:  # it comes from outside
         raise JournalDamaged(f"what the hub gave back does not read: {wrong!r}"[:300]) from None
     if found.damaged:

@@ -20,7 +20,10 @@ from edge_gateway.sources.mqtt_ledger import replay as replay_message
 
 
 class Texts(Protocol):
-    """Where the texts are that entries name: the journal, or what came back from the hub."""
+    """Where the texts are that entries name: the journal, or what came back from the hub; and the entries' epoch."""
+
+    @property
+    def epoch(self) -> str: ...
 
     async def text(self, sha256: str) -> bytes: ...
 
@@ -97,7 +100,8 @@ async def _replay(journal: Texts, found: Recovered, body: Mapping[str, Any]) -> 
     elif kind == "tick" and state.resolved:
         state.engine.tick(int(body["rule_us"]), int(body["wall_us"]), trusted=bool(body["trusted"]))
     elif kind == "violation":
-        state.violations.replay(body)
+        state.violations.replay(body, journal.epoch)
+        state.stepped(body)
     elif kind == "gap" and body["state"] == "open":
         state.gaps[body["gap"]] = {key: body[key] for key in body if key not in entry.ENVELOPE}
     elif kind == "gap":

@@ -12,7 +12,7 @@ from edge_gateway.record.entry import canonical, text_hash
 from edge_gateway.rules.base import RECOVERED, BoundRule
 from edge_gateway.rules.engine import Engine
 from edge_gateway.rules.resume import resumed
-from edge_gateway.violations import Violations
+from edge_gateway.violations import WITHDRAWN, Violations
 
 #: Messages remembered over all brokers: more than their send windows together.
 MAX_MESSAGES = 512
@@ -135,6 +135,11 @@ class State:
         self.engine = Engine(list(self._rules.values()))
         self.engine.restore(known)
 
+    def stepped(self, body: Mapping[str, Any]) -> None:
+        """A ``violation`` entry was written: after a withdrawal the rule is armed anew."""
+        if body["step"] == WITHDRAWN:
+            self.engine.rearm(str(body["rule"]), str(body["point"]))
+
     def hear(self, body: Mapping[str, Any]) -> None:
         """An event entry: who answers at a device is remembered, for the next run to compare with."""
         if body.get("event") in INSTRUMENT_EVENTS:
@@ -145,7 +150,8 @@ class State:
         """JSON-able; see journal-format.md, the state object."""
         return {
             "rules": self.engine.snapshot(),
-            "violations": self.violations.open(),
+            "violations": self.violations.records(),
+            **({"ended": ended} if (ended := self.violations.ended()) else {}),
             "numbers": {"violation": self.violations.number},
             "gaps": self.gaps,
             "slots": self.slots,
@@ -161,7 +167,7 @@ class State:
         state = snapshot.get("state") or {}
         self.engine.restore(state.get("rules") or {})
         number = (state.get("numbers") or {}).get("violation", 0)
-        self.violations.restore({"open": state.get("violations") or [], "number": number})
+        self.violations.restore({"open": state.get("violations") or [], "number": number, "ended": state.get("ended")})
         self.gaps = dict(state.get("gaps") or {})
         self.slots = dict(state.get("slots") or {})
         self.corrections = dict(state.get("corrections") or {})

@@ -19,6 +19,7 @@ from edge_gateway.page.view import ORDER, Layout, points_view
 from edge_gateway.shipping.loop import Shipping
 from edge_gateway.sources.base import Source
 from edge_gateway.telemetry import Telemetry
+from edge_gateway.violations import Ask, Who
 
 #: What a person may do to a violation, and to what a sink refused.
 STEPS = ("ack", "close")
@@ -200,15 +201,14 @@ class Site:
 
     async def step(self, verb: str, violation: str, by: str, reason: str) -> dict[str, Any]:
         """A person's step on a violation: durable on return. Raises GatewayError when the step is not allowed."""
-        violations = self.intake.state.violations
-        act = dict(zip(STEPS, (violations.acknowledge, violations.close), strict=True)).get(verb)
-        if act is None:
+        if verb not in STEPS:
             raise GatewayError(f"no step '{verb}'", hint="ack or close")
+        ask = Ask(verb, violation, Who(by), reason)
 
         async def step() -> object:
-            body = act(violation, by, reason)
-            seq = await self.intake.add("violation", body, urgent=True)
-            return body | {"seq": seq}
+            at, stamp = await self.intake.moment()
+            bodies = self.intake.state.violations.take(ask, at)
+            return bodies[0] | {"seq": await self.intake.add_violations(bodies, stamp)}
 
         result = await self.intake.command(step)
         return dict(result) if isinstance(result, Mapping) else {}

@@ -74,6 +74,8 @@ class BoundRule:
     verified: str = "no"
     source: str = ""
     outlet: str = ""
+    #: what people have of time, in hours, where the rule says it: see ``violations.deadlines``
+    hours: Mapping[str, float] = field(default_factory=dict, hash=False)
     title_zh: str = ""
     title_en: str = ""
     do_zh: tuple[str, ...] = ()
@@ -189,6 +191,8 @@ class Step:
     value: float | None = None
     peak: float | None = None
     beyond_us: int = field(default=0)
+    #: how far beyond the limit ``peak`` is
+    excess: float = 0.0
     detail: Mapping[str, Any] | None = None
     marked_us: int = 0
 

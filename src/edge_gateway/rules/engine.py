@@ -225,6 +225,21 @@ class Engine:
             self._concern(rule_us, wall_us, steps)
         return self._sifted(steps, rule_us, wall_us) if self._stood else steps
 
+    def rearm(self, rule: str, point: str) -> None:
+        """What stood there was withdrawn: nothing is wrong until the next reading says so, or time over a silence."""
+        key = _key(rule, point)
+        self._left.pop(key, None)
+        track = self._tracks.get(key)
+        if track is None:
+            return
+        track.reset()
+        if (stood := self._stood.get(key)) is not None:  # what its shadow sees is nobody else's any more
+            stood.own = True
+            self._restless.add(key)
+        self._points[track.rule.point].settle()
+        self._queue(track, self._due_of(track))
+        self._doubted = True
+
     def due_us(self) -> int | None:
         """Next rule time at which ``tick`` could step something; it may lie in the past (then: tick now).
 
@@ -521,5 +536,5 @@ def _orphaned(key: str, state: dict[str, Any], rule_us: int, wall_us: int) -> St
     first = First(rule_us=state["first"][0], wall_us=state["first"][1], value=state["first"][2])
     return Step(
         rule=rule, point=point, step=UNKNOWN, rule_us=rule_us, wall_us=wall_us, first=first,
-        peak=state["peak"], beyond_us=state["beyond_us"],
+        peak=state["peak"], beyond_us=state["beyond_us"], excess=state["excess"],
     )  # fmt: skip

@@ -190,7 +190,7 @@ class StaleTrack(Track):
             rule=self.rule.id, point=self.rule.point, step=step, rule_us=rule_us, wall_us=wall_us, first=self.first,
             peak=silent_us / _US_PER_S if self.peak is None else self.peak,
             beyond_us=silent_us - self.after_us - self.skipped_us if self.clear_us is None else self.beyond_us,
-            marked_us=self.marked_us,
+            marked_us=self.marked_us, excess=silent_us / _US_PER_S,
         )  # fmt: skip
 
     # --- not armed (``standing``) -----------------------------------------------------------------------------------

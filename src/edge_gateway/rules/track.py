@@ -187,7 +187,7 @@ class Track:
             beyond_us += max(min(rule_us, self.last_us + self.fresh_us) - self.held_us, 0)
         return Step(
             rule=self.rule.id, point=self.rule.point, step=step, rule_us=rule_us, wall_us=wall_us, first=self.first,
-            value=self.last_value, peak=self.peak, beyond_us=beyond_us, marked_us=self.marked_us,
+            value=self.last_value, peak=self.peak, beyond_us=beyond_us, marked_us=self.marked_us, excess=self.excess,
         )  # fmt: skip
 
     # --- not armed (``standing``) -----------------------------------------------------------------------------------
