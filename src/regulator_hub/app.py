@@ -35,7 +35,9 @@ from regulator_hub.interpret import Interpreter
 from regulator_hub.metrics import metrics
 from regulator_hub.mqtt import MqttCarrier
 from regulator_hub.page import Page
+from regulator_hub.photo_route import photo_route
 from regulator_hub.steps import Steps
+from regulator_hub.store.photos import PhotoFiles
 from regulator_hub.store.reader import Reader
 from regulator_hub.store.schema import open_reader
 from regulator_hub.store.writer import StoreFailed, Writer
@@ -60,6 +62,7 @@ class Hub:
     watch: Watch
     witness: Witness
     desk: Desk
+    photos: PhotoFiles
     stopping: bool = field(default=False)
 
     async def writes(self) -> bool:
@@ -104,6 +107,7 @@ async def opened(config: HubToml, clock: Clock) -> AsyncIterator[Hub]:
             writer=writer,
             wall_us=clock.wall_us,
         )
+        photos = PhotoFiles(config.state_dir)
         desk = Desk(
             name=config.name,
             writer=writer,
@@ -111,12 +115,13 @@ async def opened(config: HubToml, clock: Clock) -> AsyncIterator[Hub]:
             witness=witness,
             wall_us=clock.wall_us,
             watch=watch,
+            photo_files=photos,
         )
         try:
             await interpreter.load()
             await witness.load()
             await watch.load()
-            yield Hub(config, clock, gateways, writer, reader, interpreter, watch, witness, desk)
+            yield Hub(config, clock, gateways, writer, reader, interpreter, watch, witness, desk, photos)
         finally:
             with contextlib.suppress(StoreFailed):
                 await interpreter.save()
@@ -143,6 +148,7 @@ def web(hub: Hub, page: Page) -> ASGIApp:
         entries_route(hub.desk, hub.gateways, lambda: hub.stopping),
         add_checkpoint_route(hub.witness, hub.gateways),
         *routes(Held(hub.reader, hub.interpreter, hub.watch, hub.clock, hub.witness)),
+        photo_route(hub.photos),
         *page.routes(),
         Route("/healthz", healthz),
         Route("/readyz", readyz),

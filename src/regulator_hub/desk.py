@@ -14,9 +14,10 @@ from edge_gateway.wire import hub as wire
 from edge_gateway.wire.hub import Message
 from regulator_hub.interpret import Interpreter
 from regulator_hub.sessions import Sessions
-from regulator_hub.store import ingest, recall, standing
+from regulator_hub.store import ingest, photos, recall, standing
 from regulator_hub.store import reader as read
 from regulator_hub.store.ingest import Conflict, Hole, Receipt
+from regulator_hub.store.photos import PhotoFiles
 from regulator_hub.store.writer import StoreFailed, Writer
 from regulator_hub.watch import Watch
 from regulator_hub.witness import Witness
@@ -41,6 +42,7 @@ class Desk:
         witness: Witness,
         wall_us: Callable[[], int],
         watch: Watch,
+        photo_files: PhotoFiles,
     ) -> None:
         self._name = name
         self._writer = writer
@@ -48,6 +50,7 @@ class Desk:
         self._witness = witness
         self._wall_us = wall_us
         self._watch = watch
+        self._photos = photo_files
         self._sessions = Sessions()
         self.counts: Counter[str] = Counter()
 
@@ -163,6 +166,18 @@ class Desk:
         part = {"gone": True} if text is None else await asyncio.to_thread(wire.encode_part, text, at)
         return {"sha256": name, "at": at, **part}
 
+    async def _photo(self, gateway: str, message: Message) -> dict[str, Any]:
+        """A part of a photo that this gateway's entries name; what is held of it is durable before it is said."""
+        name = str(message.head["sha256"])
+        if message.head.get("gone"):
+            return {"stored": name} | await self._writer.run(lambda db: photos.gone(db, gateway, name))
+        if not await self._writer.run(lambda db: photos.named(db, gateway, name)):
+            return {"refused": "not-named", "why": "no entry that the hub holds of this gateway names this photo"}
+        part = photos.Part(name, int(message.head["bytes"]), int(message.head["at"]), message.body)
+        have, held = await asyncio.to_thread(self._photos.take, gateway, part)
+        more = await self._writer.run(lambda db: photos.held(db, gateway, name)) if held else {}
+        return {"photo": {"sha256": name, "have": have, "held": held}} | more
+
     _handlers = {  # noqa: RUF012 -- never changed
         "entries": _entries,
         "skipped": _skipped,
@@ -172,6 +187,7 @@ class Desk:
         "receipt": _receipt,
         "fetch": _fetch,
         "standing": _standing,
+        "photo": _photo,
         "recall": _recall,
         "fetch-text": _fetch_text,
     }
@@ -181,7 +197,8 @@ def _told(result: Receipt | Hole | Conflict) -> dict[str, Any]:
     match result:
         case Receipt():
             held = {"gateway": result.gateway, "epoch": result.epoch, "size": result.size, "skipped": result.skipped}
-            return {"receipt": held} | ({"need_text": result.need_text} if result.need_text else {})
+            needs = {"need_text": result.need_text, "need_photo": result.need_photo}
+            return {"receipt": held} | {key: names for key, names in needs.items() if names}
         case Hole():
             return {"expected": result.size, "epoch": result.epoch}
         case Conflict():

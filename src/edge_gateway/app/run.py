@@ -282,14 +282,14 @@ def _shipping(
 def _budgets(config: GatewayConfig, journal: Store, clock: SystemClock) -> dict[str, Budget]:
     """The daily bounds that are set, with what was spent of them before the start."""
     zone = ZoneInfo(config.site.timezone)
+    limits = {name: sink.bytes_per_day for name, sink in config.sinks.items() if sink.bytes_per_day is not None}
+    limits |= {f"{name} photos": sink.photo_bytes_per_day for name, sink in config.sinks.items() if isinstance(sink, HubConfig)}
     return {
         name: Budget(
-            sink.bytes_per_day, clock=clock, zone=zone, kept=journal.remembered(f"spent {name}"),
-            keep=partial(journal.remember, f"spent {name}"),
+            limit, clock=clock, zone=zone, kept=journal.remembered(f"spent {name}"), keep=partial(journal.remember, f"spent {name}")
         )
-        for name, sink in config.sinks.items()
-        if sink.bytes_per_day is not None
-    }  # fmt: skip
+        for name, limit in limits.items()
+    }
 
 
 async def _live(

@@ -43,9 +43,11 @@ def _room(loaded: Loaded, state_dir: Path, kept: list[Segment], keep_days: int) 
     from edge_gateway.journal.retention import JournalSettings
     from edge_gateway.journal.view import pace
 
-    per_day = pace(kept)
+    segments = sum(segment.size_bytes for segment in kept)
+    photos = sum(path.stat().st_size for path in (state_dir / "photos").glob("*"))
+    per_day = (pace(kept) or 0) * (1 + photos / segments) if segments else 0
     settings = JournalSettings(max_bytes=loaded.config.journal.bytes_on(state_dir))
-    there = sum(segment.size_bytes for segment in kept) + shutil.disk_usage(state_dir).free
+    there = segments + photos + shutil.disk_usage(state_dir).free
     room = min(settings.max_bytes - settings.reserve_bytes, there)
     if per_day and per_day * keep_days > room:
         need, has = per_day * keep_days / 1e9, room / 1e9

@@ -95,9 +95,24 @@ def _record(ctx: Context, status: dict[str, Any]) -> Iterator[str]:
     yield from (f"{ctx.say('ALARM', '报警')}    {sentence}" for sentence in kept(status, ctx.language))
     if status.get("signing"):
         yield from _proven(ctx, status)
+    yield from _photos(ctx, status)
     for key in ("damaged", "troubled"):
         if status["journal"].get(key):
             yield f"{ctx.say('ALARM', '报警')}    {word(ctx, key)}: {status['journal'][key]}"
+
+
+def _photos(ctx: Context, status: dict[str, Any]) -> Iterator[str]:
+    """Photos at hubs, where there ever were any."""
+    for sink, health in status["sinks"].items():
+        told, waiting = health.get("photo_receipts", {}), health.get("photos", {}).get("waiting", 0)
+        if not waiting and not told.get("held"):
+            continue
+        budget = told.get("budget") or {}
+        zone = status["site"].get("timezone", "Asia/Shanghai")
+        until = ctx.say("; today's bytes are spent, on at ", "；今日流量已用完，继续于 ") + local(budget["until_us"], zone) if budget.get("until_us") else ""
+        yield ctx.say(
+            f"photos    {told['held']} receipted by {sink}, {waiting} to go{until}", f"照片      {sink} 已回执 {told['held']} 张，待传 {waiting} 张{until}"
+        )
 
 
 def budget_text(ctx: Context, budget: dict[str, Any], zone: str) -> str:

@@ -13,6 +13,7 @@ from edge_gateway.record.merkle import EMPTY_ROOT
 from edge_gateway.shipping.branches import Branch, Branches
 from edge_gateway.shipping.delivery import Asks, Delivery
 from edge_gateway.shipping.mending import Mending
+from edge_gateway.shipping.photos import PhotoDelivery
 from edge_gateway.shipping.witnessing import Witnessing
 from edge_gateway.sinks.base import Held, Hole, HubLink, Outcome, Run
 
@@ -33,6 +34,7 @@ class HubDelivery(Delivery):
         self.reached: Callable[[], None] = lambda: None  # called when the hub was met again
         self._witnessing = Witnessing(sink, journal, tell, self._wake_in)
         self._branches = Branches(journal)
+        self.photos = PhotoDelivery(sink, journal, wall_us)
         self._adopted = False
         self._whole: set[str] = set()  # branches whose beginning the hub does not hold
 
@@ -52,10 +54,13 @@ class HubDelivery(Delivery):
         self.wake()
 
     async def beside(self) -> bool:
-        """Have a damaged segment back, show a checkpoint. Raises SinkError, JournalFull."""
+        """Have a damaged segment back, show a checkpoint, and last, while no entry waits, a part of a photo. Raises SinkError, JournalFull."""
         if not self._stopping and await self._mending.mend(self.hub, self._sizes):
             return True
-        return await self._witnessing.show(stopping=self._stopping)
+        if await self._witnessing.show(stopping=self._stopping):
+            return True
+        waits = self._stopping or self.progress.backlog or self._spent()
+        return not waits and await self.photos.step()
 
     def _wake_in(self, wait_s: float) -> None:
         asyncio.get_running_loop().call_later(wait_s, self.wake)

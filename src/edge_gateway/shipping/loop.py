@@ -43,6 +43,8 @@ class Shipping:
 
         for delivery in self.deliveries:
             delivery.budget = (budgets or {}).get(delivery.sink.name)
+            if isinstance(delivery, HubDelivery):
+                delivery.photos.budget = (budgets or {}).get(f"{delivery.sink.name} photos")
 
     async def run(self) -> None:
         """Serve all sinks until stopped; sinks are closed at the end."""
@@ -122,6 +124,7 @@ class Shipping:
                 "last_ok_wall_us": delivery.progress.last_ok_wall_us,
                 "budget": delivery.budget and delivery.budget.status(),
                 **delivery.sink.status(),
+                **({"photo_receipts": delivery.photos.status()} if isinstance(delivery, HubDelivery) else {}),
             }
             for delivery in self.deliveries
         }

@@ -212,6 +212,13 @@ class HubLink(Sink, Protocol):
         """
         ...
 
+    async def show_photo(self, reader: Reader) -> str | None:
+        """Send a part of a photo that the hub asked for: its hash with the hub's receipt, "" before that, None if none is asked for.
+
+        Raises Unreachable or NotAuthorised.
+        """
+        ...
+
     def witnessed(self, epoch: str, note: bytes) -> bool:
         """Whether a note that was kept carries the hub's right cosignature."""
         ...

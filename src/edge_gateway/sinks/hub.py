@@ -34,6 +34,9 @@ class HubConfig(BaseModel):
     bytes_per_day: int | None = Field(
         default=None, ge=100_000, description="at most this many a day, from midnight to midnight; then only what is urgent goes out; none by default"
     )
+    photo_bytes_per_day: int = Field(
+        default=50_000_000, ge=100_000, description="at most this many of photos a day, from midnight to midnight; they go after everything else"
+    )
     timeout_s: float = Field(default=10.0, ge=1.0, le=60.0, description="for one message and its answer")
 
     @model_validator(mode="after")

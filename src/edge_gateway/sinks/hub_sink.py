@@ -14,6 +14,7 @@ from edge_gateway.journal.base import EpochInfo, Reader
 from edge_gateway.record.note import Key
 from edge_gateway.sinks.base import Conflict, Held, Hole, Outcome, Recalled, Run, Verdict
 from edge_gateway.sinks.hub_live import LiveLane
+from edge_gateway.sinks.hub_photos import HubPhotos
 from edge_gateway.sinks.hub_recall import recall
 from edge_gateway.sinks.hub_session import Carrier, Counted, Lane
 from edge_gateway.sinks.hub_texts import send_texts
@@ -41,6 +42,7 @@ class HubSink:
         self._sizes: dict[str, int] = {}
         self._live = LiveLane(self._carrier, self._sizes)
         self._witness = HubWitness(key)
+        self._photos = HubPhotos(self._lane)
         self._receipts = 0
         self._hub = ""
 
@@ -82,12 +84,14 @@ class HubSink:
         self._sizes.update({item.epoch: item.size for item in held})
         self._hub = str(hello.get("hub", ""))[:64]
         self._live.wake()
+        self._photos.again()
         return held
 
     async def deliver(self, run: Run, reader: Reader) -> Outcome:
         """One message with as many of the run's entries as its bounds allow. Raises Conflict, Unreachable, NotAuthorised."""
         answer = await self._offer(run)
         receipt = self._receipt(answer, run.epoch, least=run.first + 1)
+        self._photos.heard(answer)
         accepted = min(receipt["size"] - run.first, len(run.entries))
         try:
             await send_texts(self._lane, answer, reader)
@@ -156,6 +160,10 @@ class HubSink:
         except WireError as error:
             raise Unreachable(f"the hub gives nothing back that reads: {error.why}") from None
 
+    async def show_photo(self, reader: Reader) -> str | None:
+        """See ``HubLink``."""
+        return await self._photos.step(reader)
+
     def witnessed(self, epoch: str, note: bytes) -> bool:
         """See ``HubLink``."""
         return self._witness.learn(epoch, note)
@@ -188,6 +196,7 @@ class HubSink:
             "witness": self._witness.status(),
             "link": self._carrier.status(),
             "live": self._live.status(),
+            "photos": self._photos.status(),
         }
 
     async def close(self) -> None:

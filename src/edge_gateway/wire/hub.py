@@ -38,7 +38,7 @@ GZIP_LEVEL = 1
 #: Narrow entries (one or two points each) are mostly names and times: level 7 takes a third off, and there are few bytes.
 NARROW_BYTES, NARROW_GZIP_LEVEL = 512, 7
 
-KINDS = frozenset({"hello", "entries", "live", "skipped", "text", "checkpoint", "receipt", "fetch", "standing", "recall", "fetch-text"})
+KINDS = frozenset({"hello", "entries", "live", "skipped", "text", "checkpoint", "receipt", "fetch", "standing", "recall", "fetch-text", "photo"})
 _BARE = frozenset({"hello", "skipped", "receipt", "fetch", "standing", "recall", "fetch-text"})
 
 Direction = Literal["up", "down"]
@@ -267,6 +267,14 @@ def _check_fetch_text(head: Mapping[str, Any]) -> None:
     _number(head, "at")
 
 
+def _check_photo(head: Mapping[str, Any]) -> None:
+    _matches(head, "sha256", _SHA256, "64 hex digits")
+    _number(head, "bytes")
+    _number(head, "at")
+    if not isinstance(head.get("gone", False), bool):
+        raise WireError("bad-header", "'gone' is neither true nor false")
+
+
 def _check_standing(head: Mapping[str, Any]) -> None:
     after = head.get("after", "")
     if not isinstance(after, str) or len(after) > 64:
@@ -283,6 +291,7 @@ _CHECKS = {
     "fetch": _check_entries,
     "standing": _check_standing,
     "fetch-text": _check_fetch_text,
+    "photo": _check_photo,
 }
 
 

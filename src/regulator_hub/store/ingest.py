@@ -14,6 +14,7 @@ import orjson
 
 from edge_gateway.record.merkle import leaf_hash
 from edge_gateway.wire.hub import MAX_NEED_TEXT, WireError
+from regulator_hub.store import photos
 from regulator_hub.store.schema import key_of, rows, spans
 
 MAX_EPOCHS = 4096
@@ -52,6 +53,7 @@ class Receipt:
     size: int
     skipped: list[list[int]]
     need_text: list[str] = field(default_factory=list)
+    need_photo: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,7 @@ def append(db: apsw.Connection, gateway: str, offered: Offered, now_us: int) -> 
         db.executemany("INSERT INTO entries VALUES (?,?)", zip(range(start, start + len(fresh)), fresh, strict=True))
         at = _grown(db, at, at.size + len(fresh))
         _want_texts(db, at.gateway, fresh)
+        photos.want(db, at.gateway, fresh)
     return receipt(db, gateway, at)
 
 
@@ -219,12 +222,12 @@ def gateway_of(db: apsw.Connection, name: str, now_us: int) -> int:
 def receipt(db: apsw.Connection, gateway: str, at: _Epoch) -> Receipt:
     """The hub's word for an epoch as it stands."""
     ranges = [[first, end - first] for first, end in missing(db, at.id)]
-    return Receipt(gateway=gateway, epoch=at.epoch, size=at.size, skipped=ranges, need_text=wanted(db, at.gateway))
+    return Receipt(gateway=gateway, epoch=at.epoch, size=at.size, skipped=ranges, need_text=wanted(db, at.gateway), need_photo=photos.wanted(db, at.gateway))
 
 
 def wanted(db: apsw.Connection, gateway_id: int) -> list[str]:
     """Texts that this gateway's entries name and that are lacked, at most MAX_NEED_TEXT."""
-    sql = "SELECT sha256 FROM wanted WHERE gateway=? AND gone=0 LIMIT ?"
+    sql = "SELECT sha256 FROM wanted WHERE gateway=? AND gone=0 AND sha256 NOT LIKE 'photos/%' LIMIT ?"
     return [row[0] for row in rows(db, sql, (gateway_id, MAX_NEED_TEXT))]
 
 
