@@ -40,6 +40,10 @@ class Sheet:
         return [(at, min(at + self.segment, end)) for at in range(first, end, self.segment)]
 
 
+#: In every pack, whether an entry names it or not.
+PHOTO = b"\xff\xd8\xff\xe1" + bytes(range(256)) * 20
+
+
 @dataclass(frozen=True)
 class Plan:
     """A pack to build."""
@@ -48,6 +52,7 @@ class Plan:
     claim: Claim | None
     keys: tuple[Key, ...] = (GATEWAY.key, HUB.key)
     texts: tuple[tuple[str, bytes], ...] = ((sha256(CONFIG).hexdigest(), CONFIG),)
+    photos: tuple[tuple[str, bytes], ...] = ((sha256(PHOTO).hexdigest(), PHOTO),)
     extra: tuple[tuple[str, bytes], ...] = ()
     about: dict[str, Any] = field(default_factory=lambda: {"site": {"timezone": "Asia/Shanghai"}, "made_us": 0, "software": "0"})
 
@@ -91,6 +96,8 @@ def packed(plan: Plan) -> bytes:
             writer.add(layout.checkpoint(sheet.epoch, size), data)
     for name, text in plan.texts:
         writer.add(layout.text(name), text)
+    for name, photo in plan.photos:
+        writer.add(layout.photo(name), photo)
     writer.add(layout.KEYS, keys.dump(plan.keys))
     for name, data in plan.extra:
         writer.add(name, data)

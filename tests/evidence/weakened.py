@@ -53,7 +53,7 @@ JAVASCRIPT = (
     _page("7.0 is 7", 'return topLevel(text, "seq") === String(seq) ? entry : null;', "return entry;", "segment"),
     _page("members' counts are not compared", "if (count !== next[0] - first) throw", "if (false) throw", "segment"),
     _page("a segment's root is not compared", "if (V.hex(part.root()) !== segment.root)", "if (false)", "pack"),
-    _page("texts are not hashed", 'if (names[i] !== "texts/" + V.hex(V.sha256(bytes)))', "if (false)", "pack"),
+    _page("texts are not hashed", 'if (names[i] !== folder + V.hex(V.sha256(bytes)))', "if (false)", "pack"),
     _page("bytes between zip members", "if (at !== size || next !== from) throw", "if (false) throw", "pack"),
     _page("the zip's directory may point elsewhere", " && V.get32(directory, at + 42) === next", "", "pack"),
     _page("a checkpoint's root is not compared", "else if (!V.equal(root, each.head.root))", "else if (false)", "pack"),

@@ -245,6 +245,9 @@ def signatures(dice: random.Random, real: Truth) -> Iterator[Case]:
         if plan.sheets[0].carried[0] or b'"previous":{' in plan.sheets[0].entries[0]:
             yield Case("claims-from-before", packed(replace(plan, claim=replace(plan.claim, from_us=0))), "fail")
     yield Case("text-changed", packed(replace(plan, texts=((plan.texts[0][0], plan.texts[0][1] + b" "),))), "fail")
+    name, photo = plan.photos[0]
+    at = dice.randrange(len(photo))
+    yield Case("photo-changed", packed(replace(plan, photos=((name, photo[:at] + bytes([photo[at] ^ 1]) + photo[at + 1 :]),))), "fail")
     if last and plan.claim is not None:
         earlier = plan.sheets[last - 1]
         told = (*earlier.entries, *_numbered([*earlier.entries, earlier.entries[-1]])[-1:])

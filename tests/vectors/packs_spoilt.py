@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from tests.vectors import oracle
-from tests.vectors.packs import Epoch, Site, Spoilt, any_segment, cut, flipped, repacked, walls, zipped
+from tests.vectors.packs import PHOTO, Epoch, Site, Spoilt, any_segment, cut, flipped, repacked, walls, zipped
 from tests.vectors.packs import site as another
 
 CANNOT = "cannot-decide"
@@ -80,6 +80,13 @@ def segment_of_another_place(rng: Random, site: Site) -> Spoilt:
 def text_altered(rng: Random, site: Site) -> Spoilt:
     name = f"texts/{sha256(site.texts[0]).hexdigest()}"
     return repacked(site, lambda members: members.update({name: members[name] + b" "})), {}, ("broken", "text", ["", 0, 0])
+
+
+def photo_altered(rng: Random, site: Site) -> Spoilt:
+    name = f"photos/{sha256(PHOTO).hexdigest()}"
+    at = rng.randrange(len(PHOTO))
+    other = PHOTO[:at] + bytes([PHOTO[at] ^ 1 << rng.randrange(8)]) + PHOTO[at + 1 :]
+    return repacked(site, lambda members: members.update({name: other})), {}, ("broken", "photo", ["", 0, 0])
 
 
 def cut_back_by_its_maker(rng: Random, site: Site) -> Spoilt:
@@ -313,7 +320,7 @@ def _bit(at: int, bits: int) -> Callable[[Random, bytes], bytes]:
 
 SPOILERS: tuple[Callable[[Random, Site], Spoilt], ...] = (
     altered_entry, altered_entry, altered_and_signed_by_a_stranger, altered_under_the_old_root, renumbered_entry, missing_segment, damaged_segment,
-    segment_of_another_place, text_altered, cut_back_by_its_maker, cut_back_to_an_older_checkpoint, another_history, checkpoint_of_another_epoch,
+    segment_of_another_place, text_altered, photo_altered, cut_back_by_its_maker, cut_back_to_an_older_checkpoint, another_history, checkpoint_of_another_epoch,
     checkpoint_of_a_stranger, no_keys, no_witness_key, fingerprint_of_nobody, another_witness, not_cosigned, wrong_cosignature, wrong_signature, unsigned,
     root_that_was_never, claims_what_was_not_witnessed, *(earlier_entries_that_nobody_cosigned,) * 2, claims_beyond_the_witness, claims_from_before, hole, untied, newer_format,
 )  # fmt: skip
@@ -329,5 +336,6 @@ MALFORMED: tuple[Callable[[Random, Site], Spoilt], ...] = (
     _rows(lambda members: [*members.items(), ("manifest.json", members["manifest.json"])]), _rows(lambda members: [*members.items(), ("../x", b"")]),
     _rows(lambda members: [*members.items(), ("a//b", b"")]), _rows(lambda members: [*members.items(), ("segments/0/1", b"")]),
     _rows(lambda members: [*members.items(), (f"checkpoints/{'0' * 16}/{1:012d}.checkpoint", b"")]), _rows(lambda members: [*members.items(), ("texts/abc", b"")]),
+    _rows(lambda members: [*members.items(), (f"photos/{sha256(PHOTO).hexdigest()}.jpg", PHOTO)]),
     _rows(lambda members: [each for each in members.items() if each[0] != "manifest.json"]), _rows(lambda members: [*members.items(), ("x" * 201, b"")]),
 )  # fmt: skip

@@ -72,7 +72,7 @@ def _trusted(pack: Zip, asked: Asked, reasons: Reasons) -> Trusted:
 
 
 def _judge(contents: _Contents, manifest: Manifest, verdict: Verdict, known: Trusted, asked: Asked, reasons: Reasons) -> None:
-    contents.texts()
+    contents.files()
     tests, fits, walked = {}, {}, []
     elsewhere = (judge.epoch_of(asked.against), judge.size_of(asked.against)) if asked.against else ("", 0)
     for part in manifest.epochs:
@@ -102,7 +102,7 @@ class _Contents:
         self._pack = pack
         self._segments: dict[str, list[int]] = {}
         self._notes: dict[str, list[int]] = {}
-        self._texts: list[str] = []
+        self._files: list[tuple[str, str]] = []  # texts and photos
         listed = {part.epoch for part in manifest.epochs}
         for name in pack.members:
             try:
@@ -112,18 +112,19 @@ class _Contents:
             if found is None:
                 continue
             kind, key, number = found
-            if kind == "text":
-                self._texts.append(key)
+            if kind in ("text", "photo"):
+                self._files.append((kind, key))
             elif key not in listed:
                 raise Malformed(f"{name} is of an epoch that the manifest does not list")
             else:
                 (self._segments if kind == "segment" else self._notes).setdefault(key, []).append(number)
 
-    def texts(self) -> None:
-        """Each is what its name says. Raises Broken."""
-        for name in self._texts:
-            if sha256(self._pack.read(layout.text(name), layout.MAX_TEXT_BYTES)).hexdigest() != name:
-                raise Broken("", 0, 0, f"text {name} is not what its name says", "text")
+    def files(self) -> None:
+        """Each text, then each photo, is what its name says. Raises Broken."""
+        for kind, name in sorted(self._files, key=lambda file: file[0] != "text"):
+            member = layout.text(name) if kind == "text" else layout.photo(name)
+            if sha256(self._pack.read(member, layout.MAX_TEXT_BYTES)).hexdigest() != name:
+                raise Broken("", 0, 0, f"{kind} {name} is not what its name says", kind)
 
     def notes(self, epoch: str) -> list[tuple[int, bytes]]:
         """Its checkpoints, the smallest first."""

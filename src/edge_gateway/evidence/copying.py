@@ -17,6 +17,7 @@ from edge_gateway.journal.reading import Reading
 from edge_gateway.journal.segments import MEMBER_ENTRIES, Segment, SegmentFile, build, segment_path
 from edge_gateway.record.entry import decode
 from edge_gateway.record.merkle import leaf_hash, tree_root
+from edge_gateway.record.photo import FOLDER
 
 
 class Onlooker(Protocol):
@@ -54,7 +55,7 @@ class Held:
 
 
 class Copying:
-    """``damaged``: segments that do not read and stay out; ``missing``: texts that are not here."""
+    """``damaged``: segments that do not read and stay out; ``missing``: texts and photos that are not here."""
 
     def __init__(self, state_dir: Path, reading: Reading, writer: Writer, onlooker: Onlooker) -> None:
         self.entries = 0
@@ -97,9 +98,12 @@ class Copying:
         return b"".join(data), segment, lines
 
     def texts(self) -> None:
-        """The texts that the copied entries name."""
+        """The texts and photos that the copied entries name."""
         for name in sorted(self._texts):
+            photo = name.removeprefix(FOLDER)
             try:
-                self._writer.add(layout.text(name), self._reading.text(name))
+                data = self._reading.text(name) if photo == name else self._reading.photo(photo)
             except (KeyError, JournalDamaged):
                 self.missing.append(name)
+                continue
+            self._writer.add(layout.text(name) if photo == name else layout.photo(photo), data)
