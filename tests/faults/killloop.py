@@ -161,18 +161,20 @@ class Campaign:
 
 
 def first_readings_s(starts: Sequence[Start], record: Record, seen: Seen) -> list[float]:
-    """By start: seconds until a reading that was made after it was seen committed. A start that was killed before has none."""
-    entries = {epoch: [json.loads(line) for line in lines] for epoch, lines in record}
+    """By start: seconds until a reading that was made after it was seen committed, or until it ended where none was in time.
+
+    A start that ended sooner than that has none: it says nothing.
+    """
+    entries = [(epoch, [json.loads(line) for line in lines]) for epoch, lines in record]
+    made = [(e["mono_us"], epoch, e["seq"]) for epoch, its in entries for e in its if e["kind"] == "batch"]
     found = []
     for start, following in zip(starts, [*starts[1:], None], strict=True):
         ends_us = following.at_us if following else seen.ended_us
-        for epoch, positions in seen.positions.items():
-            made = (e["seq"] for e in entries.get(epoch, ()) if e["kind"] == "batch" and start.at_us < e["mono_us"] < ends_us)
-            first = next(made, None)
-            if first is not None:
-                committed = (at_us for at_us, size in positions if at_us > start.at_us and size > first)
-                found.append((next(committed) - start.at_us) / 1e6)
-                break
+        _, epoch, first = min((each for each in made if start.at_us < each[0] < ends_us), default=(0, "", 0))
+        committed = (at_us for at_us, size in seen.positions.get(epoch, []) if start.at_us < at_us < ends_us and size > first)
+        took_s = (next(committed, ends_us) - start.at_us) / 1e6
+        if took_s > FIRST_READING_S or start.at_us + took_s * 1e6 < ends_us:
+            found.append(took_s)
     return found
 
 

@@ -36,6 +36,13 @@ def test_the_first_reading_is_one_that_was_made_after_the_start() -> None:
     assert first_readings_s(starts, [("e", lines)], seen) == [0.6, 1.2]
 
 
+def test_a_start_without_a_reading_counts_for_as_long_as_it_ran_unless_it_was_cut_off() -> None:
+    lines = [b'{"seq":0,"kind":"batch","mono_us":1000000}', b'{"seq":1,"kind":"batch","mono_us":5500000}']
+    seen = Seen(positions={"e": [(1_100_000, 1)]}, ended_us=13_500_000)
+    starts = [Start(500_000, "", 0), Start(5_000_000, "e", 1), Start(8_000_000, "e", 1)]
+    assert first_readings_s(starts, [("e", lines)], seen) == [0.6, 5.5]
+
+
 def test_sites_add_up() -> None:
     one = {"n": 5, "passed": True, "kills": {"hub": 2}, "lost": 0, "broken": False, "examples": [], "first_readings_s": [1.0, 3.0]}
     two = {"n": 6, "passed": False, "kills": {"hub": 3}, "lost": 1, "broken": True, "examples": ["why"], "first_readings_s": [2.0]}
