@@ -8,7 +8,7 @@ import pytest
 
 from edge_gateway.config.load import ConfigRefused, Loaded, load
 from edge_gateway.rules.engine import Engine
-from edge_gateway.violations import Violations
+from edge_gateway.violations import Moment, Violations
 
 SITE = """
 [site]
@@ -111,7 +111,7 @@ def test_a_point_s_uncertainty_makes_the_guard_band(tmp_path: Path, written: str
         steps += engine.judge(minute * 60_000_000, 0, ("air",), [value], None)
     steps += engine.judge(360_000_000, 0, ("air",), [11.4], None)
     book = Violations("s")
-    told = [(step.rule_us // 60_000_000, step.step, book.apply(step, found.binding.rules[0])["decision"]) for step in steps]
+    told = [(step.rule_us // 60_000_000, step.step, book.apply(step, found.binding.rules[0], Moment(step.rule_us, 0, True, "e", 0))[0]["decision"]) for step in steps]
     if uncertainty:
         assert told == [(3, "violated", "guard band ±0.5 Cel"), (5, "recovered", "guard band ±0.5 Cel")]
     else:
@@ -125,3 +125,18 @@ def test_what_is_no_uncertainty_is_refused_with_its_line(tmp_path: Path, wrong: 
     with pytest.raises(ConfigRefused) as refused:
         load(tmp_path / "gateway.toml")
     assert (refused.value.key, refused.value.line) == ("points.air.uncertainty", 22)
+
+
+def test_a_pack_s_state_stands_in_its_rules_also_where_they_moved_to(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text(SITE % '"cold-chain"' + '[rules.state]\ncold-chain = "enforced"\nplant-rooms = "shadow"\n', encoding="utf-8")
+    assert {(rule.id, rule.state) for rule in load(file).binding.rules} >= {("cutting-room-air", "shadow"), ("cold-chain-silence", "")}
+
+
+@pytest.mark.parametrize(("line", "why"), [('wastewatr = "shadow"', "is not in use here"), ('cold-chain = "on"', "must be one of")])
+def test_a_state_of_nothing_is_refused_with_its_line(tmp_path: Path, line: str, why: str) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text(SITE % '"cold-chain"' + f"[rules.state]\n{line}\n", encoding="utf-8")
+    with pytest.raises(ConfigRefused, match=why) as refused:
+        load(file)
+    assert refused.value.line == 25

@@ -195,6 +195,7 @@ def _packs(config: GatewayConfig, folder: Path, locate: Locator) -> tuple[list[L
         faults += found
         if loaded is not None:
             packs.append(loaded)
+    packs = [replace(loaded, state=_state(config, loaded.pack.id)) for loaded in packs]
     named = list(packs)
     for at, loaded in enumerate(named):
         wanted: dict[str, set[str]] = {}
@@ -206,8 +207,19 @@ def _packs(config: GatewayConfig, folder: Path, locate: Locator) -> tuple[list[L
             moved, found = _named(home, ("rules", "packs", at), lambda name: pack_files.load_pack(name, [folder / "rules"]), pack_files.read_pack, locate)
             faults += found
             if moved is not None:
-                _take(packs, replace(moved, only=frozenset(rules)))
+                _take(packs, replace(moved, only=frozenset(rules), state=_state(config, home)))
+    known = {loaded.pack.id: loaded.file for loaded in packs}
+    for pack in config.rules.state:
+        if pack not in known and not faults:
+            why, hint = f"pack '{pack}' is not in use here", toml_errors.did_you_mean(pack, known)
+            faults.append(locate(("rules", "state", pack), why, code="no-pack", hint=hint))
     return packs, faults
+
+
+def _state(config: GatewayConfig, pack: str) -> str:
+    """What a bound rule says of its pack's state; "" where it is enforced."""
+    state = config.rules.state.get(pack, "enforced")
+    return "" if state == "enforced" else state
 
 
 def _take(packs: list[LoadedPack], moved: LoadedPack) -> None:

@@ -212,6 +212,9 @@ class RulesConfig(_Table):
     packs: tuple[Identifier, ...] = Field(
         default=("cold-chain", "cleaning-water", "wastewater"), description="rules/<pack>.toml, in this order"
     )
+    state: dict[Identifier, Literal["draft", "shadow", "enforced"]] = Field(
+        default_factory=dict, description="by pack, enforced by default; shadow judges and counts, and reports nothing; draft is not counted either"
+    )
 
 
 def _date(value: Any) -> Any:

@@ -198,6 +198,17 @@ class Intake:
         await self.add("tick", {}, stamp=stamp, urgent=self._pace.commit_every_us > SOON_US)
         for step in self.state.engine.tick(stamp.rule_us, stamp.wall_us, trusted=stamp.trusted):
             await self._take_step(step)
+        await self._arm(stamp)
+
+    async def _arm(self, stamp: entry.Stamp) -> None:
+        """After an entry that moves time or rules: which rules are not armed, by their pack's state, their dates and their season."""
+        now, rules = (stamp.rule_us, stamp.wall_us), self.state.rules()
+        steps, told = self.state.armed.at(now, self.state.engine, rules, trusted=stamp.trusted)
+        for step in steps:
+            await self._take_step(step)
+        if told is not None:
+            day = self.state.armed.day or "unknown"
+            await self.add("event", {"event": "rules-not-armed", "day": day, "rules": told})
 
     # --- adding entries ---------------------------------------------------------------------------------------
 
@@ -263,9 +274,11 @@ class Intake:
         body |= {"by": by, "reason": reason, "changes": told}
         if len(changes) > len(told):
             body["more"] = len(changes) - len(told)
-        seq = await self.add("config", body, urgent=True)
+        stamp = self.stamp()
+        seq = await self.add("config", body, urgent=True, stamp=stamp)
         self.state.apply(setup, {"config_seq": seq, "text": body["text"], "texts": hashes})
         self.state.account([group for group in setup.groups if group not in self.state.slots], self._clock.mono_us())
+        await self._arm(stamp)
         self.tell(events.ConfigApplied(config_seq=seq, text=body["text"]))
         return seq
 

@@ -99,6 +99,7 @@ async def _replay(journal: Texts, found: Recovered, body: Mapping[str, Any]) -> 
         _replay_batch(found, body)
     elif kind == "tick" and state.resolved:
         state.engine.tick(int(body["rule_us"]), int(body["wall_us"]), trusted=bool(body["trusted"]))
+        _arm(state, body)
     elif kind == "violation":
         state.violations.replay(body, journal.epoch)
         state.stepped(body)
@@ -111,8 +112,14 @@ async def _replay(journal: Texts, found: Recovered, body: Mapping[str, Any]) -> 
         state.config = {"config_seq": body["seq"], "text": body["text"], "texts": body["texts"]}
         await _use_config(journal, found, int(body["seq"]), str(body["text"]))
         state.account([group for group in state.resolved.get("groups", {}) if group not in state.slots], int(body["mono_us"]))
+        _arm(state, body)
     elif kind == "correction":
         state.corrections[str(body["boot"])] = int(body["offset_us"])
+
+
+def _arm(state: State, body: Mapping[str, Any]) -> None:
+    now = int(body["rule_us"]), int(body["wall_us"])
+    state.armed.at(now, state.engine, state.rules(), trusted=bool(body["trusted"]))
 
 
 def _note_base(found: Recovered, body: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_gateway.derived.core import Derivation
+from edge_gateway.intake.armed import Armed
 from edge_gateway.reading import INSTRUMENT_EVENTS, Group
 from edge_gateway.record.entry import canonical, text_hash
 from edge_gateway.rules.base import RECOVERED, BoundRule
@@ -55,6 +56,7 @@ class State:
         self.lost = False
         self.config: dict[str, Any] | None = None
         self.resolved: dict[str, Any] = {}
+        self.armed = Armed()
         self._rules: dict[tuple[str, str], BoundRule] = {}
         self._seq_of: dict[Group, int] = {}
 
@@ -93,6 +95,7 @@ class State:
         self.engine = Engine(rules)
         self.engine.restore(known)
         self._rules = {(rule.id, rule.point): rule for rule in rules}
+        self.armed.again()
 
     def changes(self, setup: Setup) -> list[dict[str, Any]]:
         """What differs from the configuration in force: ``{"key", "old", "new"}``, keys dotted, in order."""
@@ -160,6 +163,7 @@ class State:
             "sums": self.derivation.snapshot(),
             "messages": [[topic, number, digest] for (topic, number), digest in self.messages.items()],
             **({"lost": True} if self.lost else {}),
+            **({"day": self.armed.day} if self.armed.day else {}),
         }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
@@ -174,6 +178,7 @@ class State:
         self.messages = {(topic, number): digest for topic, number, digest in state.get("messages") or []}
         self.kept = dict(state.get("kept") or {})
         self.lost = bool(state.get("lost"))
+        self.armed = Armed(state.get("day"))
         self.derivation.restore(state.get("sums") or {})
         self.config = snapshot.get("config")
 

@@ -82,6 +82,8 @@ class BoundRule:
     do_en: tuple[str, ...] = ()
     consequence_zh: str = ""
     consequence_en: str = ""
+    #: its pack's state at this site where it is not enforced: ``draft`` or ``shadow``
+    state: str = ""
     #: phases of the day in which it is armed; none: always
     armed_in: tuple[str, ...] = ()
     #: parts of the year in which it is armed, ``05-01/10-31``; none: all of it

@@ -190,6 +190,6 @@ def _shared(loaded: LoadedPack, rule: Rule, point: PointFacts) -> dict[str, Any]
         "verified": basis.verified, "source": basis.source,
         "title_zh": rule.title_zh, "title_en": rule.title_en, "do_zh": rule.do_zh, "do_en": rule.do_en,
         "consequence_zh": rule.consequence_zh, "consequence_en": rule.consequence_en,
-        "armed_in": rule.armed_in, "season": tuple(f"{each.begins}/{each.ends}" for each in rule.season),
+        "state": loaded.state, "armed_in": rule.armed_in, "season": tuple(f"{each.begins}/{each.ends}" for each in rule.season),
         "renamed_from": point.renamed_from,
     }  # fmt: skip

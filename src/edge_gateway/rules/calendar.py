@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
+EPOCH = dt.date(1970, 1, 1)
 #: UTC+8 all year, also in Xinjiang; HJ 212 and the food standards count by it.
 BEIJING_US = 8 * 3600 * 1_000_000
 LENGTH_US = {"hour": 3600 * 1_000_000, "day": 86_400 * 1_000_000}
+
+
+def day_of(wall_us: int) -> str:
+    """The civil day in Beijing time of an instant, as ``2026-11-28``."""
+    return (EPOCH + dt.timedelta(days=(wall_us + BEIJING_US) // LENGTH_US["day"])).isoformat()
 
 
 def period_of(wall_us: int, period: str) -> tuple[int, int]:

@@ -32,6 +32,8 @@ class LoadedPack:
     sha256: str
     file: Path
     lines: Mapping[toml_lines.Path, int] = field(default_factory=dict)
+    #: at this site: "" enforced, ``shadow``, ``draft``
+    state: str = ""
     #: of its rules only these; None: all of them
     only: frozenset[str] | None = None
 
