@@ -59,7 +59,7 @@ class Ledger:
 
 def state_of(record: Mapping[str, Any]) -> Expected:
     """The state of an open violation, as a command expects one."""
-    return Expected(str(record["condition"]), str(record["handling"]), int(record.get("episode", 1)), int(record.get("returned", 0)))
+    return Expected(str(record["condition"]), str(record["handling"]), int(record.get("episode", 1)), int(record.get("returns", 0)))
 
 
 def refusal(command: HubCommand, gateway: str, record: Mapping[str, Any] | None, now_us: int) -> tuple[str, str]:

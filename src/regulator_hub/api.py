@@ -14,6 +14,7 @@ from starlette.routing import Route
 from edge_gateway.clock import Clock
 from regulator_hub import rows
 from regulator_hub.interpret import Interpreter
+from regulator_hub.outbox import Outbox
 from regulator_hub.store import reader as read
 from regulator_hub.store import witnessed
 from regulator_hub.store.reader import EpochRow, Reader
@@ -46,6 +47,7 @@ class Held:
     watch: Watch
     clock: Clock
     witness: Witness
+    outbox: Outbox
 
     def view(self, request: Request) -> View:
         """The asked gateway's view. Raises Asked."""
@@ -111,6 +113,21 @@ def _instruments(held: Held) -> Callable[[Request], Awaitable[Response]]:
     return instruments
 
 
+def _commands(held: Held) -> Callable[[Request], Awaitable[Response]]:
+    """What persons here asked of a gateway: what waits for its answer, and its newest answers, newest first."""
+
+    async def commands(request: Request) -> Response:
+        view = held.view(request)
+        waiting = [
+            {key: getattr(item.command, key) for key in ("id", "violation", "verb", "by", "reason", "issued_us", "expires_us")}
+            for item in held.outbox.waiting(view.gateway)
+            if not view.answered(item.name)
+        ]
+        return _json({"waiting": waiting, "answered": list(reversed(view.state["commands"].values()))})
+
+    return commands
+
+
 def routes(held: Held) -> list[Route]:
     """All routes of the API."""
 
@@ -124,7 +141,7 @@ def routes(held: Held) -> list[Route]:
     async def violations(request: Request) -> Response:
         ended = request.query_params.get("ended", "") not in {"", "0"}
         views = [held.view(request)] if "gateway" in request.path_params else held.interpreter.views.values()
-        return _json({"violations": [step for view in views for step in rows.violations(view, ended=ended)]})
+        return _json({"violations": [step for view in views for step in rows.violations(view, ended=ended, now_us=held.clock.wall_us())]})
 
     async def readings(request: Request) -> Response:
         return _json(await _readings(held, request))
@@ -164,6 +181,7 @@ def routes(held: Held) -> list[Route]:
         Route(base + "/{gateway}/checkpoint", checkpoint, methods=["GET"]),
         Route(base + "/{gateway}/alarms", alarms),
         Route(base + "/{gateway}/instruments", _instruments(held)),
+        Route(base + "/{gateway}/commands", _commands(held)),
         Route(base + "/{gateway}/evidence", evidence),
         Route(base + "/{gateway}/quarantine", quarantine),
         Route("/api/v1/violations", violations),

@@ -26,6 +26,7 @@ from edge_gateway.links.notify import notify
 from edge_gateway.web.serve import listen_tcp, serve
 from regulator_hub.add_checkpoint import add_checkpoint_route
 from regulator_hub.api import Asked, Held, asked, routes
+from regulator_hub.commander import Commander
 from regulator_hub.config import HubToml
 from regulator_hub.cosigner import Cosigner
 from regulator_hub.desk import Desk
@@ -34,6 +35,8 @@ from regulator_hub.http import entries_route
 from regulator_hub.interpret import Interpreter
 from regulator_hub.metrics import metrics
 from regulator_hub.mqtt import MqttCarrier
+from regulator_hub.outbox import Outbox
+from regulator_hub.overdue import Overdue
 from regulator_hub.page import Page
 from regulator_hub.photo_route import photo_route
 from regulator_hub.steps import Steps
@@ -63,6 +66,8 @@ class Hub:
     witness: Witness
     desk: Desk
     photos: PhotoFiles
+    overdue: Overdue
+    outbox: Outbox
     stopping: bool = field(default=False)
 
     async def writes(self) -> bool:
@@ -95,6 +100,8 @@ async def opened(config: HubToml, clock: Clock) -> AsyncIterator[Hub]:
         Steps(config.state_dir).configured(config.model_dump(mode="json", exclude_none=True), clock.wall_us())
         gateways = Gateways(config.state_dir / "gateways")
         cosigner = Cosigner(config.witness_folder, config.name, born=True)
+        Commander(config.witness_folder, config.name, born=True)
+        outbox = Outbox(config.state_dir)
         writer = Writer(path)
         reader, texts = Reader(path), open_reader(path)
         interpreter = Interpreter(reader, writer, texts)
@@ -108,6 +115,7 @@ async def opened(config: HubToml, clock: Clock) -> AsyncIterator[Hub]:
             wall_us=clock.wall_us,
         )
         photos = PhotoFiles(config.state_dir)
+        overdue = Overdue(reader, writer, interpreter, outbox, wall_us=clock.wall_us)
         desk = Desk(
             name=config.name,
             writer=writer,
@@ -116,12 +124,14 @@ async def opened(config: HubToml, clock: Clock) -> AsyncIterator[Hub]:
             wall_us=clock.wall_us,
             watch=watch,
             photo_files=photos,
+            outbox=outbox,
         )
         try:
             await interpreter.load()
             await witness.load()
             await watch.load()
-            yield Hub(config, clock, gateways, writer, reader, interpreter, watch, witness, desk, photos)
+            await overdue.load()
+            yield Hub(config, clock, gateways, writer, reader, interpreter, watch, witness, desk, photos, overdue, outbox)
         finally:
             with contextlib.suppress(StoreFailed):
                 await interpreter.save()
@@ -147,8 +157,8 @@ def web(hub: Hub, page: Page) -> ASGIApp:
     listed: list[BaseRoute] = [
         entries_route(hub.desk, hub.gateways, lambda: hub.stopping),
         add_checkpoint_route(hub.witness, hub.gateways),
-        *routes(Held(hub.reader, hub.interpreter, hub.watch, hub.clock, hub.witness)),
         photo_route(hub.photos),
+        *routes(Held(hub.reader, hub.interpreter, hub.watch, hub.clock, hub.witness, hub.outbox)),
         *page.routes(),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
@@ -197,6 +207,7 @@ async def run_until(hub: Hub, stop: asyncio.Event, listening: Callable[[str], No
             inner.create_task(hub.interpreter.run(), name="interpret"),
             inner.create_task(hub.interpreter.keep_saving(), name="save"),
             inner.create_task(hub.watch.run(), name="watch"),
+            inner.create_task(hub.overdue.run(), name="overdue"),
             inner.create_task(hub.witness.run(), name="witness"),
             inner.create_task(page.run(), name="page"),
             inner.create_task(_feed_watchdog(hub), name="watchdog"),

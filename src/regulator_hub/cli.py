@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import time
 from dataclasses import asdict
@@ -16,6 +15,8 @@ from click.core import ParameterSource
 
 from edge_gateway.errors import ConfigError, GatewayError, JournalBusy, JournalTooNew
 from edge_gateway.links.who import who
+from regulator_hub.cli_violations import violations
+from regulator_hub.cli_words import EXIT_TROUBLE, config_option, sentence, state_option, trouble
 from regulator_hub.steps import Steps
 
 if TYPE_CHECKING:
@@ -24,17 +25,7 @@ if TYPE_CHECKING:
 
 COMMAND_LINE = ParameterSource.COMMANDLINE
 #: Exit codes: 1 trouble, 2 usage (click), 7 the state folder is in use, 78 `run` was given a configuration it refuses.
-EXIT_TROUBLE, EXIT_BUSY, EXIT_CONFIG = 1, 7, 78
-
-_config = click.option(
-    "--config", "file", type=click.Path(dir_okay=False, path_type=Path), envvar="REGULATOR_HUB_CONFIG",
-    help="hub.toml (default: /etc/regulator-hub/hub.toml if it exists).",
-)  # fmt: skip
-_state = click.option(
-    "--state-dir", type=click.Path(file_okay=False, path_type=Path), envvar="REGULATOR_HUB_STATE_DIR",
-    help="Where the record lies; wins over the file.",
-)  # fmt: skip
-
+EXIT_BUSY, EXIT_CONFIG = 7, 78
 _reason = click.option("--reason", default="", help="Why; goes on record (`regulator-hub steps`).")
 
 
@@ -45,8 +36,8 @@ def main() -> None:
 
 
 @main.command()
-@_config
-@_state
+@config_option
+@state_option
 @click.option("--listen", help="HOST:PORT; wins over the file.")
 @click.option("--speed", type=click.FloatRange(1, 1000), default=1.0, hidden=True, help="Scale the clock (demo).")
 @click.option("--clock-origin-us", type=int, hidden=True, help="Where the scaled clock starts (demo).")
@@ -73,8 +64,8 @@ def run(
 
 
 @main.group(invoke_without_command=True)
-@_config
-@_state
+@config_option
+@state_option
 @click.pass_context
 def gateways(context: click.Context, file: Path | None, state_dir: Path | None) -> None:
     """Which gateways may deliver, and which epochs wait for a person. 登记网关，确认新纪元。"""
@@ -90,13 +81,13 @@ def gateways(context: click.Context, file: Path | None, state_dir: Path | None) 
     "--mqtt", is_flag=True, help="It may deliver over MQTT too: its token is then kept (0600), not only its hash."
 )
 @_reason
-@_config
-@_state
+@config_option
+@state_option
 def add(gateway: str, mqtt: bool, reason: str, file: Path | None, state_dir: Path | None) -> None:
     """Register GATEWAY and print its token, once. 登记网关，令牌只显示一次。"""
     from regulator_hub.gateways import Gateways
 
-    with _trouble():
+    with trouble():
         registry = Gateways(_folder(file, state_dir))
         token = registry.add(gateway, mqtt=mqtt, wall_us=time.time_ns() // 1000)
         _noted("gateway-added", gateway, None, {"mqtt": mqtt}, reason or "registered", file, state_dir)
@@ -111,8 +102,8 @@ def add(gateway: str, mqtt: bool, reason: str, file: Path | None, state_dir: Pat
 @click.argument("vkey")
 @click.option("--replace", is_flag=True, help="Its signer was given a new key: from now on that one counts.")
 @_reason
-@_config
-@_state
+@config_option
+@state_option
 def key(gateway: str, vkey: str, replace: bool, reason: str, file: Path | None, state_dir: Path | None) -> None:
     """Register VKEY, the key of GATEWAY's signer, brought by a person. 登记网关签名公钥（由人员另行带来）。
 
@@ -123,7 +114,7 @@ def key(gateway: str, vkey: str, replace: bool, reason: str, file: Path | None, 
 
     if replace and not reason.strip():
         raise click.UsageError("--replace wants --reason: why the signer has a new key. --replace 需要 --reason")
-    with _trouble():
+    with trouble():
         registry, now_us = Gateways(_folder(file, state_dir)), time.time_ns() // 1000
         known = [epoch.epoch for epoch in _epochs(file, state_dir, gateway)]
         before = registry.find(gateway)
@@ -139,8 +130,8 @@ def key(gateway: str, vkey: str, replace: bool, reason: str, file: Path | None, 
 @click.argument("gateway")
 @click.argument("epoch")
 @click.option("--reason", required=True, help="Why it is in order: new hardware, a disk that failed, …")
-@_config
-@_state
+@config_option
+@state_option
 def accept(gateway: str, epoch: str, reason: str, file: Path | None, state_dir: Path | None) -> None:
     """Accept EPOCH of GATEWAY: from now on it is cosigned. 确认网关的新纪元，此后予以联署。
 
@@ -148,7 +139,7 @@ def accept(gateway: str, epoch: str, reason: str, file: Path | None, state_dir: 
     """
     from regulator_hub.gateways import Gateways
 
-    with _trouble():
+    with trouble():
         registry = Gateways(_folder(file, state_dir))
         if epoch not in {each.epoch for each in _epochs(file, state_dir, gateway)}:
             hint = "`regulator-hub gateways` lists what waits"
@@ -161,8 +152,8 @@ def accept(gateway: str, epoch: str, reason: str, file: Path | None, state_dir: 
 
 
 @gateways.command("list")
-@_config
-@_state
+@config_option
+@state_option
 @click.option("--json", "as_json", is_flag=True)
 def list_(file: Path | None, state_dir: Path | None, as_json: bool) -> None:
     """List registered gateways, and epochs that wait for a person. 列出已登记的网关与待确认的纪元。"""
@@ -170,7 +161,7 @@ def list_(file: Path | None, state_dir: Path | None, as_json: bool) -> None:
 
     from regulator_hub.gateways import Gateways
 
-    with _trouble():
+    with trouble():
         found = Gateways(_folder(file, state_dir)).list()
         waits = {item.id: _waiting(file, state_dir, item) for item in found}
     if as_json:
@@ -194,29 +185,47 @@ def list_(file: Path | None, state_dir: Path | None, as_json: bool) -> None:
 
 
 @main.command("key")
-@_config
-@_state
+@config_option
+@state_option
 def own_key(file: Path | None, state_dir: Path | None) -> None:
     """Print the key by which others verify this hub's cosignatures. 显示本监管端的联署公钥。"""
     from regulator_hub.config import load
     from regulator_hub.cosigner import Cosigner
 
-    with _trouble():
+    with trouble():
         config = load(file, state_dir=state_dir)
         own = Cosigner(config.witness_folder, config.name, born=False).key
     print(own)
     click.echo(f"fingerprint 指纹  {own.fingerprint}", err=True)
 
 
+@main.command("command-key")
+@config_option
+@state_option
+def command_key(file: Path | None, state_dir: Path | None) -> None:
+    """Print the key of this hub's commands, for `command_vkey` at each gateway. 显示本监管端的指令公钥。"""
+    from regulator_hub.commander import Commander
+    from regulator_hub.config import load
+
+    with trouble():
+        config = load(file, state_dir=state_dir)
+        own = Commander(config.witness_folder, config.name, born=False).key
+    print(own)
+    click.echo(f"fingerprint 指纹  {own.fingerprint}", err=True)
+
+
+main.add_command(violations)
+
+
 @main.command()
-@_config
-@_state
+@config_option
+@state_option
 @click.option("--json", "as_json", is_flag=True)
 def steps(file: Path | None, state_dir: Path | None, as_json: bool) -> None:
     """What persons did here, and what each start changed of the configuration: who, when, old, new, why. 操作记录。"""
     import orjson
 
-    with _trouble():
+    with trouble():
         found = Steps(_folder(file, state_dir).parent).list()
     if as_json:
         print(orjson.dumps({"steps": found}).decode())
@@ -263,34 +272,11 @@ def _noted(what: str, about: str, old: object, new: object, why: str, file: Path
     Steps(folder).note(what, about, old=old, new=new, why=why, wall_us=time.time_ns() // 1000)
 
 
-class _trouble:  # noqa: N801 -- reads as a statement
-    """Ends the program with a sentence for trouble that a person can mend."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, (GatewayError, OSError)):
-            click.echo(f"regulator-hub: {_sentence(error)}", err=True)
-            sys.exit(EXIT_TROUBLE)
-
-
 def _say(group: BaseExceptionGroup[BaseException], code: int) -> int:
     for error in _leaves(group):
         for fault in getattr(error, "faults", [error]):
-            click.echo(f"regulator-hub: {_sentence(fault)}", err=True)
+            click.echo(f"regulator-hub: {sentence(fault)}", err=True)
     return code
-
-
-def _sentence(error: BaseException) -> str:
-    """Where, why and what to do, in the reader's language: that of REGULATOR_HUB_LANG, LC_ALL, LC_MESSAGES or LANG."""
-    names = ("REGULATOR_HUB_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
-    language = next((os.environ[name] for name in names if os.environ.get(name)), "")
-    if language.lower().startswith("zh") and isinstance(error, GatewayError):
-        from edge_gateway.web.chinese import chinese
-
-        error.why, error.hint = chinese(error.why), chinese(error.hint)
-    return str(error)
 
 
 def _leaves(error: BaseException) -> list[BaseException]:

@@ -13,6 +13,7 @@ from typing import Any
 from edge_gateway.wire import hub as wire
 from edge_gateway.wire.hub import Message
 from regulator_hub.interpret import Interpreter
+from regulator_hub.outbox import Outbox
 from regulator_hub.sessions import Sessions
 from regulator_hub.store import ingest, photos, recall, standing
 from regulator_hub.store import reader as read
@@ -43,6 +44,7 @@ class Desk:
         wall_us: Callable[[], int],
         watch: Watch,
         photo_files: PhotoFiles,
+        outbox: Outbox | None = None,
     ) -> None:
         self._name = name
         self._writer = writer
@@ -51,6 +53,7 @@ class Desk:
         self._wall_us = wall_us
         self._watch = watch
         self._photos = photo_files
+        self._outbox = outbox
         self._sessions = Sessions()
         self.counts: Counter[str] = Counter()
 
@@ -80,7 +83,15 @@ class Desk:
             await self._writer.run(lambda db: ingest.rolled_back(db, gateway, behind, self._wall_us()))
         handle = self._handlers.get(message.kind)
         answer = await handle(self, gateway, message) if handle else {"unsupported": message.kind}
-        return wire.encode_answer(message.session, message.n, answer)
+        return wire.encode_answer(message.session, message.n, answer | self._commands(gateway))
+
+    def _commands(self, gateway: str) -> dict[str, Any]:
+        """What persons here want of this gateway, beside whatever it is answered."""
+        if self._outbox is None:
+            return {}
+        due = self._outbox.due(gateway, self._wall_us(), self._interpreter.view(gateway).answered)
+        self.counts["commands_sent"] += len(due)
+        return {"commands": [note.decode() for note in due]} if due else {}
 
     async def _hello(self, gateway: str, session: str, message: Message) -> dict[str, Any]:
         asked = [(str(epoch), int(size)) for epoch, size in message.head["epochs"]]

@@ -25,6 +25,8 @@ from regulator_hub.witness import Witness
 LOOK_S = 2.0
 #: Alarms shown; the API has more.
 MAX_ALARMS = 50
+#: Of each violation the newest steps; API and command line have more.
+MAX_STEPS = 6
 
 
 class Page:
@@ -113,7 +115,8 @@ class Page:
 
     def _violations(self) -> dict[str, Any]:
         views = self._interpreter.views.values()
-        return {f"{v['gateway']}/{v['violation']}": v for view in views for v in rows.violations(view, ended=False)}
+        found = [v for view in views for v in rows.violations(view, ended=False, now_us=self._clock.wall_us())]
+        return {f"{v['gateway']}/{v['violation']}": v | {"steps": v["steps"][-MAX_STEPS:]} for v in found}
 
     async def _gateways(self) -> dict[str, dict[str, Any]]:
         return {

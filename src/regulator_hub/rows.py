@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from edge_gateway.reading import FRESH_INTERVALS
+from regulator_hub import handling
 from regulator_hub.view import View
 
 #: Order of states: abnormal first.
@@ -80,19 +81,22 @@ def _gravest(view: View) -> dict[str, dict[str, Any]]:
     return found
 
 
-def violations(view: View, *, ended: bool) -> list[dict[str, Any]]:
-    """Open violations and notices (with ``ended`` those that ended too): violated first, newest first."""
+def violations(view: View, *, ended: bool, now_us: int = 0) -> list[dict[str, Any]]:
+    """Open violations and notices (with ``ended`` those that ended too): overdue first, violated first, newest first.
+
+    What goes on as part of its cause is hidden by it. ``overdue``: deadlines that passed by this clock.
+    """
     meaning = view.current()
     found = []
     for step in view.state["violations"].values():
-        if step["ended"] and not ended:
+        if (step["ended"] or step.get("into")) and not ended:
             continue
         point = str(step["point"])
         about = (meaning.points.get(point) if meaning else None) or {"name_zh": point, "name_en": point}
         rule = (meaning.rules.get(f"{step['rule']} {point}") if meaning else None) or {}
         in_order = step["seq"] < view.state["cursors"].get(step["epoch"], 0)
-        found.append({"gateway": view.gateway, **about, **rule, **step, "in_order": in_order})
-    return sorted(found, key=lambda v: (v["ended"], not v["violated"], -int(v["step_us"])))
+        found.append({"gateway": view.gateway, **about, **rule, **step, "in_order": in_order, "overdue": handling.overdue(step, now_us)})
+    return sorted(found, key=lambda v: (v["ended"], not v["overdue"], not v["violated"], -int(v["step_us"])))
 
 
 def site(view: View) -> dict[str, Any]:

@@ -13,7 +13,8 @@ import orjson
 
 from edge_gateway.reading import BAD_MISSING, INSTRUMENT_EVENTS
 from edge_gateway.record.entry import MAX_INTEGER
-from edge_gateway.violations import ENDED
+from edge_gateway.violations import ENDED, MERGED
+from regulator_hub import handling
 from regulator_hub.meaning import Meaning, compile_text
 
 #: What could not be interpreted is remembered this far; it stays in the store in any case.
@@ -49,6 +50,7 @@ class View:
             "violations": {},
             "number": 0,  # the highest that a violation had
             "ended": [],
+            "commands": {},  # SHA-256 of a signed command -> what the gateway answered
             "instruments": {},  # "<epoch>/<seq>" -> who was found at a device, or found exchanged
             "corrections": {},  # boot -> offset_us
             "quarantine": {},  # "<epoch>/<seq>" -> why
@@ -186,6 +188,7 @@ class View:
         name = str(content["violation"])
         before = self.state["violations"].get(name)
         if before is not None and not self._at_least(epoch, seq, (before["epoch"], before["seq"])):
+            before["steps"] = handling.log(before.get("steps", []), (epoch, seq), content, self.order)  # a live copy overtook it
             return
         number = name.rpartition("-")[2]
         if number.isdecimal() and len(number) <= 15:
@@ -198,11 +201,16 @@ class View:
             "peak": content.get("peak"),
             "minutes": content.get("minutes"),
         }
+        step |= handling.told(content)
+        step["steps"] = handling.log((before or {}).get("steps", []), (epoch, seq), content, self.order)
         step |= {"violation": name, "epoch": epoch, "seq": seq, "step_us": whole(content["wall_us"])}
         step["violated"] = bool(before and before["violated"]) or content.get("step") == "violated"
         step["violated"] = step["violated"] or content.get("level") == "violation"
-        ended = content.get("handling") in ENDED or content.get("step") == "cancelled"
+        held = content.get("handling") == MERGED and bool(content.get("into"))  # part of its cause: it may return
+        ended = (content.get("handling") in ENDED and not held) or (content.get("step") == "cancelled" and not step["violated"])
         step["ended"] = ended
+        if not ended and name in self.state["ended"]:
+            self.state["ended"].remove(name)
         self.state["violations"][name] = step
         self.changed.add(str(step["point"]))
         if ended and name not in self.state["ended"]:
@@ -210,6 +218,22 @@ class View:
             for old in self.state["ended"][:-MAX_ENDED]:
                 self.state["violations"].pop(old, None)
             del self.state["ended"][:-MAX_ENDED]
+
+    def _command(self, epoch: str, seq: int, content: Mapping[str, Any]) -> None:
+        name, answer = handling.answer(epoch, seq, content)
+        known = self.state["commands"]
+        before = known.get(name)
+        if before is not None and not self._at_least(epoch, seq, (before["epoch"], before["seq"])):
+            return
+        known.pop(name, None)
+        known[name] = answer
+        if len(known) > handling.MAX_ANSWERS:
+            del known[next(iter(known))]
+
+    def answered(self, note_sha256: str) -> bool:
+        """Whether the record that is held in order says for good what became of a command."""
+        answer = self.state["commands"].get(note_sha256)
+        return answer is not None and answer["outcome"] != "deferred" and answer["seq"] < self.state["cursors"].get(answer["epoch"], 0)
 
     def _event(self, epoch: str, seq: int, content: Mapping[str, Any]) -> None:
         """Who measures; other events change nothing here."""
@@ -281,5 +305,6 @@ _HANDLERS: dict[str, Callable[[View, str, int, dict[str, Any]], int | None]] = {
     "correction": View._correction,
     "violation": View._violation,
     "event": View._event,
+    "command": View._command,
     **dict.fromkeys(("gap", "tick", "skipped"), View._nothing),
 }

@@ -22,10 +22,10 @@ GOOD = {
     "expires": "2026-11-29T03:30:00Z", "by": "李华", "reason": "照片不是这扇门 the photo shows another door",
 }  # fmt: skip
 ISSUED_US, EXPIRES_US = 1_795_836_600_000_000, 1_795_923_000_000_000
-EXTEND = GOOD | {"verb": "extend", "expected": "unknown correcting 2 1", "until": "2026-12-05T00:00:00Z"}
+EXTEND = GOOD | {"verb": "extend", "expected": "unknown correcting 2 1", "deadline": "correct", "until": "2026-12-05T00:00:00Z"}
 REFER = GOOD | {"verb": "refer", "expected": "active new 1 0", "to": "生态环境"}
 RECORD = {
-    "violation": "tlf-007-12", "condition": "recovered", "handling": "submitted", "episode": 1, "returned": 0,
+    "violation": "tlf-007-12", "condition": "recovered", "handling": "submitted", "episode": 1, "returns": 0,
     "opened": {"epoch": "0123456789abcdef", "seq": 4711},
 }  # fmt: skip
 
@@ -44,7 +44,7 @@ def meaning(lines: dict[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {key: lines[key] for key in ("id", "gateway", "epoch", "violation", "verb", "by", "reason")}
     found |= {"opened": int(lines["opened"]), "expected": [expected[0], expected[1], int(expected[2]), int(expected[3])]}
     found |= {"issued_us": ISSUED_US, "expires_us": EXPIRES_US}
-    return found | ({"until_us": 1_796_428_800_000_000} if "until" in lines else {}) | ({"to": lines["to"]} if "to" in lines else {})
+    return found | ({"deadline": lines["deadline"], "until_us": 1_796_428_800_000_000} if "until" in lines else {}) | ({"to": lines["to"]} if "to" in lines else {})
 
 
 def without(name: str) -> dict[str, str]:
@@ -61,7 +61,8 @@ def bad() -> list[tuple[str, bytes, str]]:
     malformed = {
         "first line": text(GOOD, "edge-gateway/hub-command/v2"), "verb": text(GOOD | {"verb": "close"}),
         "until without extend": text(GOOD | {"until": "2026-12-05T00:00:00Z"}), "extend without until": text(GOOD | {"verb": "extend"}),
-        "refer without to": text(GOOD | {"verb": "refer"}), "order": text(moved("by")), "line too many": text(GOOD | {"more": "x"}),
+        "refer without to": text(GOOD | {"verb": "refer"}), "no such deadline": text(EXTEND | {"deadline": "close"}),
+        "extend without deadline": text({key: value for key, value in EXTEND.items() if key != "deadline"}), "order": text(moved("by")), "line too many": text(GOOD | {"more": "x"}),
         "line twice": good + "by 李华\n", "id": text(GOOD | {"id": "00"}), "epoch": text(GOOD | {"epoch": "0123456789ABCDEF"}),
         "opened": text(GOOD | {"opened": "04711"}), "gateway": text(GOOD | {"gateway": "tlf_007"}),
         "violation": text(GOOD | {"violation": "tlf-007-x"}), "condition": text(GOOD | {"expected": "gone submitted 1 0"}),
@@ -94,7 +95,7 @@ def judged() -> list[dict[str, Any]]:
         ("other-violation", {"record": RECORD | {"opened": {"epoch": "fedcba9876543210", "seq": 4711}}}),
         ("other-violation", {"record": {key: value for key, value in RECORD.items() if key != "opened"}}),
         ("stale", {"record": RECORD | {"condition": "active"}}), ("stale", {"record": RECORD | {"handling": "correcting"}}),
-        ("stale", {"record": RECORD | {"episode": 2}}), ("stale", {"record": RECORD | {"returned": 1}}),
+        ("stale", {"record": RECORD | {"episode": 2}}), ("stale", {"record": RECORD | {"returns": 1}}),
         ("other-gateway", {"gateway": "tlf-008", "now_us": EXPIRES_US * 2, "record": None}), ("expired", {"now_us": EXPIRES_US * 2, "record": None}),
     ]  # fmt: skip
     common = {"what": "judged", "note": note(text(GOOD)).decode(), "key": HUB.vkey, "gateway": "tlf-007", "now_us": ISSUED_US, "record": RECORD}

@@ -103,6 +103,8 @@ async def _replay(journal: Texts, found: Recovered, body: Mapping[str, Any]) -> 
     elif kind == "violation":
         state.violations.replay(body, journal.epoch)
         state.stepped(body)
+    elif kind == "command":
+        state.commands.replay(body)
     elif kind == "gap" and body["state"] == "open":
         state.gaps[body["gap"]] = {key: body[key] for key in body if key not in entry.ENVELOPE}
     elif kind == "gap":

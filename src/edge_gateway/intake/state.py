@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edge_gateway.commands import Ledger
 from edge_gateway.derived.core import Derivation
 from edge_gateway.intake.armed import Armed
 from edge_gateway.reading import INSTRUMENT_EVENTS, Group
@@ -45,6 +46,7 @@ class State:
         self.engine = Engine([])
         self.violations = Violations(gateway)
         self.derivation = Derivation()
+        self.commands = Ledger()
         self.gaps: dict[str, dict[str, Any]] = {}
         self.slots: dict[str, int] = {}
         self.corrections: dict[str, int] = {}
@@ -162,6 +164,7 @@ class State:
             "kept": self.kept,
             "sums": self.derivation.snapshot(),
             "messages": [[topic, number, digest] for (topic, number), digest in self.messages.items()],
+            "commands": self.commands.snapshot(),
             **({"lost": True} if self.lost else {}),
             **({"day": self.armed.day} if self.armed.day else {}),
         }
@@ -177,6 +180,7 @@ class State:
         self.corrections = dict(state.get("corrections") or {})
         self.messages = {(topic, number): digest for topic, number, digest in state.get("messages") or []}
         self.kept = dict(state.get("kept") or {})
+        self.commands.restore(state.get("commands") or [])
         self.lost = bool(state.get("lost"))
         self.armed = Armed(state.get("day"))
         self.derivation.restore(state.get("sums") or {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from edge_gateway.errors import ConfigError
 from edge_gateway.links.loopback import is_loopback
 from edge_gateway.links.secret import contents, read_secret
 from edge_gateway.record.note import COSIGNATURE, Key
+from edge_gateway.wire.command import command_key
 
 if TYPE_CHECKING:
     from edge_gateway.links.mqtt import MqttSettings
@@ -31,6 +33,9 @@ class HubConfig(BaseModel):
     ca_file: str = ""
     bus: str | None = None
     vkey: str = Field(default="", max_length=512, description="the hub's key, from a person: what it cosigns counts by it")
+    command_vkey: str = Field(
+        default="", max_length=512, description="the key of the hub's commands, from a person: what it signs is carried out; never the cosigning key"
+    )
     bytes_per_day: int | None = Field(
         default=None, ge=100_000, description="at most this many a day, from midnight to midnight; then only what is urgent goes out; none by default"
     )
@@ -57,6 +62,13 @@ class HubConfig(BaseModel):
                 "url is plain http, which is for this machine only; write https://, with ca_file for an authority of your own"
             )
         return self
+
+    @field_validator("command_vkey")
+    @classmethod
+    def _command_key(cls, vkey: str) -> str:
+        if "+" in vkey:
+            command_key(vkey)
+        return vkey
 
     @field_validator("vkey")
     @classmethod
@@ -88,14 +100,29 @@ class HubConfig(BaseModel):
         """The hub's key: as it stands, or out of the file that is named; None if no person gave it. Raises ConfigError."""
         if not self.vkey:
             return None
-        key = f"sinks.{name}.vkey"
-        try:
-            return witness_key(self.vkey if "+" in self.vkey else contents(Path(self.vkey), 4096).decode())
-        except OSError as error:
-            why = f"the hub's key '{self.vkey}' cannot be read ({error.strerror})"
-            raise ConfigError(why, key=key, hint="write the line that `regulator-hub key` prints, or a file with it") from None
-        except ValueError as error:
-            raise ConfigError(str(error), key=key, hint="copy the whole line that `regulator-hub key` prints") from None
+        return _key(self.vkey, witness_key, f"sinks.{name}.vkey", "regulator-hub key")
+
+    def commands(self, name: str) -> Key | None:
+        """The key of the hub's commands, as ``witness``. Raises ConfigError; also where it is the cosigning key under another type."""
+        if not self.command_vkey:
+            return None
+        key = f"sinks.{name}.command_vkey"
+        found, cosigns = _key(self.command_vkey, command_key, key, "regulator-hub command-key"), self.witness(name)
+        if cosigns is not None and cosigns.public == found.public:
+            hint = "the hub makes a key of its own for commands: `regulator-hub command-key` prints it"
+            raise ConfigError("the key that cosigns may not command", key=key, hint=hint)
+        return found
+
+
+def _key(told: str, read: Callable[[str], Key], key: str, prints: str) -> Key:
+    """As it stands, or out of the file that is named. Raises ConfigError."""
+    try:
+        return read(told if "+" in told else contents(Path(told), 4096).decode())
+    except OSError as error:
+        why = f"the hub's key '{told}' cannot be read ({error.strerror})"
+        raise ConfigError(why, key=key, hint=f"write the line that `{prints}` prints, or a file with it") from None
+    except ValueError as error:
+        raise ConfigError(str(error), key=key, hint=f"copy the whole line that `{prints}` prints") from None
 
 
 def witness_key(text: str) -> Key:

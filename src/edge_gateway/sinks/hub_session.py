@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from edge_gateway.errors import NotAuthorised, Unreachable
 from edge_gateway.wire import hub as wire
+from edge_gateway.wire.command import MAX_AT_ONCE, MAX_NOTE_BYTES
 from edge_gateway.wire.hub import WireError
 
 #: Problems after which a new session at once is the right move.
@@ -31,16 +32,20 @@ class Carrier(Protocol):
 
 
 class Counted:
-    """A carrier, and how many bytes of messages it was given."""
+    """A carrier, how many bytes of messages it was given, and who hears the commands that stand beside answers."""
 
     def __init__(self, carrier: Carrier) -> None:
         self.counted = carrier
         self.sent_bytes = 0
+        self.commanded: Callable[[Sequence[bytes]], None] = _nobody
 
     async def ask(self, session: str, n: int, message: bytes) -> dict[str, Any]:
         """See ``Carrier``. What got no answer was sent all the same."""
         self.sent_bytes += len(message)
-        return await self.counted.ask(session, n, message)
+        answer = await self.counted.ask(session, n, message)
+        if notes := command_notes(answer):
+            self.commanded(notes)
+        return answer
 
     async def run(self) -> None:
         """See ``Carrier``."""
@@ -53,6 +58,17 @@ class Counted:
     async def close(self) -> None:
         """See ``Carrier``."""
         await self.counted.close()
+
+
+def _nobody(_notes: Sequence[bytes]) -> None:
+    """Where nobody obeys, commands stay at the hub."""
+
+
+def command_notes(answer: Mapping[str, Any]) -> list[bytes]:
+    """Signed notes beside an answer, of any lane; what is no short text is none."""
+    told = answer.get("commands")
+    notes = [text.encode(errors="replace") for text in told[:MAX_AT_ONCE] if isinstance(text, str)] if isinstance(told, list) else []
+    return [note for note in notes if len(note) <= MAX_NOTE_BYTES]
 
 
 def names(answer: Mapping[str, Any], session: str, n: int) -> bool:

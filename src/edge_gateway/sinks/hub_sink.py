@@ -6,7 +6,7 @@ docs/reference/hub-protocol.md. Only a receipt of the present session is passed 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from edge_gateway.errors import SinkError, Unreachable
@@ -172,6 +172,10 @@ class HubSink:
     def sent_bytes(self) -> int:
         """See ``Metered``: both lanes."""
         return self._carrier.sent_bytes
+
+    def commanded(self, hear: Callable[[Sequence[bytes]], None]) -> None:
+        """``hear`` the hub's commands from now on: signed notes, as often as they come."""
+        self._carrier.commanded = hear
 
     def spare(self, spare: bool) -> None:
         """See ``Metered``."""

@@ -13,6 +13,8 @@ from edge_gateway.record.note import ED25519, Key, Note, NoteError
 
 FIRST_LINE = "edge-gateway/hub-command/v1"
 RETURN, VERIFY, EXTEND, REFER = VERBS = ("return", "verify", "extend", "refer")
+#: Which deadlines can be extended.
+DEADLINES = ("acknowledge", "correct", "verify")
 #: A signed command is at most so long (bytes).
 MAX_NOTE_BYTES = 4096
 #: Commands that one answer carries.
@@ -56,8 +58,8 @@ class Expected:
 class HubCommand:
     """What a person at the hub wants of one violation. Times are µs UTC, whole seconds.
 
-    ``epoch`` and ``opened`` (the opening entry's) say which violation; ``violation`` is its number as people read it. ``until_us``
-    stands in ``extend`` alone, ``to`` (a department) in ``refer`` alone.
+    ``epoch`` and ``opened`` (the opening entry's) say which violation; ``violation`` is its number as people read it. ``deadline`` and
+    ``until_us`` stand in ``extend`` alone, ``to`` (a department) in ``refer`` alone.
     """
 
     id: str
@@ -71,6 +73,7 @@ class HubCommand:
     expires_us: int
     by: str
     reason: str
+    deadline: str = ""
     until_us: int | None = None
     to: str = ""
 
@@ -82,7 +85,7 @@ class HubCommand:
             f"expires {said(self.expires_us)}", f"by {self.by}", f"reason {self.reason}",
         ]  # fmt: skip
         if self.until_us is not None:
-            lines.append(f"until {said(self.until_us)}")
+            lines += [f"deadline {self.deadline}", f"until {said(self.until_us)}"]
         if self.to:
             lines.append(f"to {self.to}")
         return "\n".join(lines) + "\n"
@@ -145,8 +148,8 @@ def _checked(told: dict[str, str]) -> HubCommand:
     verb = told["verb"]
     if verb not in VERBS:
         raise _malformed(f"no verb {verb[:40]!r}")
-    if ("until" in told) != (verb == EXTEND) or ("to" in told) != (verb == REFER):
-        raise _malformed("'until' belongs to extend, and 'to' to refer")
+    if ("until" in told) != (verb == EXTEND) or ("to" in told) != (verb == REFER) or told.get("deadline", DEADLINES[0]) not in DEADLINES:
+        raise _malformed("'deadline' (one of three) and 'until' belong to extend, and 'to' to refer")
     for line, most in (("by", MAX_WHO), ("reason", MAX_WHY), *((("to", MAX_WHO),) if verb == REFER else ())):
         if wrong := problem(told[line], most):
             raise _malformed(f"'{line}': {wrong}")
@@ -156,7 +159,7 @@ def _checked(told: dict[str, str]) -> HubCommand:
     return HubCommand(
         id=told["id"], gateway=told["gateway"], epoch=told["epoch"], opened=int(told["opened"]), violation=told["violation"],
         verb=verb, expected=_expected(told["expected"]), issued_us=issued_us, expires_us=expires_us, by=told["by"],
-        reason=told["reason"], until_us=_instant(told["until"]) if verb == EXTEND else None, to=told.get("to", ""),
+        reason=told["reason"], deadline=told["deadline"] if verb == EXTEND else "", until_us=_instant(told["until"]) if verb == EXTEND else None, to=told.get("to", ""),
     )  # fmt: skip
 
 

@@ -73,6 +73,12 @@ def gateways_with_alarm(db: apsw.Connection, kind: str) -> set[str]:
     return {name for (name,) in rows(db, sql, (kind,))}
 
 
+def open_alarms(db: apsw.Connection, kind: str) -> set[tuple[str, str]]:
+    """(gateway, about) of the alarms of this kind that are open."""
+    sql = "SELECT g.name, a.about FROM alarms a JOIN gateways g ON g.id = a.gateway WHERE a.kind=? AND a.until_us IS NULL"
+    return {(name, about) for name, about in rows(db, sql, (kind,))}
+
+
 def epochs(db: apsw.Connection, gateway: str) -> list[EpochRow]:
     """The gateway's epochs, oldest first."""
     sql = (

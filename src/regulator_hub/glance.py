@@ -1,0 +1,54 @@
+"""What a gateway's entries mean so far, read beside the hub that runs, or while none runs; changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import apsw
+
+from regulator_hub.interpret import CHUNK
+from regulator_hub.store import reader as read
+from regulator_hub.store.schema import open_reader
+from regulator_hub.view import View
+
+
+class Glance:
+    """The store of one state folder. Close it after use; without a store there is nothing to see."""
+
+    def __init__(self, state_dir: Path) -> None:
+        path = state_dir / "hub.sqlite"
+        self._db = open_reader(path) if path.exists() else None
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._db is not None:
+            self._db.close()
+
+    def views(self) -> list[View]:
+        """Of all gateways that ever delivered, by id."""
+        db = self._db
+        return [] if db is None else [_view(db, str(row["gateway"])) for row in read.gateways(db)]
+
+    def view(self, gateway: str) -> View | None:
+        """One gateway's; None if it never delivered."""
+        return next((_view(self._db, gateway) for row in read.gateways(self._db) if row["gateway"] == gateway), None) if self._db else None
+
+
+def _view(db: apsw.Connection, gateway: str) -> View:
+    """As the hub kept it last, and what came since: in order, then live copies."""
+    view = View(gateway, lambda sha256: read.text(db, sha256), read.view(db, gateway))
+    epochs = [epoch for epoch in read.epochs(db, gateway) if epoch.branch_of is None]
+    view.order = {epoch.epoch: place for place, epoch in enumerate(read.epochs(db, gateway))}
+    for sha256 in [text for text in view.state["waiting"] if read.text(db, text) is not None]:
+        view.text_came(sha256)
+    for epoch in epochs:
+        at = view.state["cursors"].get(epoch.epoch, 0)
+        while at < epoch.size:
+            for seq, entry in read.entries(db, epoch.id, at, CHUNK):
+                view.feed(epoch.epoch, seq, entry, in_order=True)
+            at += CHUNK
+            view.state["cursors"][epoch.epoch] = min(at, epoch.size)
+    for epoch in epochs:
+        for seq, entry in read.live_copies(db, epoch.id):
+            view.feed(epoch.epoch, seq, entry, in_order=False)
+    return view

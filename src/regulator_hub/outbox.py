@@ -1,0 +1,120 @@
+"""Commands that wait for a gateway's answer, as files: put there by the command line, sent by the hub; decides nothing.
+
+``commands/<gateway>/<SHA-256 of the note>.note`` in the state folder, 0600 in 0700 folders. A file goes when the gateway's answer stands in
+its record, in order, or when nobody answered until the command had expired.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from edge_gateway.commands import TOLERANCE_US
+from edge_gateway.errors import ConfigError, GatewayError
+from edge_gateway.record.note import Note, NoteError
+from edge_gateway.wire.command import MAX_AT_ONCE, CommandError, HubCommand
+from regulator_hub.synced import sync_folder, write_synced
+
+FOLDER = "commands"
+#: Commands that may wait for one gateway.
+MAX_WAITING = 32
+#: The same command goes out again after this, while it is not answered (real seconds).
+AGAIN_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A command without an answer: ``name`` is its note's SHA-256, by which the gateway's entry names it."""
+
+    name: str
+    note: bytes
+    command: HubCommand
+
+
+class Outbox:
+    """The files below one state folder; any number of processes may put, one sends."""
+
+    def __init__(self, state_dir: Path, mono_s: Callable[[], float] = time.monotonic) -> None:
+        self._folder = state_dir / FOLDER
+        self._mono_s = mono_s
+        self._known: dict[str, tuple[int, list[Waiting]]] = {}
+        self._sent_s: dict[str, float] = {}
+
+    def put(self, command: HubCommand, note: bytes) -> None:
+        """Durable on return. Raises ConfigError where too many wait, GatewayError where it cannot be written."""
+        folder = self._folder / command.gateway
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            sync_folder(self._folder.parent)
+            sync_folder(self._folder)
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX)  # two persons at once cannot both take the last place
+                if len(list(folder.glob("*.note"))) >= MAX_WAITING:
+                    hint = "is the gateway dark? `regulator-hub violations list` shows what waits"
+                    raise ConfigError(f"{MAX_WAITING} commands wait for gateway '{command.gateway}' already", hint=hint)
+                write_synced(folder / f"{sha256(note).hexdigest()}.note", note)
+            finally:
+                os.close(handle)
+        except OSError as error:
+            hint = "it belongs to the hub's user: run the hub's verbs as that user, `sudo -u regulator-hub`"
+            raise GatewayError(f"{folder} cannot be written: {error.strerror}", hint=hint) from None
+
+    def gateways(self) -> list[str]:
+        """For whom something waits, or waited."""
+        return sorted(path.name for path in self._folder.glob("*")) if self._folder.is_dir() else []
+
+    def waiting(self, gateway: str) -> list[Waiting]:
+        """What waits for a gateway, oldest first; files that are no command are passed over."""
+        folder = self._folder / gateway
+        try:
+            changed = folder.stat().st_mtime_ns
+        except FileNotFoundError:
+            return []
+        known = self._known.get(gateway)
+        if known is None or known[0] != changed:
+            found = [item for path in folder.glob("*.note") if (item := _read(path)) is not None]
+            known = (changed, sorted(found, key=lambda item: (item.command.issued_us, item.name)))
+            self._known[gateway] = known
+        return known[1]
+
+    def due(self, gateway: str, now_us: int, answered: Callable[[str], bool]) -> list[bytes]:
+        """Notes to send with an answer now. ``answered``: whether the gateway's record answers the note of that name."""
+        due: list[bytes] = []
+        now_s = self._mono_s()
+        for item in self.waiting(gateway):
+            if answered(item.name):
+                self.drop(gateway, item)
+            elif not over(item.command, now_us) and now_s - self._sent_s.get(item.name, -AGAIN_S) >= AGAIN_S and len(due) < MAX_AT_ONCE:
+                self._sent_s[item.name] = now_s
+                due.append(item.note)
+        return due
+
+    def drop(self, gateway: str, item: Waiting) -> None:
+        """It is answered, or over."""
+        (self._folder / gateway / f"{item.name}.note").unlink(missing_ok=True)
+        self._sent_s.pop(item.name, None)
+        self._known.pop(gateway, None)
+
+
+def over(command: HubCommand, now_us: int) -> bool:
+    """Whether no gateway would carry it out any more."""
+    return now_us > command.expires_us + TOLERANCE_US
+
+
+def _read(path: Path) -> Waiting | None:
+    try:
+        note = path.read_bytes()
+        return Waiting(path.stem, note, HubCommand.parse(Note.parse(note).text))
+    except (OSError, NoteError, CommandError):
+        return None
+
+
+def names(items: Sequence[Waiting], violation: str) -> list[Waiting]:
+    """Those about one violation."""
+    return [item for item in items if item.command.violation == violation]

@@ -1,0 +1,177 @@
+"""What the hub shows of handling and deadlines, alarms by itself while a gateway is dark, and keeps of commands and answers."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_gateway.wire.command import HubCommand
+from regulator_hub import handling, rows
+from regulator_hub.commander import Commander
+from regulator_hub.cosigner import Cosigner
+from regulator_hub.outbox import AGAIN_S, MAX_WAITING, Outbox
+from regulator_hub.overdue import OVERDUE, UNANSWERED
+from regulator_hub.view import View
+from tests.regulator_hub import record
+from tests.regulator_hub.harness import EPOCH, GATEWAY, OTHER, gateway, registered, running_hub
+from tests.vectors import make_hub_commands as made
+
+HOUR_US = 3_600_000_000
+
+
+def view() -> View:
+    found = View(GATEWAY, {record.SHA: record.TEXT}.get)
+    for seq, entry in enumerate([record.snapshot(0), record.config(1)]):
+        found.feed(EPOCH, seq, entry, in_order=True)
+    return found
+
+
+def step(seq: int, what: str, **more: Any) -> bytes:
+    return record.violation(seq, what, level="violation", opened={"epoch": EPOCH, "seq": 2}, **more)
+
+
+def test_steps_are_listed_in_the_record_s_order_once_each_whichever_lane_brought_them() -> None:
+    found = view()
+    entries = {
+        2: step(2, "violated"), 3: step(3, "acknowledged", handling="acknowledged", by="Li", reason="seen", proof="claimed"),
+        4: step(4, "recovered", handling="acknowledged"), 5: step(5, "returned", handling="correcting", by="Wang", reason="no photo", returns=1, proof="hub"),
+    }  # fmt: skip
+    for seq, in_order in ((5, False), (2, True), (3, False), (3, True), (4, True), (5, True)):
+        found.feed(EPOCH, seq, entries[seq], in_order=in_order)
+    (shown,) = rows.violations(found, ended=False)
+    assert [(each["seq"], each["step"], each.get("by")) for each in shown["steps"]] == [
+        (2, "violated", None), (3, "acknowledged", "Li"), (4, "recovered", None), (5, "returned", "Wang"),
+    ]  # fmt: skip
+    assert (shown["handling"], shown["returns"], shown["opened"], shown["by"]) == ("correcting", 1, {"epoch": EPOCH, "seq": 2}, "Wang")
+
+
+def test_what_goes_on_as_part_of_its_cause_is_hidden_by_it_and_may_return() -> None:
+    found = view()
+    found.feed(EPOCH, 2, step(2, "violated"), in_order=True)
+    found.feed(EPOCH, 3, step(3, "merged", handling="merged", into="tlf-007-9"), in_order=True)
+    assert rows.violations(found, ended=False) == []
+    assert not found.state["violations"]["tlf-007-1"]["ended"]
+    found.feed(EPOCH, 4, step(4, "unmerged"), in_order=True)
+    assert [each["violation"] for each in rows.violations(found, ended=False)] == ["tlf-007-1"]
+
+
+def test_a_notice_within_a_violation_that_is_cancelled_does_not_end_it() -> None:
+    found = view()
+    for seq, what in enumerate(("violated", "recovered", "notice", "cancelled"), 2):
+        found.feed(EPOCH, seq, step(seq, what), in_order=True)
+    assert [each["condition"] for each in rows.violations(found, ended=False)] == ["recovered"]
+
+
+def test_a_deadline_is_overdue_by_the_hub_s_own_clock() -> None:
+    found = view()
+    found.feed(EPOCH, 2, step(2, "violated", due={"acknowledge": 1000, "correct": 5000, "verify": None}), in_order=True)
+    one = found.state["violations"]["tlf-007-1"]
+    assert [handling.overdue(one, now_us) for now_us in (1000, 1001, 5001)] == [[], ["acknowledge"], ["acknowledge", "correct"]]
+    found.feed(EPOCH, 3, step(3, "closed", handling="closed", by="Li", reason="x"), in_order=True)
+    assert handling.overdue(found.state["violations"]["tlf-007-1"], 10**15) == []
+
+
+async def test_a_deadline_that_passes_while_the_gateway_is_dark_is_alarmed_by_the_hub_alone_and_ends_with_the_step(tmp_path: Path) -> None:
+    token = registered(tmp_path)
+    due_us = record.now_us() + 1_000_000
+    async with running_hub(tmp_path, dark_after_s=1.0) as hub, gateway(hub.url, token) as site:
+        await site.entries(0, [record.snapshot(0), record.config(1), step(2, "violated", due={"acknowledge": due_us})])
+        early = [each for each in (await site.get("/api/v1/alarms"))["alarms"] if each["kind"] == OVERDUE]
+        assert not early or record.now_us() > due_us
+        told = await site.eventually("/api/v1/alarms", lambda a: {"dark", OVERDUE} <= {each["kind"] for each in a["alarms"]})
+        (alarm,) = [each for each in told["alarms"] if each["kind"] == OVERDUE]
+        assert (alarm["about"], alarm["detail"]["due_us"], alarm["until_us"]) == ("tlf-007-1 acknowledge", due_us, None)
+        assert (await site.get("/api/v1/violations"))["violations"][0]["overdue"] == ["acknowledge"]
+    async with running_hub(tmp_path) as hub, gateway(hub.url, token) as site:  # a restart raises it no second time
+        await hub.hub.overdue.look()
+        acknowledged = step(3, "acknowledged", handling="acknowledged", by="Li", reason="seen", due={"correct": due_us + HOUR_US})
+        await site.entries(3, [acknowledged])
+        told = await site.eventually("/api/v1/alarms", lambda a: all(e["until_us"] for e in a["alarms"] if e["kind"] == OVERDUE))
+        assert len([each for each in told["alarms"] if each["kind"] == OVERDUE]) == 1
+
+
+def command(state_dir: Path, number: int = 0, *, expires_in_s: float = 3600) -> tuple[HubCommand, bytes]:
+    now_us = record.now_us() // 1_000_000 * 1_000_000
+    text = made.text(made.GOOD | {"id": f"{number:032x}"})
+    told = HubCommand.parse(text)
+    fields = {name: getattr(told, name) for name in HubCommand.__slots__}
+    issued_us = now_us - HOUR_US * 2
+    made_now = HubCommand(**fields | {"issued_us": issued_us, "expires_us": now_us + int(expires_in_s) * 1_000_000})
+    return made_now, Commander(state_dir / "witness", "county", born=True).signed(made_now)
+
+
+def test_the_key_of_commands_is_made_once_and_is_not_the_cosigning_key(tmp_path: Path) -> None:
+    first = Commander(tmp_path, "county hub", born=True)
+    assert Commander(tmp_path, "county hub", born=False).key == first.key
+    assert (first.key.kind, first.key.name) == (1, "county-hub/commands")
+    assert (tmp_path / "command.key").stat().st_mode & 0o777 == 0o600
+
+
+async def test_the_hub_s_two_keys_differ(tmp_path: Path) -> None:
+    async with running_hub(tmp_path) as hub:
+        commands = Commander(hub.hub.config.witness_folder, hub.hub.config.name, born=False).key
+        assert commands.public != Cosigner(hub.hub.config.witness_folder, hub.hub.config.name, born=False).key.public
+
+
+async def test_a_command_stands_beside_answers_on_both_lanes_until_the_record_in_order_answers_it(tmp_path: Path) -> None:
+    token = registered(tmp_path)
+    async with running_hub(tmp_path) as hub, gateway(hub.url, token) as site:
+        hub.hub.desk._outbox = Outbox(tmp_path, lambda: 0.0 if not site.log else float(len(site.log)) * AGAIN_S)
+        told, note = command(tmp_path)
+        await site.entries(0, record.start(2))
+        Outbox(tmp_path).put(told, note)
+        assert (await site.entries(2, [record.batch(2, -20.0)]))["commands"] == [note.decode()]
+        assert "commands" not in await site.entries(3, [record.batch(3, -20.0)])  # not again at once
+        site.log.append({})
+        assert (await site.live({9: record.batch(9, -20.0)}))["commands"] == [note.decode()]
+        site.log.append({})
+        answer = record.entry(4, "command", outcome="executed", id=told.id, violation=told.violation, verb="return", note_sha256=sha256(note).hexdigest())
+        await site.live({4: answer})
+        site.log.append({})
+        await site.eventually(f"/api/v1/gateways/{GATEWAY}/commands", lambda a: a["answered"])
+        assert (await site.live({10: record.batch(10, -20.0)}))["commands"] == [note.decode()]  # a copy is no record
+        site.log.append({})
+        await site.entries(4, [answer])
+        await site.eventually(f"/api/v1/gateways/{GATEWAY}/commands", lambda a: not a["waiting"])
+        assert "commands" not in await site.entries(5, [record.batch(5, -20.0)])
+        assert not list((tmp_path / "commands" / GATEWAY).glob("*.note"))
+
+
+async def test_another_gateway_is_not_given_it(tmp_path: Path) -> None:
+    registered(tmp_path)
+    other = registered(tmp_path, "tlf-008")
+    async with running_hub(tmp_path) as hub, gateway(hub.url, other, "tlf-008") as site:
+        Outbox(tmp_path).put(*command(tmp_path))
+        assert "commands" not in await site.entries(0, record.start(2), OTHER)
+        assert hub.hub.desk.counts["commands_sent"] == 0
+
+
+async def test_a_command_that_nobody_answers_is_alarmed_once_it_expired_and_sent_no_more(tmp_path: Path) -> None:
+    token = registered(tmp_path)
+    async with running_hub(tmp_path) as hub, gateway(hub.url, token) as site:
+        told, note = command(tmp_path, expires_in_s=-61)
+        Outbox(tmp_path).put(told, note)
+        assert "commands" not in await site.entries(0, record.start(2))
+        found = await site.eventually("/api/v1/alarms", lambda a: any(each["kind"] == UNANSWERED for each in a["alarms"]))
+        assert [each["about"] for each in found["alarms"] if each["kind"] == UNANSWERED] == [told.id]
+        assert not list((tmp_path / "commands" / GATEWAY).glob("*.note"))
+        assert hub.hub.desk.counts["commands_sent"] == 0
+
+
+def test_the_queue_is_bounded(tmp_path: Path) -> None:
+    box = Outbox(tmp_path)
+    for number in range(MAX_WAITING):
+        box.put(*command(tmp_path, number))
+    with pytest.raises(Exception, match="wait for gateway"):
+        box.put(*command(tmp_path, MAX_WAITING))
+    assert len(box.due(GATEWAY, record.now_us(), lambda _: False)) == 8
+
+
+def test_an_answer_that_is_none_is_quarantined() -> None:
+    found = view()
+    found.feed(EPOCH, 2, record.entry(2, "command", outcome="maybe", note_sha256="0" * 64), in_order=True)
+    assert json.dumps(found.state["quarantine"]).count("no answer to a hub command") == 1
