@@ -124,8 +124,8 @@ async def opened(config: HubToml, clock: Clock) -> AsyncIterator[Hub]:
             wall_us=clock.wall_us,
             watch=watch,
             photo_files=photos,
-            outbox=outbox,
         )
+        desk.outbox = outbox
         try:
             await interpreter.load()
             await witness.load()

@@ -44,7 +44,6 @@ class Desk:
         wall_us: Callable[[], int],
         watch: Watch,
         photo_files: PhotoFiles,
-        outbox: Outbox | None = None,
     ) -> None:
         self._name = name
         self._writer = writer
@@ -53,7 +52,7 @@ class Desk:
         self._wall_us = wall_us
         self._watch = watch
         self._photos = photo_files
-        self._outbox = outbox
+        self.outbox: Outbox | None = None  # whose commands stand beside answers
         self._sessions = Sessions()
         self.counts: Counter[str] = Counter()
 
@@ -87,9 +86,9 @@ class Desk:
 
     def _commands(self, gateway: str) -> dict[str, Any]:
         """What persons here want of this gateway, beside whatever it is answered."""
-        if self._outbox is None:
+        if self.outbox is None:
             return {}
-        due = self._outbox.due(gateway, self._wall_us(), self._interpreter.view(gateway).answered)
+        due = self.outbox.due(gateway, self._wall_us(), self._interpreter.view(gateway).answered)
         self.counts["commands_sent"] += len(due)
         return {"commands": [note.decode() for note in due]} if due else {}
 

@@ -120,7 +120,7 @@ async def test_the_hub_s_two_keys_differ(tmp_path: Path) -> None:
 async def test_a_command_stands_beside_answers_on_both_lanes_until_the_record_in_order_answers_it(tmp_path: Path) -> None:
     token = registered(tmp_path)
     async with running_hub(tmp_path) as hub, gateway(hub.url, token) as site:
-        hub.hub.desk._outbox = Outbox(tmp_path, lambda: 0.0 if not site.log else float(len(site.log)) * AGAIN_S)
+        hub.hub.desk.outbox = Outbox(tmp_path, lambda: 0.0 if not site.log else float(len(site.log)) * AGAIN_S)
         told, note = command(tmp_path)
         await site.entries(0, record.start(2))
         Outbox(tmp_path).put(told, note)

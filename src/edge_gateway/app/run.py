@@ -29,6 +29,7 @@ from edge_gateway.config.resolve import setup
 from edge_gateway.errors import GatewayError
 from edge_gateway.intake.adopting import adopt
 from edge_gateway.intake.loop import Intake
+from edge_gateway.intake.obeying import Obeying
 from edge_gateway.intake.recalling import tell_recalled
 from edge_gateway.intake.recovery import open_run, recover
 from edge_gateway.intake.ruletime import resume
@@ -45,7 +46,7 @@ from edge_gateway.shipping.delivery import Asks
 from edge_gateway.shipping.loop import Shipping
 from edge_gateway.signer.checkpoints import Checkpoints
 from edge_gateway.signer.client import Client as SignerClient
-from edge_gateway.sinks.base import HubLink, Sink
+from edge_gateway.sinks.base import Commanding, HubLink, Sink
 from edge_gateway.sinks.hub import HubConfig
 from edge_gateway.sources.mqtt import MqttConfig
 from edge_gateway.telemetry import Telemetry
@@ -265,6 +266,9 @@ def _shipping(
     telemetry: Telemetry,
 ) -> Shipping:
     sinks, hubs = served
+    for hub in hubs:
+        if isinstance(hub, Commanding):
+            hub.commanded(Obeying(intake, config.site.id, hub.command_key).hear)
     lost = bool(hubs) and intake.state.lost
     if lost:  # numbers that were given before are not known: until the hub tells, none that any gateway has reached is given
         intake.state.violations.floor = clock.wall_us() // 60_000_000

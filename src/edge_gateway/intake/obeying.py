@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -18,25 +18,24 @@ from edge_gateway.intake.inbox import Command
 from edge_gateway.intake.loop import Intake
 from edge_gateway.record.entry import Stamp
 from edge_gateway.record.note import Key
-from edge_gateway.violations import StepRefused
-from edge_gateway.wire.command import MAX_NOTE_BYTES, CommandError, HubCommand, opened
+from edge_gateway.violations import HUB, Ask, Moment, StepRefused, Who, table
+from edge_gateway.wire.command import EXTEND, MAX_NOTE_BYTES, REFER, RETURN, VERIFY, CommandError, HubCommand, opened
 
 #: Commands that may wait for intake; what comes beyond it comes again.
 MAX_WAITING = 32
 #: Notes by no key of ours that an hour's record tells of (real time), and how many are recognised when they come again.
 MAX_STRANGE, STRANGE_S, MAX_SEEN = 20, 3600.0, 256
-#: A step of a violation: the bodies of the entries that it leaves. Raises StepRefused.
-Act = Callable[[HubCommand], Sequence[dict[str, Any]]]
+#: What a command's verb is among the steps of persons.
+STEPS: Mapping[str, str] = {RETURN: table.RETURN, VERIFY: table.CLOSE, EXTEND: table.EXTEND, REFER: table.REFER}
 
 
 class Obeying:
     """``hear`` takes what the hub's answers bring. ``key``: whose commands count, None where no person gave one."""
 
-    def __init__(self, intake: Intake, gateway: str, key: Key | None, act: Act) -> None:
+    def __init__(self, intake: Intake, gateway: str, key: Key | None) -> None:
         self._intake = intake
         self._gateway = gateway
         self._key = key
-        self._act = act
         self._waiting: set[str] = set()
         self._seen: deque[str] = deque(maxlen=MAX_SEEN)  # answered notes without an id that counts
         self._strange: deque[float] = deque(maxlen=MAX_STRANGE)
@@ -66,13 +65,13 @@ class Obeying:
         except CommandError as wrong:
             return await self._strange_note(note, name, wrong.code, str(wrong))
         known = self._intake.state.commands.outcome(command.id)
-        stamp = self._intake.stamp()
+        at, stamp = await self._intake.moment()
         if known in (EXECUTED, REFUSED) or (known == DEFERRED and not stamp.trusted):
             return None
-        return await self._judge(command, self._about(command, note, name), stamp)
+        return await self._judge(command, self._about(command, note, name), (at, stamp))
 
-    async def _judge(self, command: HubCommand, about: dict[str, Any], stamp: Stamp) -> object:
-        ledger = self._intake.state.commands
+    async def _judge(self, command: HubCommand, about: dict[str, Any], now: tuple[Moment, Stamp]) -> object:
+        ledger, (at, stamp) = self._intake.state.commands, now
         if not stamp.trusted:
             said = "whether it has expired cannot be told while nobody vouches for the clock here"
             return await self._leave(about | {"outcome": DEFERRED, "why": "clock-untrusted", "said": said}, stamp)
@@ -86,15 +85,13 @@ class Obeying:
         if why:
             return await self._leave(about | present | {"outcome": REFUSED, "why": why, "said": said}, stamp)
         try:
-            steps = self._act(command)
+            steps = self._intake.state.violations.take(_ask(command), at)
         except StepRefused as refused:
             said = " ".join(filter(None, (refused.why, refused.hint)))
             return await self._leave(about | present | {"outcome": REFUSED, "why": "not-permitted", "said": said}, stamp)
-        new = _told(self._open(command.violation) or steps[-1])
+        new = _told(self._open(command.violation) or steps[0])
         seq = await self._leave(about | present | {"outcome": EXECUTED, "new": new}, stamp)
-        for body in steps:
-            await self._intake.add("violation", body | {"command": command.id}, urgent=True)
-            self._intake.stepped(body)
+        await self._intake.add_violations([steps[0] | {"command": command.id}, *steps[1:]], stamp)
         return seq
 
     async def _leave(self, body: Mapping[str, Any], stamp: Stamp, *, remember: bool = True) -> int:
@@ -122,7 +119,7 @@ class Obeying:
 
     def _about(self, command: HubCommand, note: bytes, name: str) -> dict[str, Any]:
         assert self._key is not None
-        more: dict[str, Any] = {"until_us": command.until_us} if command.until_us is not None else {}
+        more: dict[str, Any] = {"deadline": command.deadline, "until_us": command.until_us} if command.verb == EXTEND else {}
         more |= {"to": command.to} if command.to else {}
         return {
             "id": command.id, "verb": command.verb, "violation": command.violation, "by": command.by, "hub": self._key.name,
@@ -130,7 +127,13 @@ class Obeying:
         }  # fmt: skip
 
     def _open(self, violation: str) -> dict[str, Any] | None:
-        return next((record for record in self._intake.state.violations.open() if record["violation"] == violation), None)
+        return next((record for record in self._intake.state.violations.records() if record["violation"] == violation), None)
+
+
+def _ask(command: HubCommand) -> Ask:
+    detail: dict[str, Any] = {"what": command.deadline, "to_us": command.until_us} if command.verb == EXTEND else {}
+    detail |= {"to": command.to} if command.verb == REFER else {}
+    return Ask(STEPS[command.verb], command.violation, Who(command.by, HUB), command.reason, detail)
 
 
 def _told(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from edge_gateway.errors import SinkError, Unreachable
 from edge_gateway.journal.base import EpochInfo, Quarantined, Reader
+from edge_gateway.record.note import Key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +100,20 @@ class Metered(Protocol):
 
     def spare(self, spare: bool) -> None:
         """Whether the day's bytes are spent: then nothing goes out by itself but what cannot wait (the hub's live lane)."""
+        ...
+
+
+@runtime_checkable
+class Commanding(Protocol):
+    """A hub whose answers bring commands."""
+
+    @property
+    def command_key(self) -> Key | None:
+        """Whose commands count; None where no person gave a key."""
+        ...
+
+    def commanded(self, hear: Callable[[Sequence[bytes]], None]) -> None:
+        """``hear`` signed notes from now on, as often as they come."""
         ...
 
 

@@ -94,7 +94,7 @@ class HubConfig(BaseModel):
             raise ConfigError(f"bus '{self.bus}' is no MQTT broker", key=f"{key}.bus", hint='name a bus of kind "mqtt"')
         else:
             carrier = MqttCarrier(broker, gateway=gateway_id, token=token, timeout_s=self.timeout_s)
-        return HubSink(name, gateway_id, carrier, self.witness(name))
+        return HubSink(name, gateway_id, carrier, self.witness(name), self.commands(name))
 
     def witness(self, name: str) -> Key | None:
         """The hub's key: as it stands, or out of the file that is named; None if no person gave it. Raises ConfigError."""

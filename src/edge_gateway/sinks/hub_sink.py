@@ -34,9 +34,10 @@ MEET_S = 2.0
 class HubSink:
     """Implements ``HubLink``. The two lanes share the carrier and nothing else but the sizes that receipts gave."""
 
-    def __init__(self, name: str, gateway: str, carrier: Carrier, key: Key | None = None) -> None:
+    def __init__(self, name: str, gateway: str, carrier: Carrier, key: Key | None = None, command_key: Key | None = None) -> None:
         self._name = name
         self._gateway = gateway
+        self.command_key = command_key
         self._carrier = Counted(carrier)
         self._lane = Lane(self._carrier)
         self._sizes: dict[str, int] = {}
@@ -174,7 +175,7 @@ class HubSink:
         return self._carrier.sent_bytes
 
     def commanded(self, hear: Callable[[Sequence[bytes]], None]) -> None:
-        """``hear`` the hub's commands from now on: signed notes, as often as they come."""
+        """See ``Commanding``."""
         self._carrier.commanded = hear
 
     def spare(self, spare: bool) -> None:
