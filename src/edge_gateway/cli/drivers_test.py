@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_gateway.cli.junit import document
 from edge_gateway.cli.main import NO, OK
 from edge_gateway.cli.verbs import Context, option, verb
 from edge_gateway.errors import ConfigError
@@ -139,20 +139,5 @@ def _json(tried: Sequence[Tried]) -> dict[str, Any]:
 
 
 def _junit(tried: Sequence[Tried]) -> str:
-    """JUnit's XML: a suite a profile, a test a case; a file's own faults are a test called "files"."""
-    from xml.etree import ElementTree as ET
-
-    root = ET.Element("testsuites", name="drivers")
-    for each in tried:
-        tests = [("files", each.faults), *((case.name, found) for case, found in each.cases)]
-        suite = ET.SubElement(root, "testsuite", name=each.id, tests=str(len(tests)), failures=str(sum(bool(f) for _, f in tests)))
-        for name, found in tests:
-            test = ET.SubElement(suite, "testcase", classname=each.id, name=_clean(name))
-            if found:
-                ET.SubElement(test, "failure", message=_clean(found[0])).text = _clean("\n".join(found))
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode")
-
-
-def _clean(text: str) -> str:
-    """Without what XML 1.0 cannot hold."""
-    return re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text)
+    """A suite a profile, a test a case; a file's own faults are a test called "files"."""
+    return document("drivers", [(each.id, [("files", each.faults), *((case.name, found) for case, found in each.cases)]) for each in tried])

@@ -35,6 +35,7 @@ VERBS = {
     "quarantine": ("quarantine", "what sinks refused: list, retry, drop", "被拒收的数据：列出、重试、丢弃"),
     "provision": ("provision", "a device's own parameters: compare, set, verify", "设备自身参数：对照、设置、复核"),
     "journal": ("journal", "verify the record, recompute it, take evidence out", "核验、重算台账，导出证据包"),
+    "rules": ("rules", "rule packs: check, test, explain, print", "规则包：检查、检验、解释、打印卡片"),
     "drivers": ("drivers", "device profiles: list, show, test, begin one", "设备档案：列出、查看、检验、起草"),
     "backup": ("backup", "copy record and configuration into one file", "把台账与配置备份成一个文件"),
     "restore": ("restore", "lay a backup down: the record goes on in a new epoch", "恢复备份：台账在新纪元中继续"),

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from edge_gateway.web.chinese_rules import RULES
+
 SENTENCES: tuple[tuple[str, str], ...] = (
     # --- files and TOML
     ("no such file", "文件不存在"),
@@ -517,4 +519,4 @@ def chinese(text: str) -> str:
 @cache
 def _compiled() -> tuple[tuple[re.Pattern[str], str], ...]:
     """Patterns in the order of the list: what is special stands before what is general."""
-    return tuple((re.compile(re.escape(en).replace(r"\{\}", "(.+?)"), re.DOTALL), zh) for en, zh in SENTENCES)
+    return tuple((re.compile(re.escape(en).replace(r"\{\}", "(.+?)"), re.DOTALL), zh) for en, zh in (*SENTENCES, *RULES))
