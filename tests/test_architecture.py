@@ -52,6 +52,7 @@ FLOORS: Mapping[str, int] = {
     "sources": 3,
     "journal": 3,
     "signer": 3,
+    "people": 3,  # names, roles and hashes of secrets, and whether one fits
     "sinks": 3,
     "testing": 3,
     "provision": 4,  # above the sources: none of them can reach what writes

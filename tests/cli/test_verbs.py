@@ -36,7 +36,8 @@ from tests.cli.site import PACK, PROGRAM, config_text
 from tests.servers.serial_line import SocatPair
 
 SCREEN_LINES, SCREEN_COLUMNS = 36, 100
-NESTED = [("violations", verb) for verb in ("list", "ack", "close")] + [
+STEPS = ("list", "show", "ack", "correct", "submit", "return", "close", "withdraw", "open")
+NESTED = [("violations", verb) for verb in STEPS] + [("people", verb) for verb in ("list", "add", "remove")] + [
     ("quarantine", verb) for verb in ("list", "retry", "drop")
 ]
 NESTED += [("drivers", verb) for verb in ("list", "show", "test", "new")]
@@ -87,7 +88,7 @@ def test_every_command_in_help_is_one_that_exists(capsys: pytest.CaptureFixture[
         run([*path, "--help"])
         for verb, second in re.findall(r"edge-gateway ([a-z]+)(?: ([a-z]+))?", capsys.readouterr().out):
             assert verb in VERBS
-            if verb in ("violations", "quarantine", "provision", "drivers") and second:
+            if verb in ("violations", "people", "quarantine", "provision", "drivers") and second:
                 assert (verb, second) in NESTED
 
 

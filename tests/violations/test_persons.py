@@ -45,7 +45,7 @@ def ready(handling: str, what: str) -> Violations:
 def found(handling: str = "new") -> Violations:
     """A book in which zhang found something."""
     violations = Violations("tlf-007")
-    violations.find(ZHANG, "cracked tile", {"severity": "minor", "zone": "hall"}, at())
+    violations.find(Ask("open", "", ZHANG, "cracked tile", {"severity": "minor", "zone": "hall"}), at())
     for what in ("ack", "correct", "submit")[: OPEN.index(handling)]:
         do(violations, what, **FULL if what == "correct" else {})
     return violations
@@ -91,7 +91,7 @@ def test_the_table_knows_every_step_and_every_handling() -> None:
 def test_no_step_without_a_person_and_a_reason(what: str, who: Who, reason: str, why: str) -> None:
     if what == "find":
         with pytest.raises(StepRefused, match="missing"):
-            Violations("tlf-007").find(who, reason[:1].strip() if len(reason) > 2000 else reason, {"severity": "bad"}, at())
+            Violations("tlf-007").find(Ask("open", "", who, reason[:1].strip() if len(reason) > 2000 else reason, {"severity": "bad"}), at())
         return
     refused(ready("submitted", what), what, who, why, reason)
 
@@ -258,7 +258,7 @@ def test_what_a_rule_found_recovers_by_no_statement() -> None:
 
 def test_several_findings_stand_beside_each_other() -> None:
     violations = found()
-    violations.find(ZHANG, "drain blocked", {"severity": "major"}, at())
+    violations.find(Ask("open", "", ZHANG, "drain blocked", {"severity": "major"}), at())
     assert [each["violation"] for each in violations.open()] == [ID, "tlf-007-2"]
 
 
@@ -389,7 +389,7 @@ def test_stable_hours_count_from_the_last_recovery_and_only_while_readings_come(
     violations = handled("submitted", rule=MINOR)
     _again(violations)
     assert violations.passing(at(10 + STABLE)) == []
-    assert violations.passing(at(200 + STABLE), frozenset({"p1"})) == []
+    assert violations.passing(at(200 + STABLE), lambda rule, point: (rule, point) == ("r1", "p1")) == []
     assert violations.passing(at(200 + STABLE))[0]["handling"] == "closed"
 
 

@@ -270,7 +270,7 @@ def play(violations: Violations, what: str, where: str, second: int) -> list[dic
     now = at(second, seq=second, trusted=second % 4 != 0)
     match what:
         case "find":
-            return violations.find(WANG, "cracked tile", {"severity": "minor", "zone": where}, now)
+            return violations.find(Ask("open", "", WANG, "cracked tile", {"severity": "minor", "zone": where}), now)
         case "passing":
             return violations.passing(at(second + 10**6, seq=second))
         case "hold":

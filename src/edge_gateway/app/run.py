@@ -40,6 +40,7 @@ from edge_gateway.journal.store import JournalSettings, Store, open_journal
 from edge_gateway.links.notify import notify
 from edge_gateway.page.servers import Servers
 from edge_gateway.page.site import Site
+from edge_gateway.people import People
 from edge_gateway.reading import Note
 from edge_gateway.shipping.budget import Budget
 from edge_gateway.shipping.delivery import Asks
@@ -208,6 +209,7 @@ async def _run(
         read_device=field.read,
         sources=field.sources,
         config=reloader.state,
+        people=People(options.state_dir),
     )
     site.provision = drift.handle
     site.drift = drift.status

@@ -199,6 +199,9 @@ class Intake:
         for step in self.state.engine.tick(stamp.rule_us, stamp.wall_us, trusted=stamp.trusted):
             await self._take_step(step)
         await self._arm(stamp)
+        if self.state.violations.any_open():
+            at, later = await self.moment()
+            await self.add_violations(self.state.violations.passing(at, self._silent), later)
 
     async def _arm(self, stamp: entry.Stamp) -> None:
         """After an entry that moves time or rules: which rules are not armed, by their pack's state, their dates and their season."""
@@ -234,13 +237,25 @@ class Intake:
         return Moment(stamp.rule_us, stamp.wall_us, stamp.trusted, self._journal.epoch, self._next_seq()), stamp
 
     async def add_violations(self, bodies: Sequence[Mapping[str, Any]], stamp: entry.Stamp) -> int:
-        """Steps of violations become entries; returns the first one's seq."""
+        """Steps of violations become entries; returns the first one's seq, or the next one's where there are none."""
         seqs = []
         for body in bodies:
             seqs.append(await self.add("violation", body, urgent=True, stamp=stamp))
             self.state.stepped(body)
             self._tell_step(body)
-        return seqs[0]
+        return seqs[0] if seqs else self._next_seq()
+
+    def _silent(self, rule: str, point: str) -> bool:
+        """Whether no good reading of this point is fresh enough for its rule, or there is no such rule any more."""
+        bound, now_us = self.state.rule(rule, point), self._clock.mono_us()
+        if bound is None:
+            return True
+        for batch in self.latest.values():
+            if point in batch.group.points and now_us - batch.mono_us <= bound.fresh_us:
+                at = batch.group.points.index(point)
+                if batch.values[at] is not None and (batch.quality is None or not batch.quality[at].startswith("bad")):
+                    return False
+        return True
 
     def _next_seq(self) -> int:
         return self._journal.next_seq + len(self._pending)

@@ -54,6 +54,8 @@ class State:
         self.messages: dict[tuple[str, int], str] = {}
         #: device -> what its source must find again after a restart, newest last
         self.kept: dict[str, dict[str, Any]] = {}
+        #: who may prove themselves: name -> role, and what changes when the secret does
+        self.people: dict[str, list[str]] = {}
         #: nothing was left of an earlier record, or there is none: a hub may know what is open
         self.lost = False
         self.config: dict[str, Any] | None = None
@@ -146,7 +148,9 @@ class State:
             self.engine.rearm(str(body["rule"]), str(body["point"]))
 
     def hear(self, body: Mapping[str, Any]) -> None:
-        """An event entry: who answers at a device is remembered, for the next run to compare with."""
+        """An event entry: who answers at a device, and who may prove themselves, is remembered, for the next run to compare with."""
+        if body.get("event") == "people-changed":
+            self.people = {name: list(what) for name, what in body["new"].items()}
         if body.get("event") in INSTRUMENT_EVENTS:
             device = str(body["device"])
             self.keep(device, {**self.kept.get(device, {}), "identity": dict(body["identity"])})
@@ -165,6 +169,7 @@ class State:
             "sums": self.derivation.snapshot(),
             "messages": [[topic, number, digest] for (topic, number), digest in self.messages.items()],
             "commands": self.commands.snapshot(),
+            **({"people": self.people} if self.people else {}),
             **({"lost": True} if self.lost else {}),
             **({"day": self.armed.day} if self.armed.day else {}),
         }
@@ -181,6 +186,7 @@ class State:
         self.messages = {(topic, number): digest for topic, number, digest in state.get("messages") or []}
         self.kept = dict(state.get("kept") or {})
         self.commands.restore(state.get("commands") or [])
+        self.people = dict(state.get("people") or {})
         self.lost = bool(state.get("lost"))
         self.armed = Armed(state.get("day"))
         self.derivation.restore(state.get("sums") or {})

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edge_gateway.errors import GatewayError
-from edge_gateway.page import finder, photos
+from edge_gateway.page import finder, handling, photos
 from edge_gateway.page.site import Site
 
 #: A request to the control socket is short.
@@ -55,12 +55,6 @@ def control_app(site: Site) -> Starlette:
     async def violations(_request: Request) -> Response:
         return JSONResponse({"violations": site.intake.state.violations.open()})
 
-    async def step(request: Request) -> Response:
-        body = await _body(request)
-        by = request.client.host if request.client else "unknown"
-        id_, verb = request.path_params["id"], request.path_params["verb"]
-        return JSONResponse(await site.step(verb, id_, by, str(body.get("reason", ""))))
-
     async def read(request: Request) -> Response:
         return JSONResponse(await site.read_device(await _body(request)))
 
@@ -94,7 +88,6 @@ def control_app(site: Site) -> Starlette:
         Route("/v1/points", points),
         Route("/v1/position", position),
         Route("/v1/violations", violations),
-        Route("/v1/violations/{id}/{verb}", step, methods=["POST"]),
         Route("/v1/read", read, methods=["POST"]),
         Route("/v1/reload", reload, methods=["POST"]),
         Route("/v1/provision/{verb}", provision, methods=["POST"]),
@@ -104,6 +97,7 @@ def control_app(site: Site) -> Starlette:
     ]
     routes += finder.routes(site.finder, _body)
     routes += photos.routes(site.journal)
+    routes += handling.routes(site.persons, _body)
     return Starlette(routes=routes, exception_handlers={GatewayError: _refused, ValueError: _unreadable})
 
 

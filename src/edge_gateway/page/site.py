@@ -15,14 +15,14 @@ from edge_gateway.links.wear import written_bytes
 from edge_gateway.page.finder import Finder
 from edge_gateway.page.kept import kept
 from edge_gateway.page.newest import Newest
+from edge_gateway.page.persons import Persons
 from edge_gateway.page.view import ORDER, Layout, points_view
+from edge_gateway.people import People
 from edge_gateway.shipping.loop import Shipping
 from edge_gateway.sources.base import Source
 from edge_gateway.telemetry import Telemetry
-from edge_gateway.violations import Ask, Who
 
-#: What a person may do to a violation, and to what a sink refused.
-STEPS = ("ack", "close")
+#: What a person may do to what a sink refused.
 QUARANTINE_STEPS = ("retry", "drop")
 #: Of a quarantine at once, and of a text in an entry: entries have their bounds.
 MOST_QUARANTINED, _MOST_SAID = 100, 300
@@ -69,15 +69,19 @@ class Site:
     #: what of the record is signed; None where nobody signs
     signing: Callable[[], dict[str, Any] | None] = lambda: None
     scrub: Callable[[], dict[str, Any] | None] = lambda: None
+    #: where ``people.toml`` is; None: nobody can prove who they are
+    people: People | None = None
     sources: dict[str, Source] = field(default_factory=dict)
     config: ConfigState = field(default_factory=ConfigState)
     newest: Newest = field(default_factory=Newest)
+    persons: Persons = field(init=False)
     _readings: int = field(default=0, repr=False)
     _written: int | None = field(default_factory=written_bytes, repr=False)  # before the first of them
     _layout: Layout = field(default_factory=lambda: Layout.of({}), repr=False)
 
     def __post_init__(self) -> None:
         """Hear of commits: what they brought is what the page shows."""
+        self.persons = Persons(self.intake, self.journal, self.people)
         self.telemetry.listen(self._heard)
 
     def _heard(self, event: events.Event) -> None:
@@ -198,17 +202,3 @@ class Site:
         result: dict[str, Any] = await self.shipping.retry(items)
         await self.intake.command(lambda: self.intake.add("event", body | {"result": result}))
         return result
-
-    async def step(self, verb: str, violation: str, by: str, reason: str) -> dict[str, Any]:
-        """A person's step on a violation: durable on return. Raises GatewayError when the step is not allowed."""
-        if verb not in STEPS:
-            raise GatewayError(f"no step '{verb}'", hint="ack or close")
-        ask = Ask(verb, violation, Who(by), reason)
-
-        async def step() -> object:
-            at, stamp = await self.intake.moment()
-            bodies = self.intake.state.violations.take(ask, at)
-            return bodies[0] | {"seq": await self.intake.add_violations(bodies, stamp)}
-
-        result = await self.intake.command(step)
-        return dict(result) if isinstance(result, Mapping) else {}

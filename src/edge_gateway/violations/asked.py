@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,10 +46,14 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """``step`` is one of ``table.TABLE``; ``detail`` is what the step needs besides (an assessment, a new deadline)."""
+    """``step`` is one of ``table.TABLE``; ``detail`` is what the step needs besides (an assessment, a new deadline).
+
+    ``photos``: what its entry says of photos that belong to it, as the journal names them.
+    """
 
     step: str
     violation: str
     who: Who
     reason: str
     detail: Mapping[str, Any] = field(default_factory=dict)
+    photos: Sequence[Mapping[str, Any]] = ()

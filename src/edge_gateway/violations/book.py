@@ -6,7 +6,7 @@ asks is told nothing twice and changes nothing by a step that is refused. The bo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from edge_gateway.rules.base import ACTIVE, CANCELLED, RECOVERED, VIOLATED, BoundRule, Step
@@ -21,6 +21,7 @@ from edge_gateway.violations.record import (
     fresh,
     handled,
     judged,
+    note,
     raise_severity,
     replayed,
     tidy,
@@ -110,8 +111,9 @@ class Violations:
                 return persons.refusal(table.OVER[ended["how"]], ended | {"handling": ended["how"]})
         return StepRefused(f"no open violation '{id_}'", hint="`edge-gateway violations list` shows the open ones")
 
-    def find(self, who: Who, reason: str, found: Mapping[str, Any], at: Moment) -> list[Body]:
-        """自查: a person found something no rule watches. ``found``: title, severity, and the zone or point. Raises StepRefused."""
+    def find(self, ask: Ask, at: Moment) -> list[Body]:
+        """自查: a person found something no rule watches. ``detail``: title, severity, and the zone or point. Raises StepRefused."""
+        who, reason, found = ask.who, ask.reason, ask.detail
         if not who.name.strip() or not reason.strip():
             raise StepRefused("who found it, and what, is missing", hint='add --reason "what you saw"')
         if severest(found.get("severity")) == "":
@@ -126,7 +128,11 @@ class Violations:
         if found.get("zone"):
             record["scope"] = {"zone": str(found["zone"])[:64]}
         self._keep(record)
-        return [handled(record, VIOLATED, who, reason, at)]
+        made = handled(record, VIOLATED, who, reason, at)
+        if ask.photos:
+            made["photos"] = [dict(photo) for photo in ask.photos]
+        note(record, made, at.wall_us)
+        return [made]
 
     # --- one cause, many consequences -----------------------------------------------------------------------------
 
@@ -177,10 +183,10 @@ class Violations:
 
     # --- time -----------------------------------------------------------------------------------------------------
 
-    def passing(self, at: Moment, silent: frozenset[str] = frozenset()) -> list[Body]:
+    def passing(self, at: Moment, silent: Callable[[str, str], bool] = lambda _rule, _point: False) -> list[Body]:
         """What time alone does: deadlines that begin, those that are over (each told once), minor ones that close by themselves.
 
-        ``silent``: points of which nothing is known now; nothing of theirs closes by itself.
+        ``silent``: whether nothing is known now of what this rule watches at this point; then nothing closes by itself.
         """
         made: list[Body] = []
         for record in [each for each in self._open.values() if each["handling"] in table.OPEN and each["level"] == "violation"]:
@@ -195,17 +201,19 @@ class Violations:
         return made
 
     @staticmethod
-    def _closes(record: Mapping[str, Any], at: Moment, silent: frozenset[str]) -> bool:
+    def _closes(record: Mapping[str, Any], at: Moment, silent: Callable[[str, str], bool]) -> bool:
         """Minor, its record complete (nothing else is submitted), and within its limit for long enough: by readings that still come."""
         if (record["severity"], record["handling"], record["condition"]) != ("minor", SUBMITTED, RECOVERED):
             return False
-        if record["rule"] == FINDING or record["point"] in silent or record.get("withdrawal") or "recovered_us" not in record:
+        if record["rule"] == FINDING or record.get("withdrawal") or "recovered_us" not in record:
             return False
-        return bool(at.rule_us - record["recovered_us"] >= hours(record, "stable") * HOUR_US)
+        stable = at.rule_us - record["recovered_us"] >= hours(record, "stable") * HOUR_US
+        return stable and not silent(record["rule"], record["point"])
 
     def _close(self, record: Body, at: Moment) -> list[Body]:
         reason = f"within its limit for {hours(record, 'stable'):g} h, and its record is complete"
         made = [handled(record, CLOSED, Who(HOUSE, AUTOMATIC), reason, at, CLOSED)]
+        note(record, made[0], at.wall_us)
         made += self._let_go(record, at)
         self._end(record, at.rule_us)
         return made
@@ -216,6 +224,10 @@ class Violations:
     def number(self) -> int:
         """The last number given."""
         return self._number
+
+    def any_open(self) -> bool:
+        """Whether time could do anything here."""
+        return bool(self._open)
 
     def open(self) -> list[Body]:
         """What is open, in the order of opening, without what goes on as part of another: copies."""

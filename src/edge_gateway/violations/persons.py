@@ -13,7 +13,7 @@ from edge_gateway.violations import table
 from edge_gateway.violations.asked import HUB, Ask, Moment, StepRefused, Who
 from edge_gateway.violations.assessment import merged, missing, severest
 from edge_gateway.violations.deadlines import CORRECT, DEADLINES, HOUR_US, MOST_EXTENDED_H, hasten, restart
-from edge_gateway.violations.record import FINDING, MOST_REASON, handled, raise_severity
+from edge_gateway.violations.record import FINDING, MOST_REASON, handled, note, raise_severity
 from edge_gateway.violations.table import Refused
 
 DEPARTMENTS = ("market-regulation", "agriculture", "health", "ecology")
@@ -32,7 +32,11 @@ def take(record: dict[str, Any], ask: Ask, at: Moment) -> dict[str, Any]:
     cell = table.TABLE[ask.step][record["handling"]]
     extra = _ACTS[ask.step](record, ask, at) if ask.step in _ACTS else {}
     handling = cell if isinstance(cell, str) else None
-    return handled(record, ENTRY_STEP[ask.step], ask.who, ask.reason, at, handling) | extra
+    made = handled(record, ENTRY_STEP[ask.step], ask.who, ask.reason, at, handling) | extra
+    if ask.photos:
+        made["photos"] = [dict(photo) for photo in ask.photos]
+    note(record, made, at.wall_us)
+    return made
 
 
 def _permitted(record: Mapping[str, Any], ask: Ask) -> None:

@@ -81,9 +81,7 @@ def handled(record: dict[str, Any], step: str, who: Who, reason: str, at: Moment
     settle(record, at.wall_us if at.trusted else None)
     tidy(record)
     person = {"by": who.name, "proof": who.proof} | ({"user": who.user} if who.user and who.user != who.name else {})
-    made = body(record, step) | person | {"reason": reason, "before": before}
-    note(record, made, at.wall_us)
-    return made
+    return body(record, step) | person | {"reason": reason, "before": before}
 
 
 def tidy(record: dict[str, Any]) -> None:
@@ -106,6 +104,8 @@ def note(record: dict[str, Any], entry: Mapping[str, Any], wall_us: int) -> None
     """Remember a person's step for whoever looks at this violation: the newest ones, and shortly."""
     said = {key: entry[key] for key in ("step", "by", "proof") if key in entry}
     said |= {"wall_us": wall_us, "reason": str(entry.get("reason", ""))[:MOST_SAID]}
+    if entry.get("photos"):
+        said["photos"] = [photo["sha256"] for photo in entry["photos"]]
     log = record.get("log", [])
     if said not in log:  # a snapshot may stand between a step and its entry
         record["log"] = [*log, said][-MOST_STEPS:]
