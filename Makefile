@@ -98,6 +98,11 @@ audit: setup-dev
 slots clocksteps: setup-dev
 	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
 
+# How long an entry waits for its witness; N is the number of seconds a carrier.
+.PHONY: witnessed
+witnessed: servers
+	$(PY) -m tests.faults.$@ $(if $(N),--seconds $(N)) $(ARGS)
+
 # Labelled traces of every kind of rule against the reference; N of them, a tenth of each kind at least. ARGS="--other python3.13"
 .PHONY: traces
 traces: setup-dev
