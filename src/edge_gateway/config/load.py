@@ -16,6 +16,7 @@ from edge_gateway.config.files import KeyPath, Merged, Origin, read_files
 from edge_gateway.config.local_budget import local_warnings
 from edge_gateway.config.model import GatewayConfig
 from edge_gateway.config.references import check_references
+from edge_gateway.config.seals import seal_faults
 from edge_gateway.config.secrets import check_files, with_absolute_files
 from edge_gateway.config.sheets import sheet_warnings
 from edge_gateway.config.specs import bus_specs, unplannable
@@ -195,6 +196,7 @@ def _packs(config: GatewayConfig, folder: Path, locate: Locator) -> tuple[list[L
         faults += found
         if loaded is not None:
             packs.append(loaded)
+    faults += seal_faults(config.rules, packs)
     packs = [replace(loaded, state=_state(config, loaded.pack.id)) for loaded in packs]
     named = list(packs)
     for at, loaded in enumerate(named):
@@ -207,6 +209,7 @@ def _packs(config: GatewayConfig, folder: Path, locate: Locator) -> tuple[list[L
             moved, found = _named(home, ("rules", "packs", at), lambda name: pack_files.load_pack(name, [folder / "rules"]), pack_files.read_pack, locate)
             faults += found
             if moved is not None:
+                faults += seal_faults(config.rules, [moved])
                 _take(packs, replace(moved, only=frozenset(rules), state=_state(config, home)))
     known = {loaded.pack.id: loaded.file for loaded in packs}
     for pack in config.rules.state:

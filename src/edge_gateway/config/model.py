@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from edge_gateway.derived.model import DerivedConfig
 from edge_gateway.profiles.model import Identifier, ProfileId
 from edge_gateway.rules.model_base import decimal_text
+from edge_gateway.rules.sealed import keys_of
 from edge_gateway.sinks.hub import HubConfig
 from edge_gateway.sinks.influxdb import Influx1Config, Influx2Config
 from edge_gateway.sources.host import ContactSetting, HostConfig
@@ -212,9 +213,24 @@ class RulesConfig(_Table):
     packs: tuple[Identifier, ...] = Field(
         default=("cold-chain", "cleaning-water", "wastewater"), description="rules/<pack>.toml, in this order"
     )
+    require_signed: bool = Field(default=False, description="a pack without a signature by one of keys is refused")
+    keys: tuple[str, ...] = Field(default=(), description="who may sign packs: keys as `rules sign` prints them")
     state: dict[Identifier, Literal["draft", "shadow", "enforced"]] = Field(
         default_factory=dict, description="by pack, enforced by default; shadow judges and counts, and reports nothing; draft is not counted either"
     )
+
+
+    @field_validator("keys")
+    @classmethod
+    def _are_keys(cls, vkeys: tuple[str, ...]) -> tuple[str, ...]:
+        keys_of(vkeys)
+        return vkeys
+
+    @model_validator(mode="after")
+    def _some_key(self) -> RulesConfig:
+        if self.require_signed and not self.keys:
+            raise ValueError("require_signed needs keys: by whom?")
+        return self
 
 
 def _date(value: Any) -> Any:

@@ -37,6 +37,17 @@ class LoadedPack:
     #: of its rules only these; None: all of them
     only: frozenset[str] | None = None
 
+    @property
+    def starts(self) -> dict[str, int]:
+        """The line at which each rule begins."""
+        lines = dict(self.lines)
+        return {rule.id: toml_lines.line_of(lines, ("rule", at)) for at, rule in enumerate(self.pack.rule)}
+
+    @property
+    def seal(self) -> Path:
+        """Where its signed note would stand."""
+        return self.file.with_name(f"{self.file.name}.sig")
+
     def rules(self) -> Iterator[tuple[int, Rule]]:
         """The rules that it brings, each with its place in the file."""
         return ((at, rule) for at, rule in enumerate(self.pack.rule) if self.only is None or rule.id in self.only)
