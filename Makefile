@@ -11,7 +11,8 @@ PIP := $(PY) -m pip --disable-pip-version-check install --quiet --no-input
 # Lengths of the campaigns: make killloop N=50
 N ?=
 SEED ?= 1
-WORKERS ?= 2
+# Most tests wait for processes and lines more than they compute: three at a time for two cores.
+WORKERS ?= 3
 
 setup: $(VENV)/.stamp-setup
 setup-dev: $(VENV)/.stamp-dev

@@ -75,7 +75,7 @@ def test_every_flipped_bit_of_a_segment_is_found_or_changes_nothing(copy: Path) 
     rng = random.Random(1)
     found = 0
     for at in range(len(sound)):
-        for bit in rng.sample(range(8), 2):
+        for bit in rng.sample(range(8), 1):
             flipped(path, at, bit)
             try:
                 read = list(SegmentFile(DiskFiles(), copy, EPOCH, 0, SEGMENT).entries())
@@ -84,7 +84,7 @@ def test_every_flipped_bit_of_a_segment_is_found_or_changes_nothing(copy: Path) 
             else:
                 assert read == ENTRIES[:SEGMENT]
             path.write_bytes(sound)
-    assert found > len(sound), "more than half of the flips, or nothing was looked at"
+    assert found > len(sound) / 2, "more than half of the flips, or nothing was looked at"
 
 
 @pytest.mark.parametrize("left", [0, 1, 51, 52, 53, 300])
@@ -132,7 +132,7 @@ def test_flipped_bits_of_the_database_are_never_believed(original: Path, tmp_pat
     size = (original / "journal.sqlite").stat().st_size
     rng = random.Random(2)
     said = 0
-    for number in range(500):
+    for number in range(250):
         folder = Path(shutil.copytree(original, tmp_path / str(number)))
         flipped(folder / "journal.sqlite", rng.randrange(size), rng.randrange(8))
         core = core_in(folder)

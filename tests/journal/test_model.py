@@ -209,4 +209,4 @@ def test_retention_by_receipt_is_caught(machine: type[JournalMachine]) -> None:
 
 
 TestJournal = JournalMachine.TestCase
-TestJournal.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestJournal.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)

@@ -8,12 +8,9 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-import pytest
-
 from tests.cli.site import THAWED, Gateway, Plant, config_text
 from tests.regulator_hub.harness import HubProcess, registered
 
-pytestmark = pytest.mark.timing
 ID = "tlf-007"
 
 
@@ -31,7 +28,7 @@ def test_at_the_bound_the_ordered_lane_holds_and_a_violation_goes_out(tmp_path: 
         return int(api("/gateways")["gateways"][0]["epochs"][0]["size"])
 
     with Plant() as plant:
-        gateway = Gateway(tmp_path, config_text(plant.port, interval_s=0.1, more=sink))
+        gateway = Gateway(tmp_path, config_text(plant.port, interval_s=0.03, more=sink))
         with hub, gateway:
             def budget() -> dict[str, Any]:
                 return dict(gateway.status()["sinks"]["hub"]["budget"])

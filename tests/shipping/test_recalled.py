@@ -20,8 +20,7 @@ from tests.regulator_hub.harness import HubProcess
 from tests.servers.mosquitto import Mosquitto
 from tests.shipping.test_standing import ID, at_hub, here, lose
 
-pytestmark = pytest.mark.timing
-DELAY_S = 8.0
+DELAY_S = 6.0
 #: A hub of an older release.
 KNOWS_NO_RECALL = "from regulator_hub.desk import Desk\ndel Desk._handlers['recall']\n"
 

@@ -15,7 +15,6 @@ from regulator_hub.gateways import Gateways
 from tests.cli.site import THAWED, Gateway, Plant, config_text
 from tests.regulator_hub.harness import HubProcess
 
-pytestmark = pytest.mark.timing
 ID = "tlf-007"
 
 

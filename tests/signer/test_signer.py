@@ -139,7 +139,7 @@ async def test_signatures_are_the_keys(signer: SignerProcess, client: Client) ->
 async def test_a_kill_forgets_nothing_and_the_client_finds_the_next_one(signer: SignerProcess, client: Client) -> None:
     random_ = random.Random(1)
     public, size = await client.public(), 0
-    for _ in range(12):
+    for _ in range(6):
         larger = size + random_.randrange(1, 10)
         asked = ask(larger, size)
         await client.sign(asked)
