@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from edge_gateway.sources.mqtt_ledger import SESSION_BEGAN
 from tests.faults.plant import SPREAD, TOPIC
 from tests.faults.watching_proxy import Heard, Sent
 
@@ -199,9 +200,12 @@ def _missing(unit: int, count: int, killed: bool, where: str, verdict: Verdict) 
 
 
 def _topics(truth: Truth, entries: Iterable[Mapping[str, Any]], heard: Heard, verdict: Verdict) -> None:
-    """Messages: all that we acknowledged are there, in order, and more than once only as often as sent without DUP."""
+    """Messages: all that we acknowledged are there, in order, and more than once only as often as sent as new (``Heard``)."""
     held: dict[int, list[int]] = {who: [] for who in truth.published}
+    how: dict[tuple[int, int], list[str]] = {}
+    sessions = 0
     for entry in entries:
+        sessions += entry["kind"] == "event" and entry.get("event") == SESSION_BEGAN
         message = entry.get("message") if entry["kind"] == "batch" else None
         if not message:
             continue
@@ -212,6 +216,7 @@ def _topics(truth: Truth, entries: Iterable[Mapping[str, Any]], heard: Heard, ve
             verdict.note(f"topic {who} never gave {message}")
             continue
         held[who].append(number)
+        how.setdefault((who, number), []).append(f"session {sessions}, packet {message['packet_id']}{', DUP' * bool(message.get('duplicate'))}")
     for who, numbers in held.items():
         for before, after in pairwise(numbers):
             if after < before:
@@ -222,7 +227,7 @@ def _topics(truth: Truth, entries: Iterable[Mapping[str, Any]], heard: Heard, ve
             verdict.redelivered += min(times, allowed) - 1
             if times > allowed:
                 verdict.doubled += times - allowed
-                verdict.note(f"topic {who}: {number} is there {times} times, sent without DUP {allowed} times")
+                verdict.note(f"topic {who}: {number} is there {times} times, sent {allowed} times as new: {how[who, number]}")
     there = {(who, number) for who, numbers in held.items() for number in numbers}
     gone = sorted(heard.acknowledged - there)
     verdict.lost += len(gone)

@@ -21,7 +21,7 @@ from typing import Any, Self
 from tests.faults.plant import TOPIC, now_us
 
 _RECEIPT = re.compile(rb'"receipt":(\{[^{}]*\})')
-_CONNECT, _PUBLISH, _PUBACK = 1, 3, 4
+_CONNECT, _CONNACK, _PUBLISH, _PUBACK = 1, 2, 3, 4
 #: A message of the plant: (topic's number, its own number).
 Sent = tuple[int, int]
 Feed = Callable[[bytes], None]
@@ -29,7 +29,11 @@ Feed = Callable[[bytes], None]
 
 @dataclass
 class Heard:
-    """What was said. ``receipts``: epoch → the largest size that the hub gave a receipt for."""
+    """What was said. ``receipts``: epoch → the largest size that the hub gave a receipt for.
+
+    ``first_sent`` counts sendings that a receiver cannot tell from new ones: those without DUP, and one with DUP whose first sending
+    in that session of the broker did not come through (a broker that was killed is given the message anew by its publisher).
+    """
 
     acknowledged: set[Sent] = field(default_factory=set)
     first_sent: Counter[Sent] = field(default_factory=Counter)
@@ -40,6 +44,18 @@ class Heard:
     told: list[tuple[int, str, int]] = field(default_factory=list)
     hub_pubacks: int = 0
     waiting: int = 0
+    #: client → what came through in its present session
+    in_session: dict[str, set[Sent]] = field(default_factory=dict)
+
+    def session_began(self, client: str) -> None:
+        """The broker knows nothing of what it sent to this client before."""
+        self.in_session[client] = set()
+
+    def sent(self, client: str, sent: Sent, *, again: bool) -> None:
+        """A message came through."""
+        known = self.in_session.setdefault(client, set())
+        (self.first_sent if not again or sent not in known else self.again)[sent] += 1
+        known.add(sent)
 
     def receipt(self, text: bytes) -> None:
         """Every receipt in these bytes counts."""
@@ -94,13 +110,14 @@ class MqttWatch:
         self._heard = heard
         self._buffers = {"up": b"", "down": b""}
         self._version = 5
+        self._client = ""
         self._sent: dict[int, Sent] = {}
 
     def up(self, data: bytes) -> None:
         """Gateway to broker."""
         for kind, _flags, body in self._packets("up", data):
             if kind == _CONNECT:
-                self._version = body[6]
+                self._version, self._client = body[6], _client(body)
             elif kind == _PUBACK:
                 sent = self._sent.pop(struct.unpack(">H", body[:2])[0], None)
                 if sent is not None:
@@ -110,7 +127,9 @@ class MqttWatch:
     def down(self, data: bytes) -> None:
         """Broker to gateway."""
         for kind, flags, body in self._packets("down", data):
-            if kind == _PUBACK:
+            if kind == _CONNACK and not body[0] & 1:
+                self._heard.session_began(self._client)
+            elif kind == _PUBACK:
                 self._heard.hub_pubacks += 1
             elif kind == _PUBLISH:
                 self._published(flags, body)
@@ -133,7 +152,7 @@ class MqttWatch:
             self._heard.receipt(rest)
         elif topic.startswith(TOPIC):
             sent = (int(topic.removeprefix(TOPIC)), int(json.loads(rest)["n"]))
-            (self._heard.again if flags & 0b1000 else self._heard.first_sent)[sent] += 1
+            self._heard.sent(self._client, sent, again=bool(flags & 0b1000))
             self._heard.waiting += packet_id not in self._sent
             self._sent[packet_id] = sent
 
@@ -147,6 +166,16 @@ class MqttWatch:
             yield buffer[0] >> 4, buffer[0] & 15, buffer[1 + used : end]
             buffer = buffer[end:]
         self._buffers[way] = buffer
+
+
+def _client(connect: bytes) -> str:
+    """The client's name in a CONNECT packet's body."""
+    at = 10
+    if connect[6] == 5:
+        size, used = _varint(connect, at) or (0, 1)
+        at += used + size
+    length = struct.unpack(">H", connect[at : at + 2])[0]
+    return connect[at + 2 : at + 2 + length].decode()
 
 
 Watch = HttpWatch | MqttWatch | Unwatched
