@@ -51,4 +51,5 @@ def _view(db: apsw.Connection, gateway: str) -> View:
     for epoch in epochs:
         for seq, entry in read.live_copies(db, epoch.id):
             view.feed(epoch.epoch, seq, entry, in_order=False)
+    view.current()  # read now: the file may be closed when somebody asks
     return view

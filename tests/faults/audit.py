@@ -32,8 +32,12 @@ from edge_gateway.config.model import GatewayConfig
 from edge_gateway.config.resolve import resolved
 from edge_gateway.journal.reading import Reading
 from edge_gateway.page.control import control_app
-from edge_gateway.page.site import QUARANTINE_STEPS, STEPS
+from edge_gateway.page.site import QUARANTINE_STEPS
 from edge_gateway.page.web import page_app
+from edge_gateway.violations import TABLE
+from edge_gateway.violations.persons import ENTRY_STEP
+from edge_gateway.violations.table import STATE
+from edge_gateway.wire.command import VERBS as COMMANDS
 from regulator_hub import cli as hub_cli
 from regulator_hub.app import web
 from regulator_hub.config import HubToml
@@ -42,6 +46,7 @@ from tests.cli.test_quarantine import Receiver
 from tests.faults import results, rights
 from tests.provision.unit import SimulatedUnit, TcpUnits
 from tests.regulator_hub import record
+from tests.regulator_hub.commanded import commanded
 from tests.regulator_hub.harness import GATEWAY, OTHER, HubProcess, gateway
 from tests.regulator_hub.signing import Hand
 from tests.servers.process import REPOSITORY, free_port
@@ -56,8 +61,11 @@ RECORD = "is the record itself on its way, under the gateway's token"
 WITNESS = "is a signed checkpoint; what is said to it is kept with it, or as evidence"
 #: Path → the event or kind that it leaves, or why none. ``{verb}`` is written out.
 ROUTES = {
-    "POST control /v1/violations/{id}/ack": "acknowledged",
-    "POST control /v1/violations/{id}/close": "closed",
+    "POST control /v1/violations": "violated",
+    **{f"POST control /v1/violations/{{id}}/{verb}": ENTRY_STEP[verb] for verb in TABLE},
+    "POST control /v1/people/add": "people-changed",
+    "POST control /v1/people/remove": "people-changed",
+    "POST control /v1/photos": FILES,
     "POST control /v1/read": READS,
     "POST control /v1/reload": "config",
     "POST control /v1/provision/diff": READS,
@@ -75,13 +83,16 @@ ROUTES = {
 }
 #: What stands for ``{verb}`` in a route.
 STEPS_OF = {
-    "/v1/violations/{id}/{verb}": STEPS, "/v1/quarantine/{verb}": QUARANTINE_STEPS, "/v1/provision/{verb}": ("diff", "verify", "apply"),
-    "/v1/journal/{verb}": ("shorten", "release"),
+    "/v1/violations/{id}/{verb}": tuple(TABLE), "/v1/quarantine/{verb}": QUARANTINE_STEPS, "/v1/provision/{verb}": ("diff", "verify", "apply"),
+    "/v1/journal/{verb}": ("shorten", "release"), "/v1/people/{verb}": ("add", "remove"),
 }  # fmt: skip
 GATEWAY_VERBS = {
     "init": FILES, "run": "config", "check": READS, "scan": "scan-asked", "inbox list": READS, "inbox add": "inbox-added",
     "inbox ignore": "inbox-ignored", "read": READS, "watch": READS, "status": READS, "doctor": READS, "doctor bus": READS,
-    "violations list": READS, "violations ack": "acknowledged", "violations close": "closed", "quarantine list": READS,
+    "violations list": READS, "violations show": READS, "violations ack": "acknowledged", "violations correct": "correcting",
+    "violations submit": "submitted", "violations return": "returned", "violations close": "closed", "violations open": "violated",
+    "violations withdraw": "withdrawn", "people list": READS, "people add": "people-changed", "people remove": "people-changed",
+    "photo add": FILES, "photo save": READS, "rules check": READS, "rules test": READS, "rules sign": FILES, "quarantine list": READS,
     "quarantine retry": "quarantine-retry", "quarantine drop": "quarantine-drop", "provision diff": READS,
     "provision apply": "provision-started", "provision verify": "provision-verified", "journal verify": READS,
     "journal export": READS, "journal prove": READS, "journal recompute": READS, "journal gaps": READS, "journal availability": READS,
@@ -92,14 +103,20 @@ GATEWAY_VERBS = {
 }  # fmt: skip
 HUB_VERBS = {
     "run": "configuration", "gateways": READS, "gateways list": READS, "key": READS, "steps": READS, "gateways add": "gateway-added",
-    "gateways key": "gateway-key", "gateways accept": "epoch-accepted",
+    "gateways key": "gateway-key", "gateways accept": "epoch-accepted", "command-key": READS, "violations list": READS, "violations show": READS,
+    "violations return": "violation-return", "violations verify": "violation-verify", "violations extend": "violation-extend",
+    "violations refer": "violation-refer",
 }  # fmt: skip
+#: What a gateway's record must tell of each command of the hub that it carried out.
+COMMAND_TELLS = ("by", "wall_us", "reason", "verb", "violation", "old", "new", "note", "hub", "id")
 #: What each line of the hub's own record must tell.
 STEP_TELLS = ("at_us", "by", "what", "about", "old", "new", "why")
 #: What each entry must tell, by its keys: who, when, why; old; new.
 TELLS = {
-    "acknowledged": ("by", "wall_us", "reason", "before", "handling"),
-    "closed": ("by", "wall_us", "reason", "before", "handling"),
+    **{ENTRY_STEP[verb]: ("by", "proof", "wall_us", "reason", "before", "handling") for verb in TABLE if verb != STATE},
+    "extended": ("by", "proof", "wall_us", "reason", "deadline", "old_us", "new_us"),
+    "people-changed": ("by", "wall_us", "why", "new"),
+    "proof-failed": ("by", "wall_us", "name", "what"),
     "config": ("by", "wall_us", "reason", "changes"),
     "provision-started": ("by", "user", "wall_us", "why", "old", "new"),
     "provision-verified": ("by", "wall_us", "parameters"),
@@ -267,17 +284,46 @@ class Exercise:
         return done.stdout
 
     def _violation(self) -> None:
+        """Every step of a person on one violation, which a second person closes, and on another, which is withdrawn."""
+        for name in ("wang", "limin"):
+            (self.gateway.folder / name).write_text(f"seven quiet geese of {name}\n")
+            self._verb("people", "add", name, "--role", "quality", "--secret-file", str(self.gateway.folder / name), "--reason", "a new hand")
+        self._verb("people", "add", "gone", "--role", "quality", "--secret-file", str(self.gateway.folder / "wang"), "--reason", "for a day")
+        self._verb("people", "remove", "gone", "--reason", "the day is over")
+        one = self._broken()
+        self._verb("violations", "ack", one, "--reason", "the door")
+        self._verb("violations", "correct", one, "--cause", "door", "--no-lots", "--product", "none", "--reason", "shut")
+        self._verb("violations", "submit", one, "--reason", "shut", *self._as("wang"))
+        due = next(each["due"] for each in self._open() if each["violation"] == one)
+        proof = {"as": "limin", "secret": "seven quiet geese of limin", "reason": "the clerk is away"}
+        self.client.post(f"/v1/violations/{one}/extend", proof | {"what": "verify", "to_us": due["verify"] + 3_600_000_000})
+        self.client.post(f"/v1/violations/{one}/refer", proof | {"to": "ecology"})
+        self._verb("violations", "return", one, "--reason", "no photo", *self._as("limin"))
+        self._verb("violations", "submit", one, "--reason", "shut", *self._as("wang"))
+        self._verb("violations", "close", one, "--reason", "seen", "--as", "limin", "--secret-file", str(self.gateway.folder / "wang"))
+        self._verb("violations", "close", one, "--reason", "seen", *self._as("limin"))
+        two = self._verb("violations", "open", "--title", "a cracked tile", "--severity", "minor", "--zone", "cold1", "--reason", "seen").split()[0]
+        self._verb("violations", "withdraw", two, "--reason", "it is a shadow", *self._as("wang"))
+        self._verb("violations", "withdraw", two, "--drop", "--reason", "it is none", *self._as("wang"))
+        self._verb("violations", "withdraw", two, "--reason", "it is a shadow", *self._as("wang"))
+        self._verb("violations", "withdraw", two, "--confirm", "--reason", "a shadow", *self._as("limin"))
+
+    def _as(self, name: str) -> tuple[str, ...]:
+        return ("--as", name, "--secret-file", str(self.gateway.folder / name))
+
+    def _open(self) -> list[dict[str, Any]]:
+        return list(self.client.get("/v1/violations")["violations"])
+
+    def _broken(self) -> str:
         self.units[0].input[1] = THAWED
 
         def broken() -> list[dict[str, Any]]:
-            return [each for each in self.gateway.status().get("violations", []) if each["level"] == "violation"]
+            return [each for each in self._open() if each["level"] == "violation"]
 
         self.gateway.wait(lambda: bool(broken()), "a violation")
-        name = broken()[0]["violation"]
-        self._verb("violations", "ack", name, "--reason", "the door")
         self.units[0].input[1] = FROZEN
         self.gateway.wait(lambda: broken()[0]["condition"] == "recovered", "recovered")
-        self._verb("violations", "close", name, "--reason", "shut")
+        return str(broken()[0]["violation"])
 
     def _quarantine(self) -> None:
         def items() -> list[dict[str, Any]]:
@@ -381,6 +427,8 @@ def hub_side(folder: Path, found: Found) -> list[dict[str, Any]]:
         pass
     steps: list[dict[str, Any]] = json.loads(done("steps", "--json"))["steps"]
     for verb, what in HUB_VERBS.items():
+        if str(what).startswith("violation-"):
+            continue  # they need a gateway: ``commands_side``
         mine = [step for step in steps if step["what"] == what]
         missing = [key for step in mine for key in STEP_TELLS if key not in step or (key not in ("old", "new") and not step[key])]
         if what not in (READS, PROGRAM) and (not mine or missing):
@@ -396,6 +444,33 @@ def hub_side(folder: Path, found: Found) -> list[dict[str, Any]]:
     return steps
 
 
+def commands_side(folder: Path, found: Found) -> list[dict[str, Any]]:
+    """Every hub command, at a real gateway: who, when, old, new and why stand in its record; the record's ``command`` entries."""
+    with commanded(folder) as site:
+        one, two = site.violation(1), site.violation(2)
+        for name in (one, two):
+            for words in (("ack",), ("correct", "--cause", "door", "--no-lots", "--product", "none"), ("submit",)):
+                done = site.gateway.verb("violations", words[0], name, *words[1:], "--reason", "because")
+                assert done.returncode == 0, done.stderr
+        site.gateway.wait(lambda: all(site.shown(name)["handling"] == "submitted" for name in (one, two)), "submitted at the hub")
+        until = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(time.time() + 10 * 86_400))
+        site.asked("refer", one, "--to", "ecology")
+        site.asked("extend", one, "--deadline", "verify", "--until", until)
+        site.asked("return", one)
+        site.asked("verify", two)
+        entries, steps = site.entries("command"), json.loads(site.type("steps", "--json"))["steps"]
+    for verb in COMMANDS:
+        mine = [entry for entry in entries if entry.get("verb") == verb and entry["outcome"] == "executed"]
+        missing = [key for entry in mine for key in COMMAND_TELLS if not entry.get(key)]
+        mine += [step for step in steps if step["what"] == f"violation-{verb}"]
+        missing += [key for step in mine[1:] for key in STEP_TELLS if not step.get(key)]
+        if len(mine) != 2 or missing:
+            found.silent.append(f"hub command {verb}: {missing or 'no entry, or no step at the hub'}")
+        found.ways += 1
+        found.recorded += len(mine) == 2 and not missing
+    return entries
+
+
 async def _two_epochs(url: str, token: str) -> None:
     async with gateway(url, token) as site:
         await site.entries(0, record.start())
@@ -408,6 +483,7 @@ def campaign(folder: Path) -> dict[str, Any]:
     found = Found()
     gateway_side(folder, found)
     hub_side(folder, found)
+    commands_side(folder / "commands", found)
     keys, silent = untold(sample(folder))
     found.keys += keys
     found.silent += [f"key {key}" for key in silent]

@@ -32,6 +32,13 @@ def test_every_verb_and_key_of_the_hub_leaves_its_step(tmp_path: Path) -> None:
     assert whys == {"a new site", "read from its sticker", "a new board", "a new card"}
 
 
+def test_every_hub_command_leaves_who_when_old_new_and_why(tmp_path: Path) -> None:
+    found = audit.Found(recorded=1, keys=1)
+    entries = audit.commands_side(tmp_path, found)
+    assert (found.sound, found.ways) == (True, 4), found
+    assert all(entry["old"] != entry["new"] for entry in entries if entry["verb"] in ("return", "verify"))
+
+
 def test_a_way_that_nobody_listed_is_noticed_and_so_is_a_row_without_one() -> None:
     found = audit.Found(recorded=1, keys=1)
     audit.listed(audit.routes(), audit.ROUTES, found)
