@@ -7,9 +7,9 @@ from typing import Any
 
 from edge_gateway import events
 from edge_gateway.intake.loop import Intake
+from edge_gateway.intake.replaying import ADOPTED
 from edge_gateway.violations import RECORD_KEYS
 
-ADOPTED = "violations-adopted"
 #: Records that one entry holds.
 MOST = 100
 #: What a record must have, and as what: it comes from outside.

@@ -19,6 +19,7 @@ from edge_gateway.errors import GatewayError, JournalFull
 from edge_gateway.intake.clockwatch import LOOK_S, ClockWatch
 from edge_gateway.intake.declaring import Declaring
 from edge_gateway.intake.inbox import Command, Inbox
+from edge_gateway.intake.outcome import outcome
 from edge_gateway.intake.pace import Pace
 from edge_gateway.intake.previous import previous
 from edge_gateway.intake.ruletime import RuleTime
@@ -26,7 +27,7 @@ from edge_gateway.intake.state import Setup, State, fitting
 from edge_gateway.journal.base import Journal
 from edge_gateway.reading import GOOD, Batch, GapClosed, GapOpened, Group, Item, Note, Value
 from edge_gateway.record import entry
-from edge_gateway.rules.base import ENDED, FIRED, PASSED, UNDECIDED, Step
+from edge_gateway.rules.base import Step
 from edge_gateway.sources.mqtt_ledger import replay as replay_message
 from edge_gateway.violations import Moment
 
@@ -36,8 +37,6 @@ FULL_RETRY_S = 1.0
 TICK_EVERY_S = 15.0
 #: Where ordinary commits are further apart than this, a tick does not wait for them.
 SOON_US = 5_000_000
-#: What rules tell that is no step of a violation, as events.
-NO_CONDITIONS = {UNDECIDED: "stayed-undecided", PASSED: "cycle-passed", FIRED: FIRED, ENDED: ENDED}
 
 
 class Intake:
@@ -144,14 +143,12 @@ class Intake:
             await self._take_batch(_derived(batch, made.group, value, mark))
 
     async def _take_step(self, step: Step) -> None:
-        if (told := NO_CONDITIONS.get(step.step)) is not None:
-            body = {"event": told, "rule": step.rule, "point": step.point, "since_wall_us": step.first.wall_us, **(step.detail or {})}
-            if step.step in (FIRED, ENDED):
-                body |= {"minutes": step.minutes, "peak": step.peak}
-            await self.add("event", body, urgent=True)
-            return
         at, stamp = await self.moment()
-        await self.add_violations(self.state.violations.apply(step, self.state.rule(step.rule, step.point), at), stamp)
+        kind, bodies = outcome(self.state, step, at)
+        if kind == "violation":
+            await self.add_violations(bodies, stamp)
+        else:
+            await self.add(kind, bodies[0], urgent=True, stamp=stamp)
 
     async def _take_gap(self, gap: GapOpened | GapClosed) -> None:
         if isinstance(gap, GapOpened):

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import orjson
 
 from edge_gateway.clock import Clock
 from edge_gateway.errors import JournalDamaged
-from edge_gateway.intake.adopting import ADOPTED
 from edge_gateway.intake.loop import Intake
+from edge_gateway.intake.replaying import Misfit, Replaying
 from edge_gateway.intake.state import Setup, State
 from edge_gateway.journal.base import Recovery
 from edge_gateway.record import entry
-from edge_gateway.rules.base import BoundRule, each_rule
-from edge_gateway.sources.mqtt_ledger import replay as replay_message
 
 
 class Texts(Protocol):
@@ -42,8 +40,6 @@ class Recovered:
     uncorrected: tuple[str, int] | None = None
     #: the least difference of rule time and monotonic time (µs) that the newest boot's entries show
     base_us: int | None = None
-    #: config_seq -> the points of each group: a batch may have been on its way when another came into force
-    groups: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 
 async def recover(journal: Texts, recovery: Recovery, gateway: str) -> Recovered:
@@ -53,75 +49,46 @@ async def recover(journal: Texts, recovery: Recovery, gateway: str) -> Recovered
     batches cannot be judged again: rules then know what they knew at the snapshot, and ``damaged`` says so.
     """
     found = Recovered(State(gateway))
-    state = found.state
+    state, replaying = found.state, Replaying(found.state, journal.epoch)
     if recovery.snapshot is not None:
         state.restore(recovery.snapshot)
         _note_base(found, recovery.snapshot)
         found.last = recovery.snapshot
         _note_trust(found, recovery.snapshot)
         if state.config is not None:
-            await _use_config(journal, found, int(state.config["config_seq"]), str(state.config["text"]))
+            seq = int(state.config["config_seq"])
+            replaying.use(seq, await _resolved(journal, found, seq, str(state.config["text"])))
     else:
         state.lost = True
     for data in recovery.entries:
         body = entry.decode(data)
-        await _replay(journal, found, body)
+        _note_trust(found, body)
+        _note_base(found, body)
+        found.stopped = body["kind"] == "event" and body.get("event") == "stopped"
+        if body["kind"] == "config":
+            replaying.config(body, await _resolved(journal, found, int(body["seq"]), str(body["text"])))
+        else:
+            _take(found, replaying, body)
         found.last = body
     state.derivation.forget()
     return found
 
 
-async def _use_config(journal: Texts, found: Recovered, config_seq: int, text: str) -> None:
-    state = found.state
+async def _resolved(journal: Texts, found: Recovered, config_seq: int, text: str) -> dict[str, Any] | None:
     try:
-        resolved = orjson.loads(await journal.text(text))
+        resolved: dict[str, Any] = orjson.loads(await journal.text(text))
     except (KeyError, JournalDamaged) as wrong:
         found.damaged = found.damaged or f"the text of configuration {config_seq} does not read: {wrong}"
-        state.resolved = {}
-        return
-    state.resolved = resolved
-    found.groups[config_seq] = resolved.get("groups", {})
-    state.derivation.use(resolved)
-    state.use_rules([BoundRule.from_config(rule) for rule in each_rule(resolved.get("rules", []))])
+        return None
+    return resolved
 
 
-async def _replay(journal: Texts, found: Recovered, body: Mapping[str, Any]) -> None:
-    state, kind = found.state, body["kind"]
-    _note_trust(found, body)
-    _note_base(found, body)
-    found.stopped = kind == "event" and body.get("event") == "stopped"
-    replay_message(state.messages, body)
-    if kind == "event":
-        state.hear(body)
-        if body.get("event") == ADOPTED:
-            state.adopt(body, int(body["rule_us"]))
-    if kind == "batch":
-        _replay_batch(found, body)
-    elif kind == "tick" and state.resolved:
-        state.engine.tick(int(body["rule_us"]), int(body["wall_us"]), trusted=bool(body["trusted"]))
-        _arm(state, body)
-    elif kind == "violation":
-        state.violations.replay(body, journal.epoch)
-        state.stepped(body)
-    elif kind == "command":
-        state.commands.replay(body)
-    elif kind == "gap" and body["state"] == "open":
-        state.gaps[body["gap"]] = {key: body[key] for key in body if key not in entry.ENVELOPE}
-    elif kind == "gap":
-        opened = state.gaps.pop(body["gap"], None)
-        state.account(opened["groups"] if opened else (), int(body["until_slot_us"]))
-    elif kind == "config":
-        state.config = {"config_seq": body["seq"], "text": body["text"], "texts": body["texts"]}
-        await _use_config(journal, found, int(body["seq"]), str(body["text"]))
-        state.account([group for group in state.resolved.get("groups", {}) if group not in state.slots], int(body["mono_us"]))
-        _arm(state, body)
-    elif kind == "correction":
-        state.corrections[str(body["boot"])] = int(body["offset_us"])
-
-
-def _arm(state: State, body: Mapping[str, Any]) -> None:
-    now = int(body["rule_us"]), int(body["wall_us"])
-    state.armed.at(now, state.engine, state.rules(), trusted=bool(body["trusted"]))
+def _take(found: Recovered, replaying: Replaying, body: Mapping[str, Any]) -> None:
+    try:
+        replaying.take(body)
+    except Misfit as misfit:
+        has, wanted = misfit.args
+        found.damaged = found.damaged or f"entry {body['seq']} has {has} columns, its configuration gives its group {wanted}"
 
 
 def _note_base(found: Recovered, body: Mapping[str, Any]) -> None:
@@ -135,24 +102,6 @@ def _note_trust(found: Recovered, body: Mapping[str, Any]) -> None:
         found.uncorrected = None
     elif not body["trusted"]:
         found.uncorrected = str(body["boot"]), int(body["wall_us"]) - int(body["mono_us"])
-
-
-def _replay_batch(found: Recovered, body: Mapping[str, Any]) -> None:
-    state = found.state
-    group = found.groups.get(int(body["config_seq"]), {}).get(body["group"])
-    if group is not None and state.resolved:
-        values = [int(v) if isinstance(v, str) else v for v in body["values"]]
-        points = tuple(group["points"])
-        rule_us, quality = int(body["rule_us"]), body.get("quality")
-        if not body["trusted"]:
-            state.engine.doubt(int(body["wall_us"]))
-        state.engine.judge(rule_us, int(body["wall_us"]), points, values, quality)
-        # Sums over time go on as they went; the readings that follow from this one are in the record already.
-        state.derivation.note(str(body["group"]), (points, values, quality), int(body["mono_us"]), rule_us)
-    if "keep" in body and group is not None:
-        state.keep(str(group["device"]), body["keep"])
-    if "slot_us" in body:
-        state.slots[str(body["group"])] = int(body["slot_us"])
 
 
 async def open_run(
