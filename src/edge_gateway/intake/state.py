@@ -13,6 +13,7 @@ from edge_gateway.reading import INSTRUMENT_EVENTS, Group
 from edge_gateway.record.entry import canonical, text_hash
 from edge_gateway.rules.base import RECOVERED, BoundRule
 from edge_gateway.rules.engine import Engine
+from edge_gateway.rules.kinds import can_judge
 from edge_gateway.rules.resume import resumed
 from edge_gateway.violations import WITHDRAWN, Violations
 
@@ -94,8 +95,9 @@ class State:
         self.derivation.use(setup.resolved)
 
     def use_rules(self, rules: Sequence[BoundRule]) -> None:
-        """Exchange the rules, keep their state."""
+        """Exchange the rules, keep their state; what a newer release judges otherwise than this one can is not judged: unknown."""
         known = self.engine.snapshot()
+        rules = [rule for rule in rules if can_judge(rule)]
         self.engine = Engine(rules)
         self.engine.restore(known)
         self._rules = {(rule.id, rule.point): rule for rule in rules}

@@ -18,6 +18,7 @@ from edge_gateway.recompute.base import NO_CONFIG, NOT_TOLD, UNREAD, Derived, Ki
 from edge_gateway.recompute.configured import DERIVED, Configured, Text, Undecided
 from edge_gateway.recompute.derived import Following
 from edge_gateway.recompute.local import Memory
+from edge_gateway.recompute.outcomes import Judged, Outcomes
 from edge_gateway.recompute.registers import NO_BYTES
 
 #: Configurations that are held ready: batches of an older one may come for a short while.
@@ -45,6 +46,8 @@ class Findings:
     unread: int = 0
     entries: int = 0
     first: Difference | None = None
+    #: what came of rules
+    judged: Judged = field(default_factory=Judged)
     #: where the first undecided reading stands: (epoch, seq, why)
     first_undecided: tuple[str, int, str] | None = None
 
@@ -60,6 +63,8 @@ class Recompute:
         self._loaded: dict[tuple[Any, ...], Configured] = {}
         self._following = Following()
         self._epoch = ""
+        self._outcomes = Outcomes(self._differs)
+        self.findings.judged = self._outcomes.judged
 
     def take(self, epoch: str, entry: Mapping[str, Any]) -> None:
         """The next entry, decoded."""
@@ -76,10 +81,18 @@ class Recompute:
                 config = self._config(int(entry["seq"]), str(entry["text"]), entry["texts"])
                 if isinstance(config, Configured):
                     self._following.use(config.resolved)
+                    self._outcomes.config(entry, config.resolved)
                 else:
                     self._following.lost()
+                    self._outcomes.config(entry, None, config.why)
             case "event" if entry.get("event") == "started":
                 self._following.run_began(damaged="damaged" in entry)
+        if entry["kind"] not in ("snapshot", "config"):
+            self._outcomes.take(entry)
+
+    def end(self) -> None:
+        """That was the last entry."""
+        self._outcomes.end()
 
     # --- configurations and state ------------------------------------------------------------------------------------
 
@@ -106,6 +119,7 @@ class Recompute:
         if named := entry.get("config"):
             config = self._config(int(named["config_seq"]), str(named["text"]), named["texts"])
         state = self._state(entry)
+        self._outcomes.snapshot(entry, state, config.resolved if isinstance(config, Configured) else None)
         if state is None:
             self._following.lost()
             return
@@ -136,8 +150,7 @@ class Recompute:
             return
         group = config.groups.get(entry["group"])
         if group is None or len(entry["values"]) != len(group["points"]):
-            self._differs(entry, str(entry["group"]), len(entry["values"]), None if group is None else len(group["points"]), "batches")
-            return
+            return  # whoever judges it names it
         points = tuple(group["points"])
         if group["device"] == DERIVED:
             self._derived(entry, points[0], config)

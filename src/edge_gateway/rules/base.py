@@ -43,6 +43,8 @@ class BoundRule:
     edition: str
     kind: str
     point: str
+    #: which version of the kind's semantics judges it (``kinds.SEMANTICS``)
+    semantics: int = 1
     quantity: str = ""
     unit: str = ""
     low: str | None = None

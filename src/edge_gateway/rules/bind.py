@@ -177,7 +177,7 @@ def _shared(loaded: LoadedPack, rule: Rule, point: PointFacts) -> dict[str, Any]
     basis = rule.basis
     return {
         "id": rule.id, "pack": loaded.pack.id, "pack_version": loaded.pack.version, "edition": loaded.pack.edition,
-        "kind": rule.kind, "point": point.id, "quantity": point.quantity, "unit": point.unit,
+        "kind": rule.kind, "semantics": SEMANTICS[rule.kind][-1], "point": point.id, "quantity": point.quantity, "unit": point.unit,
         "notice_after_us": us(rule.notice_after_s),
         "violation_after_us": None if rule.violation_after_s is None else us(rule.violation_after_s),
         "clear_after_us": us(rule.clear_after_s),

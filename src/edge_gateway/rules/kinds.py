@@ -14,6 +14,7 @@ from edge_gateway.rules.base import (
     DESCENT,
     EXPOSURE,
     FLAT,
+    LIMIT,
     NOTICE,
     RATE,
     RECOVERED,
@@ -237,6 +238,15 @@ KINDS: dict[str, type[Track]] = {
     RATE: RateTrack, STALE: StaleTrack, FLAT: FlatTrack, SPREAD: SpreadTrack, WINDOW: WindowTrack, EXPOSURE: ExposureTrack,
     DESCENT: DescentTrack, SEQUENCE: SequenceTrack, COMBINED: CombinedTrack,
 }  # fmt: skip
+
+
+#: The versions of each kind's semantics that this release judges, newest last: a rule is journaled with its own, and judged by it.
+SEMANTICS: dict[str, tuple[int, ...]] = dict.fromkeys((LIMIT, *KINDS), (1,))
+
+
+def can_judge(rule: BoundRule) -> bool:
+    """Whether this release knows how the rule was judged when it was journaled."""
+    return rule.semantics in SEMANTICS.get(rule.kind, ())
 
 
 def track_for(rule: BoundRule, order: int) -> Track:

@@ -1,0 +1,196 @@
+"""What rules made of a record's readings, judged again entry by entry and compared one for one; knows no raw bytes and no file.
+
+Readings, ticks and persons' steps are taken as they are journaled; each outcome must stand right behind the entry that
+it follows from, with the numbers that the rules of its time give. The rules' own memory in each snapshot is compared too.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from edge_gateway.intake.outcome import LATER, outcome
+from edge_gateway.intake.replaying import Misfit, Replaying
+from edge_gateway.intake.state import State
+from edge_gateway.recompute.base import BEFORE, NEWER, NOT_TOLD, Body
+from edge_gateway.record.entry import canonical
+from edge_gateway.rules.base import COMBINED, BoundRule, Step, each_rule
+from edge_gateway.rules.kinds import can_judge
+from edge_gateway.rules.same import Same, is_outcome
+
+#: Tells a difference: (entry, what, journaled, derived, counted under).
+Differs = Callable[[Body, str, Any, Any, str], None]
+#: Under which name outcomes are counted.
+OUTCOMES, SNAPSHOTS, BATCHES = "outcomes", "snapshots", "batches"
+
+
+@dataclass(slots=True)
+class Judged:
+    """``same``: outcomes by the kind of their rule; ``undecided``: by reason; ``journaled`` and ``derived``: hashes over them."""
+
+    same: Counter[str] = field(default_factory=Counter)
+    differs: int = 0
+    undecided: Counter[str] = field(default_factory=Counter)
+    journaled: Same = field(default_factory=Same)
+    derived: Same = field(default_factory=Same)
+
+
+class Outcomes:
+    """``snapshot``, ``config`` and ``take``: every entry of a record, in order."""
+
+    def __init__(self, differs: Differs, told: Callable[[Body, Mapping[str, Any], int], None] = lambda *_: None) -> None:
+        self.judged = Judged()
+        self._differs, self._told = differs, told
+        self._replaying = Replaying(State(""))
+        #: why nothing can be judged until the next snapshot; "" while it can
+        self._unsure = BEFORE
+        self._waiting: deque[Step] = deque()
+        self._cause: Body = {}
+        #: ids of rules that this release does not know how to judge
+        self._beyond_us: set[str] = set()
+
+    # --- where judging begins, and with what ---------------------------------------------------------------------------
+
+    def snapshot(self, entry: Body, state: Mapping[str, Any] | None, resolved: dict[str, Any] | None) -> None:
+        """A snapshot, with its state and the configuration in force; None: not to be had."""
+        named = entry.get("config")
+        if not self._unsure and entry["seq"] != 0:
+            if state is not None and not self._beyond_us:
+                self._compare(entry, state.get("rules") or {})
+            return
+        self._waiting.clear()
+        if state is None or (named and resolved is None):
+            self._unsure = BEFORE
+            return
+        self._replaying = Replaying(State(str((resolved or {}).get("gateway", ""))))
+        self._replaying.state.restore(dict(entry) | {"state": state})
+        self._unsure = ""
+        if named and resolved is not None:
+            self._use(lambda: self._replaying.use(int(named["config_seq"]), resolved), resolved)
+
+    def config(self, entry: Body, resolved: dict[str, Any] | None, why: str = BEFORE) -> None:
+        """A configuration comes into force."""
+        self._none_waits(entry)
+        if resolved is None:
+            self._unsure = why
+        elif not self._unsure:
+            if self._replaying.state.config is None:
+                self._named(str(resolved.get("gateway", "")))
+            self._use(lambda: self._replaying.config(entry, resolved), resolved)
+
+    def _use(self, use: Callable[[], None], resolved: Mapping[str, Any]) -> None:
+        try:
+            rules = [BoundRule.from_config(rule) for rule in each_rule(resolved.get("rules", []))]
+            use()
+        except (KeyError, TypeError, ValueError):
+            self._unsure = NOT_TOLD
+            return
+        self._beyond_us = {rule.id for rule in rules if not can_judge(rule)}
+        if self._beyond_us:
+            self._beyond_us |= {rule.id for rule in rules if rule.kind == COMBINED}
+
+    def _named(self, gateway: str) -> None:
+        """The first configuration of a record says whose it is."""
+        state = State(gateway)
+        state.restore({"state": orjson.loads(canonical(self._replaying.state.snapshot()))})
+        self._replaying = Replaying(state)
+
+    def _compare(self, entry: Body, told: Mapping[str, Any]) -> None:
+        """What the rules remember, against what the snapshot says that they do."""
+        own = orjson.loads(canonical(self._replaying.state.engine.snapshot()))
+        for part in own.keys() | told.keys():
+            mine, theirs = own.get(part), told.get(part)
+            if mine == theirs:
+                continue
+            if isinstance(mine, dict) and isinstance(theirs, dict):
+                key = min(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key))
+                mine, theirs, part = mine.get(key), theirs.get(key), f"{part} {key}"
+            self._differs(entry, f"state {part}", theirs, mine, SNAPSHOTS)
+            return
+
+    # --- entries ---------------------------------------------------------------------------------------------------------
+
+    def take(self, entry: Body) -> None:
+        """Any entry but a snapshot or a configuration."""
+        if is_outcome(entry):
+            self._outcome(entry)
+            return
+        self._none_waits(entry)
+        if entry["kind"] in ("batch", "tick"):
+            self._cause = entry
+        if entry["kind"] == "event" and entry.get("event") == "started" and "damaged" in entry:
+            self._unsure = BEFORE  # the gateway itself did not know what its rules had known
+        if self._unsure:
+            return
+        try:
+            self._waiting.extend(step for step in self._replaying.take(entry) if step.rule not in self._beyond_us)
+        except Misfit as misfit:
+            has, wanted = misfit.args
+            self._differs(entry, str(entry["group"]), has, wanted, BATCHES)
+
+    def _outcome(self, entry: Body) -> None:
+        """An outcome as journaled: it must be the next one that waits."""
+        judged = self.judged
+        at_us = int(self._cause.get("rule_us", entry["rule_us"]))
+        judged.journaled.add(entry, at_us)
+        if self._unsure or entry["rule"] in self._beyond_us:
+            judged.undecided[self._unsure or NEWER] += 1
+            if entry["kind"] == "violation":
+                self._replaying.state.violations.replay(entry)
+            return
+        if not self._waiting:
+            judged.differs += 1
+            self._differs(entry, _name(entry), _shown(entry), None, OUTCOMES)
+            return
+        kind, body = self._next(entry)
+        wrong = [key for key in body if entry.get(key, _Absent) != body[key] and not (key in LATER and key not in entry)]
+        if not wrong and entry["kind"] == kind:
+            judged.same[self._kind_of(entry)] += 1
+            return
+        judged.differs += 1
+        self._differs(entry, _name(entry), {key: entry.get(key) for key in wrong}, {key: body[key] for key in wrong}, OUTCOMES)
+
+    def _next(self, entry: Body | None) -> tuple[str, dict[str, Any]]:
+        """The next outcome that waits, as the entry that it should be."""
+        step, violations = self._waiting.popleft(), self._replaying.state.violations
+        if entry is not None and entry["kind"] == "violation" and self._replaying.state.lost:
+            number = str(entry["violation"]).rpartition("-")[2]  # after a loss numbers go on from what nobody had before
+            if number.isdecimal() and violations.at(step.rule, step.point) is None and int(number) > violations.number:
+                violations.number_at_least(int(number) - 1)
+        kind, body = outcome(self._replaying.state, step)
+        body = orjson.loads(canonical(body))
+        self.judged.derived.add(body, step.rule_us)
+        self._told(self._cause, body, step.rule_us)
+        return kind, body
+
+    def _none_waits(self, entry: Body) -> None:
+        """Another entry than an outcome comes: whatever waits still was left out of the record."""
+        while self._waiting:
+            _, body = self._next(None)
+            self.judged.differs += 1
+            self._differs(entry, _name(body), None, _shown(body), OUTCOMES)
+
+    def end(self) -> None:
+        """The record ends here."""
+        if self._waiting:
+            self._none_waits(self._cause)
+
+    def _kind_of(self, entry: Body) -> str:
+        rule = self._replaying.state.rule(entry["rule"], entry["point"])
+        return "removed" if rule is None else rule.kind
+
+
+class _Absent:
+    """No value of an entry."""
+
+
+def _name(body: Body) -> str:
+    return f"{body['rule']}/{body['point']}"
+
+
+def _shown(body: Body) -> dict[str, Any]:
+    return {key: body[key] for key in ("event", "violation", "step", "first", "peak", "minutes") if key in body}
