@@ -57,7 +57,7 @@ FLOORS: Mapping[str, int] = {
     "testing": 3,
     "provision": 4,  # above the sources: none of them can reach what writes
     "intake": 4,
-    "recompute": 4,  # values anew from a record at rest: above every part that derives some
+    "recompute": 5,  # values and outcomes anew from a record at rest: above every part that makes some
     "shipping": 4,
     "history": 4,
     "evidence": 5,  # reads the record as history does, and stands beside the page
@@ -81,7 +81,11 @@ HOMES: Mapping[str, tuple[str, ...]] = {
 }
 
 # What decides is pure: no I/O, no clock, no log.
+<<<<<<< HEAD
 PURE = ("record", "wire", "rules.engine", "rules.track", "rules.kinds", "rules.measure", "rules.windows", "rules.aggregate", "rules.calendar", "rules.conditions", "rules.courses", "rules.plan", "rules.arming", "rules.bind", "rules.bind_kinds", "violations", "commands", "phases", "marks", "reading", "units")
+=======
+PURE = ("record", "wire", "rules.engine", "rules.track", "rules.kinds", "rules.measure", "rules.windows", "rules.aggregate", "rules.calendar", "rules.conditions", "rules.courses", "rules.plan", "rules.same", "rules.bind", "rules.bind_kinds", "violations", "commands", "phases", "marks", "reading", "units")
+>>>>>>> 67d5799 (Judge every outcome of a record again and name the first difference; keep an unjudged instant's time through a start)
 IMPURE = {"asyncio", "logging", "socket", "subprocess", "threading", "time", "aiohttp", "apsw", "paho", "pymodbus"}
 
 

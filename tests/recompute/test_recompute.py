@@ -279,15 +279,29 @@ def test_the_command_says_all_three(state: Path, record: tuple[Entries, Texts], 
 
 
 def _forge(state: Path, folder: Path) -> None:
-    """An open entry's value altered, its checksum made anew: the folder is whole, and says another temperature."""
-    shutil.copytree(state, folder / "forged")
-    database = apsw.Connection(str(folder / "forged/journal.sqlite"))
-    rows = database.execute("SELECT seq, entry FROM tail ORDER BY seq DESC").fetchall()
-    seq, data = next((seq, bytes(data)) for seq, data in rows if b'"raw"' in data or b'"message"' in data)
-    entry = json.loads(data)
-    entry["values"][0] = -999.0
-    entry.pop("quality", None)
-    forged = json.dumps(entry, separators=(",", ":")).encode()
-    crc = zlib.crc32(f"{seq}:".encode() + forged)
-    database.execute("UPDATE tail SET entry = ?, crc = ? WHERE seq = ?", (forged, crc, seq))
+    """An open entry's value altered: the folder is whole, and says another temperature."""
+
+    def colder(entry: dict[str, Any]) -> bool:
+        if "raw" not in entry and "message" not in entry:
+            return False
+        entry["values"][0] = -999.0
+        entry.pop("quality", None)
+        return True
+
+    rewritten(state, folder / "forged", colder)
+
+
+def rewritten(state: Path, copy_: Path, change: Callable[[dict[str, Any]], bool]) -> None:
+    """A copy of a state folder whose newest open entry that ``change`` takes is altered, its checksum made anew."""
+    shutil.copytree(state, copy_)
+    database = apsw.Connection(str(copy_ / "journal.sqlite"))
+    for seq, data in database.execute("SELECT seq, entry FROM tail ORDER BY seq DESC").fetchall():
+        entry = json.loads(bytes(data))
+        if change(entry):
+            forged = json.dumps(entry, separators=(",", ":")).encode()
+            crc = zlib.crc32(f"{seq}:".encode() + forged)
+            database.execute("UPDATE tail SET entry = ?, crc = ? WHERE seq = ?", (forged, crc, seq))
+            break
+    else:
+        raise AssertionError("no open entry could be altered")
     database.close()

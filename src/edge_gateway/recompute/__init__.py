@@ -1,1 +1,1 @@
-"""Deriving every value of a record again, from its raw bytes and the configuration in force; changes nothing."""
+"""Deriving every value and every outcome of rules of a record again, from raw bytes and the configurations in force; changes nothing."""

@@ -150,7 +150,8 @@ class Recompute:
             return
         group = config.groups.get(entry["group"])
         if group is None or len(entry["values"]) != len(group["points"]):
-            return  # whoever judges it names it
+            self._differs(entry, str(entry["group"]), len(entry["values"]), None if group is None else len(group["points"]), "batches")
+            return
         points = tuple(group["points"])
         if group["device"] == DERIVED:
             self._derived(entry, points[0], config)

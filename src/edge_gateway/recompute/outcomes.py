@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +26,7 @@ from edge_gateway.rules.same import Same, is_outcome
 #: Tells a difference: (entry, what, journaled, derived, counted under).
 Differs = Callable[[Body, str, Any, Any, str], None]
 #: Under which name outcomes are counted.
-OUTCOMES, SNAPSHOTS, BATCHES = "outcomes", "snapshots", "batches"
+OUTCOMES, SNAPSHOTS = "outcomes", "snapshots"
 
 
 @dataclass(slots=True)
@@ -50,6 +51,10 @@ class Outcomes:
         self._unsure = BEFORE
         self._waiting: deque[Step] = deque()
         self._cause: Body = {}
+        #: the record begins here: outcomes that follow from an entry before it are not known
+        self._midway = False
+        #: after a loss numbers go on from the minute (since 1970) of the start
+        self._floor = 0
         #: ids of rules that this release does not know how to judge
         self._beyond_us: set[str] = set()
 
@@ -68,7 +73,7 @@ class Outcomes:
             return
         self._replaying = Replaying(State(str((resolved or {}).get("gateway", ""))))
         self._replaying.state.restore(dict(entry) | {"state": state})
-        self._unsure = ""
+        self._unsure, self._midway = "", entry["seq"] != 0
         if named and resolved is not None:
             self._use(lambda: self._replaying.use(int(named["config_seq"]), resolved), resolved)
 
@@ -89,7 +94,7 @@ class Outcomes:
         except (KeyError, TypeError, ValueError):
             self._unsure = NOT_TOLD
             return
-        self._beyond_us = {rule.id for rule in rules if not can_judge(rule)}
+        self._beyond_us |= {rule.id for rule in rules if not can_judge(rule)}  # also once it is removed
         if self._beyond_us:
             self._beyond_us |= {rule.id for rule in rules if rule.kind == COMBINED}
 
@@ -120,25 +125,25 @@ class Outcomes:
             self._outcome(entry)
             return
         self._none_waits(entry)
+        self._midway = False
         if entry["kind"] in ("batch", "tick"):
             self._cause = entry
-        if entry["kind"] == "event" and entry.get("event") == "started" and "damaged" in entry:
-            self._unsure = BEFORE  # the gateway itself did not know what its rules had known
+        if entry["kind"] == "event" and entry.get("event") == "started":
+            self._floor = int(entry["wall_us"]) // 60_000_000
+            if "damaged" in entry:
+                self._unsure = BEFORE  # the gateway itself did not know what its rules had known
         if self._unsure:
             return
-        try:
+        with suppress(Misfit):  # whoever derives its values has named it
             self._waiting.extend(step for step in self._replaying.take(entry) if step.rule not in self._beyond_us)
-        except Misfit as misfit:
-            has, wanted = misfit.args
-            self._differs(entry, str(entry["group"]), has, wanted, BATCHES)
 
     def _outcome(self, entry: Body) -> None:
         """An outcome as journaled: it must be the next one that waits."""
         judged = self.judged
         at_us = int(self._cause.get("rule_us", entry["rule_us"]))
         judged.journaled.add(entry, at_us)
-        if self._unsure or entry["rule"] in self._beyond_us:
-            judged.undecided[self._unsure or NEWER] += 1
+        if self._unsure or self._midway or entry["rule"] in self._beyond_us:
+            judged.undecided[self._unsure or (BEFORE if self._midway else NEWER)] += 1
             if entry["kind"] == "violation":
                 self._replaying.state.violations.replay(entry)
             return
@@ -158,8 +163,8 @@ class Outcomes:
         """The next outcome that waits, as the entry that it should be."""
         step, violations = self._waiting.popleft(), self._replaying.state.violations
         if entry is not None and entry["kind"] == "violation" and self._replaying.state.lost:
-            number = str(entry["violation"]).rpartition("-")[2]  # after a loss numbers go on from what nobody had before
-            if number.isdecimal() and violations.at(step.rule, step.point) is None and int(number) > violations.number:
+            number = str(entry["violation"]).rpartition("-")[2]
+            if number.isdecimal() and violations.number < int(number) - 1 <= self._floor <= int(number):
                 violations.number_at_least(int(number) - 1)
         kind, body = outcome(self._replaying.state, step)
         body = orjson.loads(canonical(body))

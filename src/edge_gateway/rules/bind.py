@@ -14,6 +14,7 @@ from edge_gateway.reading import FRESH_INTERVALS
 from edge_gateway.rules.base import BoundRule, NotMonitored
 from edge_gateway.rules.bind_kinds import numbers, us
 from edge_gateway.rules.facts import PointFacts, ZoneFacts
+from edge_gateway.rules.kinds import SEMANTICS
 from edge_gateway.rules.load import LoadedPack
 from edge_gateway.rules.model_kinds import (
     CombinedRule,

@@ -483,7 +483,7 @@ class Engine:
                 rules[key] = state
         seen = {name: list(point.seen()) for name, point in self._points.items() if point.silences}
         heard = {name: times for name, times in seen.items() if times[0] >= 0}
-        more: dict[str, Any] = {"instant": list(self._instant)} if self._joint else {}
+        more: dict[str, Any] = {"instant": list(self._instant)} if self._instant[0] else {}  # also for what no rule claims yet
         if self._stood or self._left_stood:
             more["stood"] = {**self._left_stood, **{key: stood.state() for key, stood in self._stood.items()}}
         return {"rules": rules, "seen": {**self._left_seen, **heard}, **more}
