@@ -10,8 +10,6 @@ from edge_gateway.violations import Moment
 
 #: What rules tell that is no step of a violation, as events.
 NO_CONDITIONS = {UNDECIDED: "stayed-undecided", PASSED: "cycle-passed", FIRED: FIRED, ENDED: ENDED}
-#: Keys that entries of earlier releases do not have.
-LATER = frozenset({"at_rule_us"})
 
 
 def outcome(state: State, step: Step, at: Moment) -> tuple[str, list[dict[str, Any]]]:

@@ -71,6 +71,7 @@ class Recompute:
         if epoch != self._epoch:
             self._epoch = epoch
             self._following.begins()
+            self._outcomes.begins(epoch)
         self.findings.entries += 1
         match entry["kind"]:
             case "batch":

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from edge_gateway.intake.outcome import LATER, outcome
+from edge_gateway.intake.outcome import outcome
 from edge_gateway.intake.replaying import Misfit, Replaying
 from edge_gateway.intake.state import State
 from edge_gateway.recompute.base import BEFORE, NEWER, NOT_TOLD, Body
@@ -22,6 +22,7 @@ from edge_gateway.record.entry import canonical
 from edge_gateway.rules.base import COMBINED, BoundRule, Step, each_rule
 from edge_gateway.rules.kinds import can_judge
 from edge_gateway.rules.same import Same, is_outcome
+from edge_gateway.violations import Moment
 
 #: Tells a difference: (entry, what, journaled, derived, counted under).
 Differs = Callable[[Body, str, Any, Any, str], None]
@@ -46,10 +47,13 @@ class Outcomes:
     def __init__(self, differs: Differs, told: Callable[[Body, Mapping[str, Any], int], None] = lambda *_: None) -> None:
         self.judged = Judged()
         self._differs, self._told = differs, told
-        self._replaying = Replaying(State(""))
+        self._replaying = Replaying(State(""), "")
+        self._epoch = ""
         #: why nothing can be judged until the next snapshot; "" while it can
         self._unsure = BEFORE
         self._waiting: deque[Step] = deque()
+        #: entries of the last one of them that must still come
+        self._bodies: deque[tuple[str, dict[str, Any]]] = deque()
         self._cause: Body = {}
         #: the record begins here: outcomes that follow from an entry before it are not known
         self._midway = False
@@ -59,6 +63,10 @@ class Outcomes:
         self._beyond_us: set[str] = set()
 
     # --- where judging begins, and with what ---------------------------------------------------------------------------
+
+    def begins(self, epoch: str) -> None:
+        """Entries of another epoch follow."""
+        self._epoch = epoch
 
     def snapshot(self, entry: Body, state: Mapping[str, Any] | None, resolved: dict[str, Any] | None) -> None:
         """A snapshot, with its state and the configuration in force; None: not to be had."""
@@ -71,7 +79,8 @@ class Outcomes:
         if state is None or (named and resolved is None):
             self._unsure = BEFORE
             return
-        self._replaying = Replaying(State(str((resolved or {}).get("gateway", ""))))
+        self._bodies.clear()
+        self._replaying = Replaying(State(str((resolved or {}).get("gateway", ""))), self._epoch)
         self._replaying.state.restore(dict(entry) | {"state": state})
         self._unsure, self._midway = "", entry["seq"] != 0
         if named and resolved is not None:
@@ -85,12 +94,13 @@ class Outcomes:
         elif not self._unsure:
             if self._replaying.state.config is None:
                 self._named(str(resolved.get("gateway", "")))
+            self._cause = entry
             self._use(lambda: self._replaying.config(entry, resolved), resolved)
 
-    def _use(self, use: Callable[[], None], resolved: Mapping[str, Any]) -> None:
+    def _use(self, use: Callable[[], list[Step] | None], resolved: Mapping[str, Any]) -> None:
         try:
             rules = [BoundRule.from_config(rule) for rule in each_rule(resolved.get("rules", []))]
-            use()
+            self._waiting.extend(use() or ())
         except (KeyError, TypeError, ValueError):
             self._unsure = NOT_TOLD
             return
@@ -102,7 +112,7 @@ class Outcomes:
         """The first configuration of a record says whose it is."""
         state = State(gateway)
         state.restore({"state": orjson.loads(canonical(self._replaying.state.snapshot()))})
-        self._replaying = Replaying(state)
+        self._replaying = Replaying(state, self._epoch)
 
     def _compare(self, entry: Body, told: Mapping[str, Any]) -> None:
         """What the rules remember, against what the snapshot says that they do."""
@@ -121,7 +131,7 @@ class Outcomes:
 
     def take(self, entry: Body) -> None:
         """Any entry but a snapshot or a configuration."""
-        if is_outcome(entry):
+        if is_outcome(entry) or (self._bodies and entry["kind"] == self._bodies[0][0]):
             self._outcome(entry)
             return
         self._none_waits(entry)
@@ -140,42 +150,46 @@ class Outcomes:
     def _outcome(self, entry: Body) -> None:
         """An outcome as journaled: it must be the next one that waits."""
         judged = self.judged
-        at_us = int(self._cause.get("rule_us", entry["rule_us"]))
-        judged.journaled.add(entry, at_us)
+        if is_outcome(entry):
+            judged.journaled.add(entry, int(self._cause.get("rule_us", entry["rule_us"])))
         if self._unsure or self._midway or entry["rule"] in self._beyond_us:
             judged.undecided[self._unsure or (BEFORE if self._midway else NEWER)] += 1
             if entry["kind"] == "violation":
-                self._replaying.state.violations.replay(entry)
+                self._replaying.state.violations.replay(entry, self._epoch)
             return
-        if not self._waiting:
+        if not self._waiting and not self._bodies:
             judged.differs += 1
             self._differs(entry, _name(entry), _shown(entry), None, OUTCOMES)
             return
         kind, body = self._next(entry)
-        wrong = [key for key in body if entry.get(key, _Absent) != body[key] and not (key in LATER and key not in entry)]
+        older = "at_rule_us" in body and "at_rule_us" not in entry  # an earlier release did not say so much
+        wrong = [key for key in body if entry.get(key, _Absent) != body[key] and not (older and key not in entry)]
         if not wrong and entry["kind"] == kind:
             judged.same[self._kind_of(entry)] += 1
             return
         judged.differs += 1
         self._differs(entry, _name(entry), {key: entry.get(key) for key in wrong}, {key: body[key] for key in wrong}, OUTCOMES)
 
-    def _next(self, entry: Body | None) -> tuple[str, dict[str, Any]]:
-        """The next outcome that waits, as the entry that it should be."""
-        step, violations = self._waiting.popleft(), self._replaying.state.violations
-        if entry is not None and entry["kind"] == "violation" and self._replaying.state.lost:
+    def _next(self, entry: Body) -> tuple[str, dict[str, Any]]:
+        """The next outcome that waits, as the entry that should stand at the place of this one."""
+        if self._bodies:
+            return self._bodies.popleft()
+        step, state = self._waiting.popleft(), self._replaying.state
+        if entry["kind"] == "violation" and state.lost and state.violations.at(step.rule, step.point) is None:
             number = str(entry["violation"]).rpartition("-")[2]
-            if number.isdecimal() and violations.number < int(number) - 1 <= self._floor <= int(number):
-                violations.number_at_least(int(number) - 1)
-        kind, body = outcome(self._replaying.state, step)
-        body = orjson.loads(canonical(body))
-        self.judged.derived.add(body, step.rule_us)
-        self._told(self._cause, body, step.rule_us)
-        return kind, body
+            if number.isdecimal() and state.violations.number < int(number) - 1 <= self._floor <= int(number):
+                state.violations.number_at_least(int(number) - 1)
+        at = Moment(int(entry["rule_us"]), int(entry["wall_us"]), bool(entry["trusted"]), self._epoch, int(entry["seq"]))
+        kind, made = outcome(state, step, at)
+        self._bodies.extend((kind, orjson.loads(canonical(body))) for body in made)
+        self.judged.derived.add(self._bodies[0][1], step.rule_us)
+        self._told(self._cause, self._bodies[0][1], step.rule_us)
+        return self._bodies.popleft()
 
     def _none_waits(self, entry: Body) -> None:
         """Another entry than an outcome comes: whatever waits still was left out of the record."""
-        while self._waiting:
-            _, body = self._next(None)
+        while self._waiting or self._bodies:
+            _, body = self._next(entry)
             self.judged.differs += 1
             self._differs(entry, _name(body), None, _shown(body), OUTCOMES)
 
