@@ -20,7 +20,7 @@ from edge_gateway.journal import backup
 from edge_gateway.journal.reading import Reading
 from edge_gateway.record.checkpoint import Checkpoint
 from edge_gateway.record.note import Note
-from tests.cli.site import Gateway, Plant, config_text
+from tests.cli.site import THAWED, Gateway, Plant, config_text
 from tests.regulator_hub.harness import HubProcess
 from tests.servers.process import wait_until
 from tests.signer.process import SignerProcess
@@ -187,6 +187,8 @@ def test_new_hardware_goes_on_from_the_hubs_checkpoint_with_a_key_that_a_person_
         place.register(old)
         epoch, _ = epoch_of(old)
         place.witnessed(epoch)
+        place.plant.set(1, THAWED)
+        old.wait(lambda: any(v["level"] == "violation" for v in old.status()["violations"]), "what is open when the board burns")
     held = place.entries(epoch)
     note = place.folder / "hub.note"
     with urllib.request.urlopen(f"{place.hub.url}/api/v1/gateways/{GATEWAY}/checkpoint") as answer:
@@ -209,6 +211,10 @@ def test_new_hardware_goes_on_from_the_hubs_checkpoint_with_a_key_that_a_person_
             assert snapshot["previous"]["reason"] == "replacement"
             assert (snapshot["previous"]["epoch"], snapshot["previous"]["size"]) == (epoch, size)
             assert (event["why"], event["reason"]) == ("the board burnt", "replacement")
+            (recalled,) = [e for e in map(json.loads, place.entries(told["new"])) if e.get("event") == "state-recalled"]
+            assert (recalled["epoch"], recalled["size"]) == (epoch, len(held)), "what is open goes on, beyond the checkpoint too"
+            assert snapshot["state"]["numbers"] == {"violation": 1}
+            assert [each["violation"] for each in snapshot["state"]["violations"]] == [f"{GATEWAY}-1"]
             wait_until(lambda: "foreign-key" in place.alarms(), "the new key is foreign until a person registers it", 40.0)
             place.register(new_board, "--replace", "--reason", "a new board, key read at the site")
             place.hub_verb("gateways", "accept", GATEWAY, told["new"], "--reason", "a new board")

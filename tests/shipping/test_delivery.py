@@ -249,6 +249,10 @@ class RememberingHub(RecordingSink):
         self.declared.append(list(roots))
         self.sizes[epoch] = first + count
 
+    async def show_photo(self, reader: Reader) -> str | None:
+        """It asks for none."""
+        return None
+
     def offer(self, epoch: str, first: int, entries: Sequence[bytes]) -> None:
         """No live lane here."""
 

@@ -1,4 +1,4 @@
-"""A damaged segment: found by the scrub or by a sink, moved aside, had again from the hub or given up; no new epoch for it."""
+"""A damaged segment: found by the scrub or by a sink, moved aside, had again from the hub or given up; no new epoch for what the hub holds."""
 
 from __future__ import annotations
 
@@ -130,6 +130,26 @@ async def test_what_does_not_give_the_kept_root_is_declared_gone(tmp_path: Path)
         ship = Ship(store)
         await ship.until_served()
         assert ship.asked == []
+    assert check(tmp_path).broken is None, "its root is kept"
+
+
+@pytest.mark.parametrize("left", [True, False], ids=["an earlier epoch", "the epoch being written"])
+async def test_what_was_damaged_before_the_hub_held_it_ends_only_the_epoch_being_written(left: bool, tmp_path: Path) -> None:
+    """Planted: a bit flipped in a sealed segment that was never delivered. docs/decisions/0016-what-nobody-holds.md."""
+    async with journal(tmp_path) as store:
+        epoch = await sealed(store)
+        if left:
+            await store.new_epoch("restore")
+            await store.append(entries(0, 5))
+    flip(file_of(tmp_path, epoch, 16))
+    async with journal(tmp_path) as store:  # anew: what was just written would come out of memory
+        (root,) = [s.root for s in await store.segments() if (s.epoch, s.first) == (epoch, 16)]
+        hub = GivingHub()
+        ship = Ship(store, [], [hub])
+        await shipped(ship, lambda: hub.sizes.get(store.epoch, 0) == store.epochs()[-1].size and hub.sizes.get(epoch) == 60)
+        assert (hub.skips, hub.declared) == ([(epoch, 16, 16)], [[root]])
+        assert [what for kind, what in ship.asked if kind == "reopen"] == ([] if left else ["skipped"])
+        assert {seq for each, seq, _ in hub.taken if each == epoch} == {*range(16), *range(32, 60)}, "served to its end"
     assert check(tmp_path).broken is None, "its root is kept"
 
 
