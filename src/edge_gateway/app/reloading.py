@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edge_gateway import __version__, events
 from edge_gateway.app.field import Field
+from edge_gateway.app.pack_keeping import left_enforced
 from edge_gateway.app.runtime import settle
 from edge_gateway.config.load import ConfigRefused, Loaded, load
 from edge_gateway.config.resolve import in_force, needs_restart, setup
@@ -59,11 +60,13 @@ class Reloader:
         while True:
             await self.reload(await self._asked.get(), "reload")
 
-    async def reload(self, by: str, why: str) -> None:
-        """Load the files again; in force on return, or refused with the reason in ``state``."""
+    async def reload(self, by: str, why: str, may_leave: str = "") -> None:
+        """Load the files again; in force on return, or refused with the reason in ``state``. ``may_leave``: a pack that may leave *enforced*."""
         async with self._lock:
             try:
                 loaded = await asyncio.to_thread(load, self._config, self._state_dir)
+                if left := left_enforced(self._intake.state.rules(), loaded, may_leave):
+                    raise left
                 held = replace(loaded.lean(), config=in_force(self._started_with, loaded.config))
                 staged = self._field.stage(held)
                 await self._intake.command(lambda: self._swap(held, staged, by, why))

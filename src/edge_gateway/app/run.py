@@ -17,6 +17,8 @@ from edge_gateway.app.drift import Drift
 from edge_gateway.app.field import Field
 from edge_gateway.app.finding import Finding
 from edge_gateway.app.keeping import Keeper
+from edge_gateway.app.pack_keeping import kept_enforced
+from edge_gateway.app.pack_states import PackStates
 from edge_gateway.app.provisioning import Provisioning
 from edge_gateway.app.recalling import from_hub
 from edge_gateway.app.reloading import Reloader
@@ -162,6 +164,7 @@ async def _run(
     sinks, hubs = _sinks(config, clock)
     back = await from_hub(hubs, config.site.id) if recovery.snapshot is None else None
     found = back[0] if back else await recover(journal, recovery, config.site.id)
+    loaded, kept = kept_enforced(found.state.rules(), loaded)
     rule_time, carried = resume(
         found.last,
         mono_us=clock.mono_us(),
@@ -189,10 +192,13 @@ async def _run(
     await open_run(
         intake, found, setup(loaded, field.groups(), __version__), clock, carried=carried, damaged=recovery.damaged, rtc=rtc_present()
     )
+    if kept:
+        await intake.add("event", {"event": "packs-kept-enforced", "packs": kept})
     if back:
         await tell_recalled(intake, *back[1:])
     await _tell_restored(options.state_dir, intake)
     shipping = _shipping(config, (sinks, hubs), journal, intake, clock, telemetry)
+    pack_states = PackStates(options.config, options.state_dir, intake)
     reloader = Reloader(options.config, options.state_dir, loaded, intake=intake, field=field, telemetry=telemetry)
     provisioning = Provisioning(field, intake, options.config.parent)
     drift = Drift(field, provisioning, intake, clock, telemetry.tell)
@@ -212,6 +218,7 @@ async def _run(
         people=People(options.state_dir),
     )
     site.provision = drift.handle
+    site.packs = pack_states.bind(reloader, site.persons)
     site.drift = drift.status
     site.keep = Keeper(journal, intake).handle
     site.finder = Finding(options.config, options.state_dir, field=field, intake=intake, reloader=reloader)

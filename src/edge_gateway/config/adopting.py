@@ -44,12 +44,12 @@ def adopt(main: Path, state_dir: Path, found: Mapping[str, Any], wish: Wish, rem
     if file.exists():
         raise GatewayError(f"{file} exists", hint="choose another name with --as")
     body = text(added, (remark, "Delete this file to undo it; what stands here wins over gateway.toml."))
-    _sound(main, folder, file.name, body)
-    _place(folder, file, body)
+    sound(main, folder, file.name, body)
+    place(folder, file, body)
     return file, added
 
 
-def _sound(main: Path, folder: Path, name: str, body: str) -> None:
+def sound(main: Path, folder: Path, name: str, body: str) -> None:
     """Load the whole configuration with the new file beside the others, elsewhere. Raises ConfigRefused."""
     with tempfile.TemporaryDirectory() as trial:
         beside = Path(trial) / "gateway.d"
@@ -61,7 +61,8 @@ def _sound(main: Path, folder: Path, name: str, body: str) -> None:
         load(main, Path(trial), running=False)
 
 
-def _place(folder: Path, file: Path, body: str) -> None:
+def place(folder: Path, file: Path, body: str) -> None:
+    """Write a file into ``folder``, durable on return. Raises GatewayError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         beside = file.with_suffix(".new")

@@ -62,6 +62,10 @@ def control_app(site: Site) -> Starlette:
         by = request.client.host if request.client else "unknown"
         return JSONResponse(await site.provision(request.path_params["verb"], await _body(request), by))
 
+    async def pack_state(request: Request) -> Response:
+        by = request.client.host if request.client else "unknown"
+        return JSONResponse(await site.packs(request.path_params["pack"], await _body(request), by))
+
     async def reload(request: Request) -> Response:
         why = str((await _body(request)).get("reason") or "reload")
         await site.reload(request.client.host if request.client else "unknown", why)
@@ -91,6 +95,7 @@ def control_app(site: Site) -> Starlette:
         Route("/v1/read", read, methods=["POST"]),
         Route("/v1/reload", reload, methods=["POST"]),
         Route("/v1/provision/{verb}", provision, methods=["POST"]),
+        Route("/v1/rules/{pack}/state", pack_state, methods=["POST"]),
         Route("/v1/journal/{verb}", _keep(site), methods=["POST"]),
         Route("/v1/quarantine", quarantine),
         Route("/v1/quarantine/{verb}", quarantine_do, methods=["POST"]),

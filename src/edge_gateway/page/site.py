@@ -65,6 +65,8 @@ class Site:
     drift: Callable[[], list[dict[str, Any]]] = list
     #: verb, what is asked, the OS user who asks -> what became of it: how long the record stays
     keep: Callable[[str, Mapping[str, Any], str], Awaitable[dict[str, Any]]] = _cannot
+    #: pack, what is asked, the OS user who asks -> what became of it: a rule pack's state
+    packs: Callable[[str, Mapping[str, Any], str], Awaitable[dict[str, Any]]] = _cannot
     finder: Finder | None = None
     #: what of the record is signed; None where nobody signs
     signing: Callable[[], dict[str, Any] | None] = lambda: None
