@@ -43,6 +43,7 @@ FLOORS: Mapping[str, int] = {
     "rules": 2,
     "violations": 2,
     "commands": 2,
+    "traceability": 2,  # lots and their records: a decision core like violations
     "derived": 2,  # formulas over readings: a decision core like rules
     "phases": 2,
     "marks": 2,
@@ -81,7 +82,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
 }
 
 # What decides is pure: no I/O, no clock, no log.
-PURE = ("record", "wire", "rules.engine", "rules.track", "rules.kinds", "rules.measure", "rules.windows", "rules.aggregate", "rules.calendar", "rules.conditions", "rules.courses", "rules.plan", "rules.arming", "rules.same", "rules.bind", "rules.bind_kinds", "violations", "commands", "phases", "marks", "reading", "units")
+PURE = ("traceability", "record", "wire", "rules.engine", "rules.track", "rules.kinds", "rules.measure", "rules.windows", "rules.aggregate", "rules.calendar", "rules.conditions", "rules.courses", "rules.plan", "rules.arming", "rules.same", "rules.bind", "rules.bind_kinds", "violations", "commands", "phases", "marks", "reading", "units")
 IMPURE = {"asyncio", "logging", "socket", "subprocess", "threading", "time", "aiohttp", "apsw", "paho", "pymodbus"}
 
 

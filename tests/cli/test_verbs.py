@@ -35,7 +35,7 @@ from edge_gateway.web.chinese import SENTENCES, chinese
 from tests.cli.site import PACK, PROGRAM, config_text
 from tests.servers.serial_line import SocatPair
 
-SCREEN_LINES, SCREEN_COLUMNS = 36, 100
+SCREEN_LINES, SCREEN_COLUMNS = 48, 100
 STEPS = ("list", "show", "ack", "correct", "submit", "return", "close", "withdraw", "open")
 NESTED = [("violations", verb) for verb in STEPS] + [("people", verb) for verb in ("list", "add", "remove")] + [
     ("quarantine", verb) for verb in ("list", "retry", "drop")

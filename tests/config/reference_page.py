@@ -28,6 +28,7 @@ TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[journal]", model.JournalConfig),
     ("[signer]", model.SignerConfig),
     ("[page]", model.PageConfig),
+    ("[records]", model.RecordsConfig),
     ("[zones.X]", model.ZoneConfig),
     ('[buses.X], kind = "rtu"', ModbusRtuConfig),
     ('[buses.X], kind = "tcp"', ModbusTcpConfig),

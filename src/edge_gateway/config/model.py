@@ -267,6 +267,18 @@ BusConfig = Annotated[ModbusTcpConfig | ModbusRtuConfig | MqttConfig | OneWireCo
 SinkConfig = Annotated[HubConfig | Influx1Config | Influx2Config, Field(discriminator="kind")]
 
 
+class RecordsConfig(_Table):
+    """What records of lots must have before work on a lot begins, and before one leaves."""
+
+    start_requires: tuple[Literal["certificate", "slip", "temperature", "photo"], ...] = Field(
+        default=("certificate",), description="of the intake, before a lot goes to a zone of stage washing or others are made from it; a reason excuses, on record"
+    )
+    dispatch_requires: tuple[Literal["certificate", "slip", "temperature", "photo"], ...] = Field(
+        default=("certificate", "slip"), description="the lot's certificate, and slip, temperature, photo of the dispatch; nothing excuses"
+    )
+    warn_days: int = Field(default=30, ge=0, le=3_650, description="lots and documents that expire within so many days are shown")
+
+
 class GatewayConfig(_Table):
     """The whole configuration, merged from all files."""
 
@@ -283,3 +295,4 @@ class GatewayConfig(_Table):
     rules: RulesConfig = RulesConfig()
     outlets: dict[Identifier, OutletConfig] = Field(default_factory=dict)
     sinks: dict[Identifier, SinkConfig] = Field(default_factory=dict)
+    records: RecordsConfig = RecordsConfig()

@@ -58,6 +58,8 @@ class Replaying:
                 state.stepped(body)
             case "command":
                 state.commands.replay(body)
+            case "record":
+                state.ledger.replay(body)
             case "gap":
                 self._gap(body)
             case "correction":

@@ -15,6 +15,7 @@ from edge_gateway.rules.base import RECOVERED, BoundRule
 from edge_gateway.rules.engine import Engine
 from edge_gateway.rules.kinds import can_judge
 from edge_gateway.rules.resume import resumed
+from edge_gateway.traceability.ledger import LotLedger
 from edge_gateway.violations import WITHDRAWN, Violations
 
 #: Messages remembered over all brokers: more than their send windows together.
@@ -48,6 +49,7 @@ class State:
         self.violations = Violations(gateway)
         self.derivation = Derivation()
         self.commands = Ledger()
+        self.ledger = LotLedger(gateway)
         self.gaps: dict[str, dict[str, Any]] = {}
         self.slots: dict[str, int] = {}
         self.corrections: dict[str, int] = {}
@@ -169,6 +171,7 @@ class State:
             "corrections": self.corrections,
             "kept": self.kept,
             "sums": self.derivation.snapshot(),
+            "records": self.ledger.snapshot(),
             "messages": [[topic, number, digest] for (topic, number), digest in self.messages.items()],
             "commands": self.commands.snapshot(),
             **({"people": self.people} if self.people else {}),
@@ -190,6 +193,7 @@ class State:
         self.commands.restore(state.get("commands") or [])
         self.people = dict(state.get("people") or {})
         self.lost = bool(state.get("lost"))
+        self.ledger.restore(state.get("records") or {})
         self.armed = Armed(state.get("day"))
         self.derivation.restore(state.get("sums") or {})
         self.config = snapshot.get("config")

@@ -1,0 +1,1 @@
+"""Records of intake, processing, dispatch and documents: lots, where they were, and what is missing; pure."""
