@@ -1,5 +1,5 @@
 # What a person does with this repository. `make demo` needs git, make, python3 (3.11 or newer) and python3-venv; nothing else.
-.PHONY: setup setup-dev servers demo test check bench truth killloop crashpoints backlog powercut tamper pulses outage isolation cadence guard fuzz late unplug idle pictures clean scan silence audit schedules verifiers clocksteps
+.PHONY: setup setup-dev servers demo test check bench truth killloop crashpoints backlog powercut tamper pulses outage isolation cadence guard fuzz late unplug idle pictures clean scan silence audit schedules verifiers clocksteps delays
 .DEFAULT_GOAL := setup
 .DELETE_ON_ERROR:
 
@@ -96,7 +96,7 @@ audit: setup-dev
 	$(PY) -m tests.faults.audit $(ARGS)
 
 # Every expected slot accounted for: N site-days in virtual time against the plant's truth log. N steps of the wall clock.
-slots clocksteps: setup-dev
+slots clocksteps delays: setup-dev
 	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
 
 # How long an entry waits for its witness; N is the number of seconds a carrier.
