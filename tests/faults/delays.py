@@ -109,7 +109,6 @@ class Life:
     async def live(self) -> list[dict[str, Any]]:
         """From two readings within the limit to three after the recovery; the whole record."""
         cuts = list(self.pattern.cuts)
-        self._begun_us: int | None = None
         self._passed_us = -2 * self.pattern.interval_us
         over_us = self.pattern.delay_us + 3 * self.pattern.interval_us
         while True:
@@ -127,9 +126,11 @@ class Life:
 
     async def _until(self, run: Running, at_us: int, over_us: int) -> bool | None:
         """Read until the next interruption (True), or until the delay is over in the record (None)."""
+        most = 2 * over_us // self.pattern.interval_us  # readings without a pause: the delay is over by any reckoning
         while self._passed_us < at_us or self._passed_us >= over_us:
-            if self._passed_us >= over_us and (self._violated(run) or self._passed_us > 20 * over_us):
+            if self._passed_us >= over_us and (self._violated(run) or most <= 0):
                 return None
+            most -= 1
             value = WARM if self._passed_us >= 0 else COLD_VALUE
             await run.intake.inbox.put(self._batch(value))
             if self.pattern.chance.random() < 0.7:
