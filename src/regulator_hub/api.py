@@ -128,6 +128,16 @@ def _commands(held: Held) -> Callable[[Request], Awaitable[Response]]:
     return commands
 
 
+def _marks(held: Held) -> Callable[[Request], Awaitable[Response]]:
+    """Which points are marked, or were, and the phases of the day, newest first."""
+
+    async def marks(request: Request) -> Response:
+        state = held.view(request).state
+        return _json({"marks": list(reversed(state["marks"].values())), "phases": list(reversed(state["phases"]))})
+
+    return marks
+
+
 def routes(held: Held) -> list[Route]:
     """All routes of the API."""
 
@@ -182,6 +192,7 @@ def routes(held: Held) -> list[Route]:
         Route(base + "/{gateway}/alarms", alarms),
         Route(base + "/{gateway}/instruments", _instruments(held)),
         Route(base + "/{gateway}/commands", _commands(held)),
+        Route(base + "/{gateway}/marks", _marks(held)),
         Route(base + "/{gateway}/evidence", evidence),
         Route(base + "/{gateway}/quarantine", quarantine),
         Route("/api/v1/violations", violations),

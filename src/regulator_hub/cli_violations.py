@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -21,7 +20,6 @@ from edge_gateway.wire.command import (
     REFER,
     RETURN,
     VERIFY,
-    HubCommand,
     problem,
 )
 from regulator_hub.cli_words import config_option, state_option, trouble
@@ -129,30 +127,17 @@ def refer(violation: str, to: str, **told: Any) -> None:
 
 
 def _command(verb: str, violation: str, told: dict[str, Any], more: dict[str, Any] | None = None) -> None:
-    """Sign it, keep it for the gateway, note who gave it; wait for the answer if asked."""
-    from regulator_hub.commander import Commander
-    from regulator_hub.commanding import answer, expected, opening, permitted
-    from regulator_hub.steps import Steps
+    """Give it; wait for the answer if asked."""
+    from regulator_hub.commanding import Wish, answer, give
 
     for option, most in (("by", MAX_WHO), ("reason", MAX_WHY)):
         told[option] = told[option].strip()
         if wrong := problem(told[option], most):
             raise click.UsageError(f"--{option}: {wrong}")
-    now_us = time.time_ns() // 1000
     with trouble():
         config, view = _of(told["file"], told["state_dir"], violation)
-        step = view.state["violations"][violation]
-        epoch, seq = opening(step)
-        command = HubCommand(
-            id=secrets.token_hex(16), gateway=view.gateway, epoch=epoch, opened=seq, violation=violation, verb=verb, expected=expected(step),
-            issued_us=_whole(now_us), expires_us=_whole(now_us + int(told["valid_h"] * HOUR_US)), by=told["by"], reason=told["reason"], **(more or {}),
-        )  # fmt: skip
-        permitted(command, step, now_us)
-        note = Commander(config.witness_folder, config.name, born=False).signed(command)
-        new = {"verb": verb, "by": command.by, "id": command.id, **(more or {})}
-        about = f"{view.gateway}/{violation}"
-        Steps(config.state_dir).note(f"violation-{verb}", about, old=str(command.expected), new=new, why=command.reason, wall_us=now_us)
-        _outbox(config).put(command, note)
+        wish = Wish(verb, violation, told["by"], told["reason"], more or {}, int(told["valid_h"] * HOUR_US))
+        command, note = give(config, view, wish, time.time_ns() // 1000)
         said = answer(config.state_dir, view.gateway, note, told["wait_s"])
     row = {"id": command.id, "violation": violation, "verb": verb, "expires_us": command.expires_us, "answer": said}
     if told["as_json"]:
@@ -162,10 +147,6 @@ def _command(verb: str, violation: str, told: dict[str, Any], more: dict[str, An
         click.echo(f"{violation}  {verb}  {command.id}  {outcome}")
     if said is not None and said["outcome"] == "refused":
         raise SystemExit(1)
-
-
-def _whole(us: int) -> int:
-    return us // 1_000_000 * 1_000_000
 
 
 def _instant(text: str) -> int:

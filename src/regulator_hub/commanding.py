@@ -1,25 +1,57 @@
-"""From what the hub knows of a violation to a command about it, and the gateway's answer; signs nothing and asks nobody."""
+"""From what the hub knows of a violation to a signed command about it, and to the gateway's answer; asks nobody who may."""
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from edge_gateway.commands import state_of
 from edge_gateway.errors import GatewayError
-from edge_gateway.wire.command import EXTEND, RETURN, VERIFY, Expected, HubCommand
+from edge_gateway.wire.command import EXTEND, RETURN, VERIFY, HubCommand
+from regulator_hub.commander import Commander
+from regulator_hub.config import HubToml
 from regulator_hub.glance import Glance
+from regulator_hub.outbox import Outbox
+from regulator_hub.steps import Steps
+from regulator_hub.view import View
 
 #: How often the record is looked at for an answer (seconds).
 LOOK_S = 0.2
 
 
-def expected(step: Mapping[str, Any]) -> Expected:
-    """The state that the person sees."""
-    return state_of(step)
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a person wants: ``more`` has ``deadline`` and ``until_us``, or ``to``; ``valid_us`` how long it may be carried out."""
+
+    verb: str
+    violation: str
+    by: str
+    reason: str
+    more: Mapping[str, Any]
+    valid_us: int
+
+
+def give(config: HubToml, view: View, wish: Wish, now_us: int) -> tuple[HubCommand, bytes]:
+    """Sign it, note who gave it, keep it for the gateway: durable on return. Raises GatewayError, ConfigError."""
+    step = view.state["violations"][wish.violation]
+    epoch, seq = opening(step)
+    command = HubCommand(
+        id=secrets.token_hex(16), gateway=view.gateway, epoch=epoch, opened=seq, violation=wish.violation, verb=wish.verb,
+        expected=state_of(step), issued_us=_whole(now_us), expires_us=_whole(now_us + wish.valid_us), by=wish.by, reason=wish.reason,
+        **wish.more,
+    )  # fmt: skip
+    permitted(command, step, now_us)
+    note = Commander(config.witness_folder, config.name, born=False).signed(command)
+    new = {"verb": wish.verb, "by": wish.by, "id": command.id, **wish.more}
+    about, old = f"{view.gateway}/{wish.violation}", str(command.expected)
+    Steps(config.state_dir).note(f"violation-{wish.verb}", about, old=old, new=new, why=wish.reason, wall_us=now_us)
+    Outbox(config.state_dir).put(command, note)
+    return command, note
 
 
 def opening(step: Mapping[str, Any]) -> tuple[str, int]:
@@ -65,6 +97,10 @@ def answer(state_dir: Path, gateway: str, note: bytes, wait_s: float) -> dict[st
             return found
         time.sleep(LOOK_S)
     return found
+
+
+def _whole(us: int) -> int:
+    return us // 1_000_000 * 1_000_000
 
 
 def _running(step: Mapping[str, Any]) -> list[str]:

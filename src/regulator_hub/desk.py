@@ -131,7 +131,7 @@ class Desk:
 
     async def _live(self, gateway: str, message: Message) -> dict[str, Any]:
         epoch, seqs, entries = message.head["epoch"], message.head["seqs"], message.entries()
-        copies = [(seq, b'"kind":"violation"' in entry, entry) for seq, entry in zip(seqs, entries, strict=True)]
+        copies = [(seq, wire.is_urgent(entry), entry) for seq, entry in zip(seqs, entries, strict=True)]
         need_text = await self._writer.run(lambda db: ingest.copy_live(db, gateway, epoch, copies, self._wall_us()))
         self._watch.seen(gateway, epoch, max(seqs, default=-1))
         needed = self._interpreter.live(gateway, epoch, list(zip(seqs, entries, strict=True)))

@@ -14,7 +14,7 @@ import orjson
 from edge_gateway.reading import BAD_MISSING, INSTRUMENT_EVENTS
 from edge_gateway.record.entry import MAX_INTEGER
 from edge_gateway.violations import ENDED, MERGED
-from regulator_hub import handling
+from regulator_hub import handling, shift
 from regulator_hub.meaning import Meaning, compile_text
 
 #: What could not be interpreted is remembered this far; it stays in the store in any case.
@@ -51,6 +51,8 @@ class View:
             "number": 0,  # the highest that a violation had
             "ended": [],
             "commands": {},  # SHA-256 of a signed command -> what the gateway answered
+            "marks": {},  # id -> its newest step
+            "phases": [],  # steps of phases, the newest last
             "instruments": {},  # "<epoch>/<seq>" -> who was found at a device, or found exchanged
             "corrections": {},  # boot -> offset_us
             "quarantine": {},  # "<epoch>/<seq>" -> why
@@ -230,6 +232,15 @@ class View:
         if len(known) > handling.MAX_ANSWERS:
             del known[next(iter(known))]
 
+    def _mark(self, epoch: str, seq: int, content: Mapping[str, Any]) -> None:
+        before = self.state["marks"].get(content.get("mark"))
+        if before is None or self._at_least(epoch, seq, (before["epoch"], before["seq"])):
+            shift.marked(self.state["marks"], (epoch, seq), content)
+
+    def _phase(self, epoch: str, seq: int, content: Mapping[str, Any]) -> None:
+        found = shift.phased(self.state["phases"], (epoch, seq), content)
+        self.state["phases"] = sorted(found, key=lambda each: (self.order.get(each["epoch"], -1), each["seq"]))
+
     def answered(self, note_sha256: str) -> bool:
         """Whether the record that is held in order says for good what became of a command."""
         answer = self.state["commands"].get(note_sha256)
@@ -306,5 +317,7 @@ _HANDLERS: dict[str, Callable[[View, str, int, dict[str, Any]], int | None]] = {
     "violation": View._violation,
     "event": View._event,
     "command": View._command,
+    "mark": View._mark,
+    "phase": View._phase,
     **dict.fromkeys(("gap", "tick", "skipped"), View._nothing),
 }

@@ -175,3 +175,16 @@ def test_an_answer_that_is_none_is_quarantined() -> None:
     found = view()
     found.feed(EPOCH, 2, record.entry(2, "command", outcome="maybe", note_sha256="0" * 64), in_order=True)
     assert json.dumps(found.state["quarantine"]).count("no answer to a hub command") == 1
+
+
+def test_marks_show_their_newest_step_and_phases_their_order() -> None:
+    found = view()
+    common = {"mark": "M-1", "type": "defrost", "by": "li", "reason": "ice", "points": ["cold1-air"], "until_wall_us": 9}
+    for seq, step_, in_order in ((4, "ended", False), (2, "started", True), (3, "extended", True), (4, "ended", True)):
+        found.feed(EPOCH, seq, record.entry(seq, "mark", **common, step=step_, fired=seq), in_order=in_order)
+    (mark,) = found.state["marks"].values()
+    assert (mark["step"], mark["fired"], mark["by"], mark["points"], mark["seq"]) == ("ended", 4, "li", ["cold1-air"], 4)
+    for seq, phase in ((7, "closing"), (6, "production"), (7, "closing")):
+        found.feed(EPOCH, seq, record.entry(seq, "phase", phase=phase, step="begun", by="li", reason="time"), in_order=seq != 7)
+    assert [each["phase"] for each in found.state["phases"]] == ["production", "closing"]
+    assert found.state["unknown"] == {}

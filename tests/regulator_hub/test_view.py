@@ -212,13 +212,13 @@ _ENTRY_KEYS = st.sampled_from(
     ["wall_us", "mono_us", "boot", "trusted", "config_seq", "group", "values", "quality", "message", "text", "texts", "config",
      "configs", "state", "violation", "rule", "point", "step", "condition", "handling", "first", "limit", "offset_us", "level",
      "event", "device", "old", "new", "identity", "by", "reason", "due", "opened", "scope", "returns", "follows", "into", "episode",
-     "outcome", "note_sha256"]
+     "outcome", "note_sha256", "mark", "type", "points", "after", "fired", "phase", "open"]
 )  # fmt: skip
 
 
 @settings(max_examples=300)
 @given(
-    st.lists(st.tuples(st.sampled_from(["config", "snapshot", "batch", "violation", "correction", "event", "command"]),
+    st.lists(st.tuples(st.sampled_from(["config", "snapshot", "batch", "violation", "correction", "event", "command", "mark", "phase"]),
                        st.dictionaries(_ENTRY_KEYS, _ANY, max_size=4)), max_size=5),
     st.dictionaries(st.sampled_from(["groups", "points", "zones", "site", "rules"]), _ANY, max_size=2),
 )  # fmt: skip
@@ -231,6 +231,8 @@ def test_no_content_breaks_page_api_or_keeping(changes: list[tuple[str, dict[str
         "config": record.config(1, name), "snapshot": record.snapshot(2, 1), "batch": record.batch(3, -20.0),
         "violation": record.violation(4, "violated"), "correction": record.entry(5, "correction", boot="0" * 12, offset_us=7),
         "command": record.entry(7, "command", outcome="refused", note_sha256="0" * 64, why="stale", old={"condition": "active"}),
+        "mark": record.entry(8, "mark", mark="M-1", step="started", type="defrost", by="li", reason="x", points=["cold1-air"]),
+        "phase": record.entry(9, "phase", phase="production", step="begun", by="li"),
         "event": record.entry(6, "event", event="instrument-replaced", device="d", old={}, new={}, identity={}),
     }  # fmt: skip
     feed(made, A, [record.snapshot(0), good["config"]])

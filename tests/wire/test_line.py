@@ -189,3 +189,41 @@ def test_any_text_stays_one_tag_and_the_series_is_found_again(text: str) -> None
 
 def test_empty_tags_are_left_out() -> None:
     assert line.key("event", {"kind": "x", "point": "", "site": "s"}) == "event,kind=x,site=s"
+
+
+def test_steps_of_persons_commands_marks_and_phases() -> None:
+    common = {"seq": 7, "wall_us": TIME_US, "trusted": True, "boot": "0" * 12}
+    returned = common | {
+        "kind": "violation", "violation": "tlf-007-1", "rule": "r", "point": "p", "step": "returned", "severity": "major", "condition": "recovered",
+        "handling": "correcting", "by": "李华", "proof": "hub", "reason": "no photo", "before": "submitted", "returns": 1, "episode": 1,
+        "due": {"correct": 5, "verify": None}, "opened": {"epoch": EPOCH, "seq": 3}, "overdue": ["correct"], "command": "00ff",
+    }  # fmt: skip
+    command = common | {"kind": "command", "outcome": "refused", "verb": "return", "why": "stale", "said": "it is not", "id": "00ff", "by": "李华", "violation": "tlf-007-1"}
+    mark = common | {"kind": "mark", "mark": "M-1", "step": "started", "type": "defrost", "by": "li", "reason": "ice", "points": ["p"], "fired": 0, "until_wall_us": 9}
+    phase = common | {"kind": "phase", "phase": "production", "step": "begun", "by": "li", "reason": "time", "open": []}
+    texts = [text for entry in (returned, command, mark, phase) for text in line.event(entry, "tlf-007", EPOCH, TIME_US, extra={})]
+    parsed = [parse_line(text) for text in texts]
+    assert [each["tags"] for each in parsed] == [
+        {"kind": "violation", "site": "tlf-007", "rule": "r", "point": "p", "step": "returned", "severity": "major"},
+        {"kind": "command", "site": "tlf-007", "verb": "return", "outcome": "refused"},
+        {"kind": "mark", "site": "tlf-007", "step": "started", "type": "defrost"},
+        {"kind": "phase", "site": "tlf-007", "step": "begun", "phase": "production"},
+    ]  # fmt: skip
+    first = parsed[0]["fields"]
+    wanted = {"by": "李华", "proof": "hub", "reason": "no photo", "before": "submitted", "returns": 1.0, "due_correct_us": 5, "opened": f"{EPOCH}/3", "command": "00ff"}
+    assert {key: first[key] for key in wanted} == wanted
+    assert "due_verify_us" not in first
+    assert (parsed[1]["fields"]["why"], parsed[2]["fields"]["points"], parsed[3]["fields"]["by"]) == ("stale", '["p"]', "li")
+
+
+def test_a_field_has_one_type_in_every_kind_of_event() -> None:
+    """A server refuses a field that changes its type: what two kinds call alike must be alike."""
+    texts = ("by", "reason", "detail", "why", "to", "points", "before", "deadline", "command", "violation")
+    common = {"seq": 7, "wall_us": TIME_US, "trusted": True, "boot": "0" * 12}
+    entries = [common | {"kind": kind} | dict.fromkeys(texts, "x") for kind in ("violation", "command", "mark", "phase", "gap", "skipped", "event")]
+    types: dict[str, set[type]] = {}
+    for entry in entries:
+        for text in line.event(entry, "s", EPOCH, TIME_US, extra={}):
+            for name, value in parse_line(text)["fields"].items():
+                types.setdefault(name, set()).add(type(value))
+    assert {name: found for name, found in types.items() if len(found) > 1} == {}

@@ -27,7 +27,7 @@ EVERY_S, EVERY_ENTRIES, AT_ONCE_S = 30.0, 1000, 1.0
 MOST_WAITING = 4000
 _READ_ENTRIES, _READ_BYTES = 1024, 4 << 20
 #: Entries that are signed at once: rules' and persons' steps, what changes a figure's meaning, starts and stops.
-_URGENT = (b'"kind":"violation"', b'"kind":"config"', b'"kind":"event"')
+_URGENT = tuple(f'"kind":"{kind}"'.encode() for kind in ("violation", "command", "mark", "phase", "config", "event"))
 _HEAD_BYTES = 96
 
 

@@ -148,7 +148,7 @@ class LiveLane:
                 if not entries:
                     break
                 for seq, entry in enumerate(entries, at):
-                    if b'"kind":"violation"' in entry and seq < end:
+                    if wire.is_urgent(entry) and seq < end:
                         self._queue.add_violation(info.epoch, seq)
                         self.wake()
                 at += len(entries)
@@ -220,4 +220,4 @@ def _tells_of(entry: bytes, config_seq: int) -> bool:
 
 def _emptied(copy: Copy) -> Copy:
     """A violation waits as a place again."""
-    return Copy(copy.epoch, copy.seq, b"") if b'"kind":"violation"' in copy.entry else copy
+    return Copy(copy.epoch, copy.seq, b"") if wire.is_urgent(copy.entry) else copy

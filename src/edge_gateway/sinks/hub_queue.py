@@ -1,4 +1,4 @@
-"""What waits for the live lane: the newest batch of each point, and every violation; pure: no link, no journal, no clock."""
+"""What waits for the live lane: the newest batch of each point, and every step of violations, commands, marks and phases; pure: no link, no journal, no clock."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import orjson
 
 from edge_gateway.reading import BAD_MISSING
+from edge_gateway.wire.hub import URGENT_KINDS
 
 #: Violation steps that may wait; they are places in the journal, not bytes. Beyond it the newest wait for the ordered lane.
 MAX_VIOLATIONS = 100_000
@@ -36,13 +37,13 @@ class LiveQueue:
         self.not_queued = 0
 
     def offer(self, epoch: str, first: int, entries: Sequence[bytes]) -> bool:
-        """Take in committed entries; True when one of them is a violation."""
+        """Take in committed entries; True when one of them is a step that somebody waits for (``URGENT_KINDS``)."""
         urgent = False
         for seq, entry in enumerate(entries, first):
             kind = _word(entry, _KIND)
             if kind == "batch":
                 self._batch(Copy(epoch, seq, entry))
-            elif kind == "violation":
+            elif kind in URGENT_KINDS:
                 urgent = True
                 self.add_violation(epoch, seq)
             elif kind == "tick":
@@ -50,7 +51,7 @@ class LiveQueue:
         return urgent
 
     def add_violation(self, epoch: str, seq: int) -> None:
-        """A violation's step, by its place."""
+        """A step that somebody waits for, by its place."""
         if len(self._violations) < MAX_VIOLATIONS:
             self._violations.append(Copy(epoch, seq, b""))
         else:

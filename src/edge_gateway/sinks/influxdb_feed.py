@@ -194,6 +194,8 @@ def _identity(entry: Mapping[str, Any]) -> tuple[Any, ...]:
         case "violation":
             steps = (entry.get("rule"), entry.get("point"), entry.get("step"), entry.get("severity"))
             return "violation", entry["wall_us"], *steps
+        case "command" | "mark" | "phase":
+            return entry["kind"], entry["wall_us"], *(entry.get(name) for name in ("verb", "outcome", "step", "type", "phase"))
         case "event" | "snapshot":  # both may have a line of the one ``gateway`` series
             return "event", entry["wall_us"]
         case kind:

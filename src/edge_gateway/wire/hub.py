@@ -41,6 +41,10 @@ NARROW_BYTES, NARROW_GZIP_LEVEL = 512, 7
 KINDS = frozenset({"hello", "entries", "live", "skipped", "text", "checkpoint", "receipt", "fetch", "standing", "recall", "fetch-text", "photo"})
 _BARE = frozenset({"hello", "skipped", "receipt", "fetch", "standing", "recall", "fetch-text"})
 
+#: Kinds of entries that the live lane never displaces: what persons and rules did, which somebody at the hub waits for.
+URGENT_KINDS = frozenset({"violation", "command", "mark", "phase"})
+_KIND = re.compile(rb'"kind":"([a-z-]{1,16})"')
+
 Direction = Literal["up", "down"]
 
 _GATEWAY = re.compile(r"[a-z0-9-]{1,32}\Z")
@@ -102,6 +106,12 @@ class Message:
             if len(line) > MAX_ENTRY_BYTES:
                 raise WireError("entry-too-large", f"entry {number} of the message has {len(line)} bytes")
         return lines
+
+
+def is_urgent(entry: bytes) -> bool:
+    """Whether an entry is of one of ``URGENT_KINDS``: its kind stands before whatever people wrote."""
+    found = _KIND.search(entry)
+    return found is not None and found[1].decode() in URGENT_KINDS
 
 
 def is_gateway(text: str) -> bool:

@@ -187,6 +187,18 @@ def event(entry: Mapping[str, Any], site: str, epoch: str, time_us: int, *, extr
             tags = {"kind": "gap", "state": str(entry.get("state") or "")}
             fields = _body(entry, "gap", "reason", "slots", "since_slot_us", "until_slot_us", "detail")
             fields += ["groups=" + text_field(",".join(map(str, entry.get("groups") or ())))]
+        case "command":
+            tags = {"kind": "command", **{name: str(entry.get(name) or "") for name in ("verb", "outcome")}}
+            fields = _body(entry, "violation", "by", "reason", "why", "said", "hub", "to", "deadline", "until_us", "note_sha256")
+            fields += ["id=" + text_field(str(entry.get("id") or ""))]
+        case "mark":
+            tags = {"kind": "mark", **{name: str(entry.get(name) or "") for name in ("step", "type")}}
+            fields = _body(entry, "by", "reason", "from_wall_us", "until_wall_us", "fired", "scope", "points", "after")
+            fields += ["id=" + text_field(str(entry.get("mark") or ""))]
+        case "phase":
+            tags = {"kind": "phase", **{name: str(entry.get(name) or "") for name in ("step", "phase")}}
+            detail = {name: value for name, value in entry.items() if name not in _NO_DETAIL}
+            fields = [*_body(entry, "by", "reason"), "detail=" + text_field(orjson.dumps(detail).decode())]
         case "correction" | "skipped":
             tags = {"kind": str(entry["kind"])}
             fields = _body(entry, "offset_us", "step_us", "sink", "first", "count", "reason")
@@ -209,8 +221,19 @@ def tags_for(*, untrusted: bool, repeat: int) -> dict[str, str]:
     return _extra(untrusted=untrusted, repeat=repeat)
 
 
+#: What persons' steps add to a violation's line.
+_HANDLED = (
+    "proof", "before", "episode", "returns", "overdue", "into", "holds", "scope", "referred", "title", "assessment", "withdrawal", "follows",
+    "deadline", "old_us", "new_us", "command", "marked_minutes",
+)  # fmt: skip
+
+
 def _violation(entry: Mapping[str, Any]) -> list[str]:
     fields = _body(entry, "condition", "handling", "limit", "basis", "verified", "by", "reason", "peak", "minutes")
+    fields += _body(entry, *_HANDLED)
+    fields += [f"due_{what}_us={us}i" for what, us in sorted((entry.get("due") or {}).items()) if us is not None]
+    if opened := entry.get("opened"):
+        fields.append("opened=" + text_field(f"{opened['epoch']}/{opened['seq']}"))
     first = entry.get("first") or {}
     for name, field in (("rule_us", "first_rule_us"), ("wall_us", "first_us"), ("value", "first_value")):
         if first.get(name) is not None:
