@@ -38,6 +38,7 @@ VERBS = {
     "provision": ("provision", "a device's own parameters: compare, set, verify", "设备自身参数：对照、设置、复核"),
     "journal": ("journal", "verify the record, recompute it, take evidence out", "核验、重算台账，导出证据包"),
     "rules": ("rules", "rule packs: check, test, explain, print", "规则包：检查、检验、解释、打印卡片"),
+    "replay": ("rules_backtest", "judge a record again: the same log, the same outcome", "重放台账：同一台账，同一结果"),
     "drivers": ("drivers", "device profiles: list, show, test, begin one", "设备档案：列出、查看、检验、起草"),
     "backup": ("backup", "copy record and configuration into one file", "把台账与配置备份成一个文件"),
     "restore": ("restore", "lay a backup down: the record goes on in a new epoch", "恢复备份：台账在新纪元中继续"),

@@ -44,7 +44,7 @@ class Judged:
 class Outcomes:
     """``snapshot``, ``config`` and ``take``: every entry of a record, in order."""
 
-    def __init__(self, differs: Differs, told: Callable[[Body, Mapping[str, Any], int], None] = lambda *_: None) -> None:
+    def __init__(self, differs: Differs, told: Callable[[Step], None] = lambda _: None) -> None:
         self.judged = Judged()
         self._differs, self._told = differs, told
         self._replaying = Replaying(State(""), "")
@@ -183,7 +183,7 @@ class Outcomes:
         kind, made = outcome(state, step, at)
         self._bodies.extend((kind, orjson.loads(canonical(body))) for body in made)
         self.judged.derived.add(self._bodies[0][1], step.rule_us)
-        self._told(self._cause, self._bodies[0][1], step.rule_us)
+        self._told(step)
         return self._bodies.popleft()
 
     def _none_waits(self, entry: Body) -> None:
@@ -192,6 +192,11 @@ class Outcomes:
             _, body = self._next(entry)
             self.judged.differs += 1
             self._differs(entry, _name(body), None, _shown(body), OUTCOMES)
+
+    def remembered(self) -> dict[str, Any]:
+        """What the rules remember now, by ``<rule>/<point>``."""
+        rules: dict[str, Any] = self._replaying.state.engine.snapshot()["rules"]
+        return rules
 
     def end(self) -> None:
         """The record ends here."""
