@@ -65,6 +65,11 @@ def test_from_intake_to_dispatch_with_what_it_met(gateway: Gateway, plant: Plant
     plant.set(1, FROZEN)
     gateway.wait(lambda: all(v["condition"] == "recovered" for v in gateway.status()["violations"]), "it recovers")
     (violation,) = (v["violation"] for v in gateway.status()["violations"])
+    shown = json.loads(gateway.verb("violations", "show", violation, "--json").stdout)
+    assert shown["lots"] == ["A-1"]
+    assert "lots       A-1" in gateway.verb("violations", "show", violation).stdout
+    intake(gateway, "A-2", "--certificate", "6501-43")  # after it
+    assert json.loads(gateway.verb("violations", "show", violation, "--json").stdout)["lots"] == ["A-1"]
 
     made = ok(gateway, "lot", "W-1", "--from", "A-1=100.5", "--kg", "98", "--zone", "wash")
     assert made["from"] == {"A-1": 100_500}
@@ -74,7 +79,7 @@ def test_from_intake_to_dispatch_with_what_it_met(gateway: Gateway, plant: Plant
     gateway.kill()
     gateway.start()
     gone = ok(gateway, "dispatch", "W-1", "--receiver", "Restaurant 7", "--slip", "O-7")
-    assert gone["record"] == came["record"].replace("-R1", "-R3")
+    assert gone["record"] == came["record"].replace("-R1", "-R4")
     assert "nothing is left of lot W-1" in no(gateway, "dispatch", "W-1", "--receiver", "x", "--slip", "y")
 
     trace = ok(gateway, "trace", "W-1")

@@ -16,8 +16,9 @@ H, D = 60 * MIN, 24 * 60 * MIN
 GAPS = ("backed-off", "unreachable", "busy", "silent", "journal-full", "stopped", "killed", "power-off", "reconfigured")
 
 
-def test_both_languages_have_the_same_words_with_the_same_places() -> None:
-    zh, en = pages.catalog("zh", "gateway"), pages.catalog("en", "gateway")
+@pytest.mark.parametrize("part", ["gateway", "lots"])
+def test_both_languages_have_the_same_words_with_the_same_places(part: str) -> None:
+    zh, en = pages.catalog("zh", part), pages.catalog("en", part)
     assert list(zh) == list(en)
     for key in zh:
         assert zh[key].strip()

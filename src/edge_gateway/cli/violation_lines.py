@@ -59,6 +59,8 @@ def lines(ctx: Context, found: Mapping[str, Any], zone: str, now_us: int) -> Ite
     if follows := record.get("follows"):
         how = ctx.say(f"follows {follows['violation']}, which was {follows['how']}", f"承接 {follows['violation']}（{word(ctx, follows['how'])}）")
         yield f"{ctx.say('again', '再次')}      {how}"
+    if found.get("lots"):
+        yield f"{ctx.say('lots', '批次')}       {', '.join(found['lots'])}"
     if found.get("held"):
         yield f"{ctx.say('holds', '包含')}      {', '.join(found['held'])}"
     if asked := record.get("withdrawal"):

@@ -17,6 +17,7 @@ from edge_gateway.people.book import MOST_NAME, check
 from edge_gateway.people.hashed import hashed
 from edge_gateway.people.proof import Prover
 from edge_gateway.rules.base import ACTIVE
+from edge_gateway.traceability.lots import of_violation
 from edge_gateway.violations import CLAIMED, FINDING, TABLE, Ask, Moment, StepRefused, Violations, Who
 from edge_gateway.violations.table import CLOSE, STATE
 
@@ -87,7 +88,9 @@ class Persons:
             if record["violation"] == violation:
                 rule = self._intake.state.rule(record["rule"], record["point"])
                 about = {} if rule is None else {key: getattr(rule, key) for key in ("title_zh", "title_en", "do_zh", "do_en")}
-                return {"violation": record, "rule": about, "held": [each["violation"] for each in book.held(violation)]}
+                state = self._intake.state
+                lots = of_violation(state.ledger.lots, record, state.resolved.get("points", {}))
+                return {"violation": record, "rule": about, "held": [each["violation"] for each in book.held(violation)], "lots": lots}
         raise StepRefused(f"no open violation '{violation}'", hint="what has ended is in the record: `edge-gateway journal export`")
 
     async def _ask(self, verb: str, violation: str, asked: Mapping[str, Any], user: str) -> Ask:

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from edge_gateway.page import lots
 from edge_gateway.page.live import PART, Live
 from edge_gateway.page.metrics import SiteCollector
 from edge_gateway.page.site import Site
@@ -75,6 +76,7 @@ def page_app(site: Site, live: Live) -> ASGIApp:
         Route("/metrics", metrics),
         Route("/api/v1/status", status),
         Route("/api/v1/points", points),
+        *lots.routes(site, live.language),
         pages.static(),
     ]
     return Paced(Starlette(routes=routes, exception_handlers={HTTPException: failed}))

@@ -131,6 +131,19 @@ def scope(lots: Mapping[str, Lot], zones: Iterable[str], from_rule_us: int, unti
     return sorted(lot.id for lot in lots.values() if any(stay.zone in wanted and during(stay, from_rule_us, until_rule_us) for stay in lot.stays))
 
 
+def of_violation(lots: Mapping[str, Lot], record: Mapping[str, Any], points: Mapping[str, Any]) -> list[str]:
+    """Lots that a violation concerns: in its zones from its first offending reading to its recovery (while it is not: until now).
+
+    ``record`` as violations keep it; ``points`` as resolved: the zone of each. Of a cause, the zones of all that it holds.
+    """
+    scope_, assessed = record.get("scope") or {}, record.get("assessment") or {}
+    places = [str((points.get(point) or {}).get("zone") or "") for point in (record.get("point"), *scope_.get("points", ()))]
+    zones = {*places, str(scope_.get("zone") or ""), str(assessed.get("zone") or "")} - {""}
+    first = (record.get("whole") or record).get("first") or record.get("first") or {}
+    until = record.get("recovered_us") if record.get("condition") == "recovered" else None
+    return scope(lots, zones, int(first.get("rule_us", 0)), until)
+
+
 def during(stay: Stay, from_rule_us: int, until_rule_us: int | None) -> bool:
     """Whether a stay and a period have an instant in common; both are closed, None has no end."""
     begins_late = until_rule_us is not None and stay.begin_rule_us > until_rule_us
