@@ -56,6 +56,13 @@ def result_of(process: subprocess.Popen[str], within_s: float) -> tuple[dict[str
     return json.loads(lines[0]), err
 
 
+def verified(kept: Path, witness: Path | None = None) -> str:
+    """What the verifier says of a kept record, with the keys that lie beside it (or another hub's)."""
+    keys = ["--key", str(kept / "gateway.vkey"), "--witness", str((witness or kept) / "hub.vkey")]
+    done = subprocess.run([*PROGRAM, "journal", "verify", str(kept / "state"), *keys], check=False, capture_output=True, text=True, timeout=60)
+    return done.stdout + done.stderr
+
+
 def test_nothing_is_lost_the_same_seed_tells_the_same_and_nothing_stays(tmp_path: Path) -> None:
     began = time.monotonic()
     kept = [tmp_path / "kept0", tmp_path / "kept1"]
@@ -65,7 +72,7 @@ def test_nothing_is_lost_the_same_seed_tells_the_same_and_nothing_stays(tmp_path
     for result in (first, second):
         assert result["lost"] == result["extra"] == 0
         assert result["readings"] == result["hub_readings"] == result["influx_readings"] > 300
-        assert result["first_reading_s"] < 10
+        assert result["first_reading_s"] < 20  # two demonstrations start at once here
         assert result["violations"] == 1
     assert first["steps"] == second["steps"]
     assert ["washing-water-chlorine", "hall-chlorine", "violated"] in first["steps"]
@@ -82,6 +89,8 @@ def test_nothing_is_lost_the_same_seed_tells_the_same_and_nothing_stays(tmp_path
     }
     for said in ("gateway page", "regulator hub", "VIOLATION", "the door of cold store 1 is left open", "hub shows"):
         assert said in talk
+    assert "VERIFIED" in verified(kept[0])
+    assert "CANNOT DECIDE" in verified(kept[0], witness=kept[1])
     for n in range(2):
         assert list((tmp_path / f"tmp{n}").iterdir()) == []
     assert left_behind(tmp_path) == []

@@ -26,6 +26,7 @@ from edge_gateway.demo.publishers import tasmota_payload, zigbee_payload
 from edge_gateway.demo.scene import DEVICES
 from edge_gateway.demo.site_config import Places, gateway_toml, hub_toml
 from edge_gateway.demo.truthlog import read_truth
+from edge_gateway.record.note import COSIGNATURE, ED25519, Key
 from regulator_hub import config as hub_config
 
 SPEED = 30.0
@@ -145,12 +146,16 @@ async def test_a_child_that_will_not_end_is_killed(tmp_path: Path) -> None:
     assert await child.end(within_s=0.2) == -signal.SIGKILL
 
 
+VKEY = str(Key("Demo-hub", COSIGNATURE, bytes(range(32))))
+COMMAND_VKEY = str(Key("Demo-hub/commands", ED25519, bytes(range(32, 64))))
+
+
 def places(tmp_path: Path, language: str = "en") -> Places:
     token = tmp_path / "token"
     token.write_text("rh_secret\n")
     return Places(
         tcp_ports={"plc": 5020, "stores": 5021}, serial="/dev/pts/9", broker_port=1884, hub_url="http://127.0.0.1:8090",
-        token_file=token, receiver_url="http://127.0.0.1:8086", database="demo", page="127.0.0.1:8080", language=language,
+        token_file=token, hub_vkey=VKEY, command_vkey=COMMAND_VKEY, signer=tmp_path / "sign.sock", receiver_url="http://127.0.0.1:8086", database="demo", page="127.0.0.1:8080", language=language,
         speed=SPEED, origin_us=1_700_000_000_000_000, interval_s=60.0, timeout_s=1.5, mqtt_protocol="3.1.1",
     )  # fmt: skip
 

@@ -170,6 +170,9 @@ def _report(result: dict[str, Any], options: Options, teller: Teller) -> None:
         f"现场真值记录 {result['readings']} 个读数；监管端 {result['hub_readings']}，数据库端 {result['influx_readings']}；"
         f"丢失 {result['lost']}；违规 {result['violations']} 起。",
     )
+    if options.keep is not None:
+        verify = f"edge-gateway journal verify {options.keep}/state --key {options.keep}/gateway.vkey --witness {options.keep}/hub.vkey"
+        teller.say(f"Verify the record yourself: {verify}", f"自行验证记录：{verify}")
 
 
 def main() -> None:

@@ -23,6 +23,8 @@ KNOWN_PORTS = {"page": 8080, "hub": 8090, "plc": 5020, "broker": 1884}
 _FREE_PORTS = range(12000, 32000)
 #: How far an observation may be from the giving of the reading (real seconds): the machine may be busy.
 SLACK_S = 2.0
+#: Processes that do one thing and end.
+_SHORT = ("token", "hub-key", "command-key", "signer-key", "introduction", "compare")
 #: What the gateway may take to end: it delivers the rest within 8 s.
 END_GATEWAY_S = 8.0
 
@@ -57,6 +59,7 @@ class Site:
         self.broker_port = 0
         self._known = known_ports
         self._origin_us = time.time_ns() // 1000
+        self._introducing: asyncio.Task[None] | None = None
         self._plant: Child | None = None
         self._gateway: Child | None = None
 
@@ -75,13 +78,16 @@ class Site:
     @property
     def needed(self) -> list[Child]:
         """The processes that must not end while the demonstration runs."""
-        return [child for child in self.children if child.name not in ("token", "compare")]
+        return [child for child in self.children if child.name not in _SHORT]
 
     async def __aenter__(self) -> Self:
         await self.control.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._introducing is not None:
+            self._introducing.cancel()
+            await asyncio.gather(self._introducing, return_exceptions=True)
         await self.line.close()
         await self.control.__aexit__()
         for child in reversed(self.children):
@@ -96,8 +102,8 @@ class Site:
         self.broker_port = options.broker_port or self._port("broker")
         page_port = self._port("page")
         broker = None if options.broker_port else self._own_broker()
-        hub, token, receiver, plant = await _all(
-            self._start_hub(), self._token(), self._start_receiver(), self._start_plant(broker)
+        (hub, hub_vkey, command_vkey), token, receiver, plant, _ = await _all(
+            self._start_hub(), self._token(), self._start_receiver(), self._start_plant(broker), self._start_signer()
         )
         self.hub_url = f"http://127.0.0.1:{hub}"
         self.line.target_port = hub
@@ -105,10 +111,12 @@ class Site:
         token_file = folder / "hub-token"
         token_file.touch(mode=0o600)
         token_file.write_text(token + "\n")
+        (folder / "hub.vkey").write_text(hub_vkey + "\n")
         self.plant_ports, self.page_url = plant["ports"], f"http://127.0.0.1:{page_port}"
         places = Places(
             tcp_ports=plant["ports"], serial=plant["serial"], broker_port=self.broker_port,
-            hub_url=f"http://127.0.0.1:{self.line.port}", token_file=token_file, receiver_url=receiver, database="demo",
+            hub_url=f"http://127.0.0.1:{self.line.port}", token_file=token_file, hub_vkey=hub_vkey,
+            command_vkey=command_vkey, signer=options.sockets / "sign.sock", receiver_url=receiver, database="demo",
             page=f"127.0.0.1:{page_port}", language=self.language, speed=options.speed, origin_us=self._origin_us,
             interval_s=options.interval_s, timeout_s=options.timeout_s, mqtt_protocol=options.mqtt_protocol,
         )  # fmt: skip
@@ -124,8 +132,12 @@ class Site:
         ]
         self._gateway = await self._child("gateway", [*program("edge-gateway"), *where, "run", "--log", "warning"])
 
+        self._introducing = asyncio.create_task(self._introduce(), name="introduce the signer")
+
     async def begin(self) -> None:
-        """Let the story begin."""
+        """Let the story begin. Raises ChildFailed when the hub was not told the signer's key."""
+        if self._introducing is not None:
+            await self._introducing
         self.plant.order("begin")
 
     async def hold(self) -> None:
@@ -166,20 +178,42 @@ class Site:
     async def _own_broker(self) -> None:
         await (await self._child("broker", module("broker", "--port", str(self.broker_port)))).hear()
 
-    async def _start_hub(self) -> int:
+    async def _start_hub(self) -> tuple[int, str, str]:
+        """Its port, and the keys by which it cosigns and commands."""
         state = self.options.folder / "hub"
         text = hub_toml(f"127.0.0.1:{self._port('hub')}", state, self.language)
         (self.options.folder / "hub.toml").write_text(text, encoding="utf-8")
         scale = ["--speed", f"{self.options.speed:g}", "--clock-origin-us", str(self._origin_us)]
         config = ["--config", str(self.options.folder / "hub.toml")]
         hub = await self._child("hub", [*program("regulator-hub"), "run", *config, *scale])
-        return int((await hub.hear()).rpartition(":")[2])  # "… listening on 127.0.0.1:8090"
+        port = int((await hub.hear()).rpartition(":")[2])  # "… listening on 127.0.0.1:8090"
+        cosigns, commands = await _all(self._hub_says("hub-key", "key"), self._hub_says("command-key", "command-key"))
+        return port, cosigns, commands
 
     async def _token(self) -> str:
         state = ["--state-dir", str(self.options.folder / "hub")]
         return await (
             await self._child("token", [*program("regulator-hub"), "gateways", "add", SITE_ID, *state])
         ).hear()
+
+    async def _start_signer(self) -> None:
+        """The signer has a process and a folder of its own, as at a site (only no user of its own)."""
+        where = ["--folder", str(self.options.folder / "signer"), "--listen", str(self.options.sockets / "sign.sock")]
+        await self._child("signer", [*program("edge-gateway"), "signer", "run", *where])
+
+    async def _introduce(self) -> None:
+        """Take the gateway's key to the hub, as a person does. Raises ChildFailed."""
+        socket_path = str(self.options.sockets / "sign.sock")
+        config = ["--config", str(self.options.folder / "gateway.toml")]
+        command = [*program("edge-gateway"), *config, "signer", "key", "--listen", socket_path]
+        key = await (await self._child("signer-key", command)).hear()
+        (self.options.folder / "gateway.vkey").write_text(key + "\n")
+        await self._hub_says("introduction", "gateways", "key", SITE_ID, key)
+
+    async def _hub_says(self, name: str, *words: str) -> str:
+        """The first line of one of the hub's commands. Raises ChildFailed."""
+        config = ["--config", str(self.options.folder / "hub.toml")]
+        return await (await self._child(name, [*program("regulator-hub"), *words, *config])).hear()
 
     async def _start_receiver(self) -> str:
         if self.options.receiver_url:

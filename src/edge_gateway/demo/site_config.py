@@ -30,6 +30,9 @@ class Places:
     broker_port: int
     hub_url: str
     token_file: Path
+    hub_vkey: str
+    command_vkey: str
+    signer: Path
     receiver_url: str
     database: str
     page: str
@@ -69,7 +72,11 @@ def _lines(places: Places) -> Iterator[str]:
         "outlets.outlet1", zone="outlet1", permit="DEMO", permit_date="2026-01-01", ph_low=6.0, ph_high=9.0,
         temperature_cel=40.0, flow_m3_h=20.0,
     )  # fmt: skip
-    yield from _table("sinks.hub", kind="hub", via="http", url=places.hub_url, token_file=str(places.token_file))
+    yield from _table("signer", socket=str(places.signer))
+    yield from _table(
+        "sinks.hub", kind="hub", via="http", url=places.hub_url, token_file=str(places.token_file), vkey=places.hub_vkey,
+        command_vkey=places.command_vkey,
+    )  # fmt: skip
     yield from _table("sinks.influx", kind="influxdb1", url=places.receiver_url, database=places.database)
 
 
