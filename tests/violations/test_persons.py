@@ -402,3 +402,13 @@ def test_one_whose_withdrawal_was_asked_for_waits_for_the_second_person() -> Non
 def test_the_hub_is_a_second_person_by_its_key() -> None:
     assert Who("x", HUB).proven
     assert not Who("x").proven
+
+
+def test_an_assessment_from_before_it_became_graver_still_counts() -> None:
+    """Found by the random courses: a cause that took a major one's severity could not be submitted any more."""
+    violations = handled("correcting", "active", MINOR)
+    violations.apply(step("violated", point="p2"), RULE, at())
+    violations.hold(["tlf-007-2"], ID, at())
+    violations.apply(step("recovered"), MINOR, at())
+    body = do(violations, "submit")
+    assert (body["handling"], body["severity"], body["assessment"]["severity"]) == ("submitted", "major", "major")

@@ -36,9 +36,11 @@ def merged(before: Mapping[str, Any], told: Mapping[str, Any], least: str) -> di
             found[key] = check(told[key])
     if unknown := sorted(told.keys() - _CHECKS.keys()):
         raise StepRefused(f"an assessment has no '{unknown[0]}'", hint=f"known: {', '.join(NEEDED)}")
-    if "severity" in found and severest(found["severity"], least) != found["severity"]:
+    if told.get("severity") is not None and severest(found["severity"], least) != found["severity"]:
         why = f"the severity cannot be less than '{least}', which its rule says"
         raise StepRefused(why, hint="a second person can withdraw what is no violation")
+    if "severity" in found:  # it may have become graver since
+        found["severity"] = severest(found["severity"], least)
     return found
 
 
