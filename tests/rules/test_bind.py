@@ -260,3 +260,13 @@ def test_bound_rules_survive_the_resolved_configuration() -> None:
 
 def test_the_same_input_gives_the_same_order() -> None:
     assert bind(PACKS, POINTS, ZONES, PERMIT) == bind(PACKS, POINTS, ZONES, PERMIT)
+
+
+def test_a_rule_says_its_own_hours_and_nothing_where_it_does_not(tmp_path: Path) -> None:
+    (tmp_path / "pair.toml").write_text(PAIR.replace('clear_at = "1.5"', 'clear_at = "1.5"\nacknowledge_h = 0.5\nrecur_h = 48'), encoding="utf-8")
+    points = [point(name, "cold1", "temperature", "Cel") for name in ("a", "b")]
+    binding = bind([load_pack("pair", [tmp_path]), PACKS[0]], points, ZONES, {})
+    rule = bound(binding, "apart", "a")
+    assert rule.hours == {"acknowledge": 0.5, "recur": 48.0}
+    assert BoundRule.from_config(orjson.loads(canonical(rule.as_config()))).hours == rule.hours
+    assert "hours" not in bound(binding, "frozen-store-air", "a").as_config()

@@ -172,6 +172,10 @@ def _not_monitored(loaded: LoadedPack, rule: Rule, why: str, place: str) -> NotM
     )
 
 
+#: What a rule may say of people's time.
+HOURS = ("acknowledge", "correct", "verify", "recur", "stable")
+
+
 def _shared(loaded: LoadedPack, rule: Rule, point: PointFacts) -> dict[str, Any]:
     """What a bound rule has whatever its kind."""
     fresh_us = point.interval_us * FRESH_INTERVALS or FRESH_WITHOUT_INTERVAL_US
@@ -185,6 +189,7 @@ def _shared(loaded: LoadedPack, rule: Rule, point: PointFacts) -> dict[str, Any]
         "unknown_after_us": us(rule.unknown_after_s),
         "undecided_after_us": us(rule.undecided_after_s),
         "fresh_us": fresh_us if rule.fresh_for_s is None else us(rule.fresh_for_s),
+        "hours": {what: given for what in HOURS if (given := getattr(rule, f"{what}_h")) is not None},
         "severity": rule.severity, "department": rule.department,
         "standard": basis.standard, "clause": basis.clause, "basis_edition": basis.edition,
         "effective_from": basis.effective_from, "effective_to": basis.effective_to or "",

@@ -47,6 +47,7 @@ def _decimal(value: object) -> object:
 #: A number as decimal text, quoted or not.
 Number = Annotated[str, BeforeValidator(_decimal, json_schema_input_type=str | float)]
 Seconds = Annotated[float, Field(ge=0, le=31 * 86_400)]
+Hours = Annotated[float, Field(gt=0, le=31 * 24)]
 
 
 def _several(value: object) -> object:
@@ -127,6 +128,8 @@ class RuleBase(Strict):
     long it may be undecided before that is told. ``fresh_for_s``: how
     long a reading speaks for its point; without it three of the point's intervals (15 minutes if it has none).
     ``armed_in``: phases of the day in which it is armed; ``season``: parts of the year; none given: always.
+    ``acknowledge_h``, ``correct_h``, ``verify_h``: how long people have; ``recur_h``: again so soon after closing names the old
+    one; ``stable_h``: so long within its limit, and a minor one closes by itself. Without them ``violations.deadlines`` has the hours.
     """
 
     id: Identifier
@@ -138,6 +141,11 @@ class RuleBase(Strict):
     undecided_after_s: Seconds = 3600.0
     fresh_for_s: Seconds | None = None
     notices_only: bool = False
+    acknowledge_h: Hours | None = None
+    correct_h: Hours | None = None
+    verify_h: Hours | None = None
+    recur_h: Hours | None = None
+    stable_h: Hours | None = None
     armed_in: Phases = ()
     season: tuple[Season, ...] = ()
     severity: Literal["minor", "major"]
