@@ -96,7 +96,7 @@ class Intake:
         wait_s = max(LOOK_S - (time.monotonic() - self._clock_looked_s), 0.001)
         if (commit_us := self._pace.due_us()) is not None:
             wait_s = min(wait_s, (commit_us - self._real_us()) / 1e6)
-        if (due_us := self.state.engine.due_us()) is not None:
+        if (due_us := self.state.due_us()) is not None:
             wait_s = min(wait_s, (self._rule_time.mono_us(due_us) - self._clock.mono_us()) / 1e6 / self._clock.speed)
         return max(wait_s, 0.0)
 
@@ -149,6 +149,7 @@ class Intake:
             await self.add_violations(bodies, stamp)
         else:
             await self.add(kind, bodies[0], urgent=True, stamp=stamp)
+            self.state.hear(bodies[0])
 
     async def _take_gap(self, gap: GapOpened | GapClosed) -> None:
         if isinstance(gap, GapOpened):
@@ -184,7 +185,7 @@ class Intake:
 
     async def _tick(self) -> None:
         """Journal and judge the passing of time where a rule is due, and every now and then in any case."""
-        due_us = self.state.engine.due_us()
+        due_us = self.state.due_us()
         mono_us, now_s = self._clock.mono_us(), time.monotonic()
         due = due_us is not None and self._rule_time.mono_us(due_us) <= mono_us
         if not due and now_s - self._ticked_s < TICK_EVERY_S:
@@ -199,6 +200,7 @@ class Intake:
         if self.state.violations.any_open():
             at, later = await self.moment()
             await self.add_violations(self.state.violations.passing(at, self._silent), later)
+        await self._end_marks()
 
     async def _arm(self, stamp: entry.Stamp) -> None:
         """After an entry that moves time or rules: which rules are not armed, by their pack's state, their dates and their season."""
@@ -209,6 +211,26 @@ class Intake:
         if told is not None:
             day = self.state.armed.day or "unknown"
             await self.add("event", {"event": "rules-not-armed", "day": day, "rules": told})
+
+    async def _end_marks(self) -> None:
+        """Marks whose time is over end by themselves."""
+        if self.state.marks.due_us() is None:
+            return
+        now = self.stamp()
+        for id_ in self.state.marks.ripe(now.rule_us, now.wall_us, trusted=now.trusted):
+            _, stamp = await self.moment()
+            await self.add_mark(self.state.marks.end_itself(id_, stamp.rule_us, stamp.wall_us), stamp)
+
+    async def add_mark(self, body: Mapping[str, Any], stamp: entry.Stamp) -> int:
+        """A step of a mark becomes an entry, and at its instant rules are armed or not because of it. Returns the entry's seq."""
+        seq = await self.add("mark", body, urgent=True, stamp=stamp)
+        await self.stand(stamp)
+        return seq
+
+    async def stand(self, stamp: entry.Stamp) -> None:
+        """Ask again which rules are armed, at the instant of the entry that may have changed it."""
+        for step in self.state.restand(stamp.rule_us, stamp.wall_us):
+            await self._take_step(step)
 
     # --- adding entries ---------------------------------------------------------------------------------------
 
@@ -291,6 +313,7 @@ class Intake:
         self.state.apply(setup, {"config_seq": seq, "text": body["text"], "texts": hashes})
         self.state.account([group for group in setup.groups if group not in self.state.slots], self._clock.mono_us())
         await self._arm(stamp)
+        await self.stand(stamp)
         self.tell(events.ConfigApplied(config_seq=seq, text=body["text"]))
         return seq
 

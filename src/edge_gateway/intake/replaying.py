@@ -56,6 +56,9 @@ class Replaying:
             case "violation":
                 state.violations.replay(body, self.epoch)
                 state.stepped(body)
+            case "mark":
+                state.marks.replay(body)
+                return self._restand(body)
             case "command":
                 state.commands.replay(body)
             case "record":
@@ -73,7 +76,10 @@ class Replaying:
         state.config = {"config_seq": body["seq"], "text": body["text"], "texts": body["texts"]}
         self.use(int(body["seq"]), resolved)
         state.account([group for group in state.resolved.get("groups", {}) if group not in state.slots], int(body["mono_us"]))
-        return self._arm(body)
+        return self._arm(body) + self._restand(body)
+
+    def _restand(self, body: Mapping[str, Any]) -> list[Step]:
+        return self.state.restand(int(body["rule_us"]), int(body["wall_us"]))
 
     def _arm(self, body: Mapping[str, Any]) -> list[Step]:
         state, now = self.state, (int(body["rule_us"]), int(body["wall_us"]))

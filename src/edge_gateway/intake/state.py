@@ -9,12 +9,14 @@ from typing import Any
 from edge_gateway.commands import Ledger
 from edge_gateway.derived.core import Derivation
 from edge_gateway.intake.armed import Armed
+from edge_gateway.marks import Marks
 from edge_gateway.reading import INSTRUMENT_EVENTS, Group
 from edge_gateway.record.entry import canonical, text_hash
-from edge_gateway.rules.base import RECOVERED, BoundRule
+from edge_gateway.rules.base import FIRED, RECOVERED, BoundRule, Step
 from edge_gateway.rules.engine import Engine
 from edge_gateway.rules.kinds import can_judge
 from edge_gateway.rules.resume import resumed
+from edge_gateway.rules.standing import MARK
 from edge_gateway.traceability.ledger import LotLedger
 from edge_gateway.violations import WITHDRAWN, Violations
 
@@ -50,6 +52,7 @@ class State:
         self.derivation = Derivation()
         self.commands = Ledger()
         self.ledger = LotLedger(gateway)
+        self.marks = Marks()
         self.gaps: dict[str, dict[str, Any]] = {}
         self.slots: dict[str, int] = {}
         self.corrections: dict[str, int] = {}
@@ -105,6 +108,15 @@ class State:
         self._rules = {(rule.id, rule.point): rule for rule in rules}
         self.armed.again()
 
+    def restand(self, rule_us: int, wall_us: int) -> list[Step]:
+        """Which rules are armed now: asked after each entry that may change it, live and in a replay. The steps that this makes."""
+        return self.engine.stand(rule_us, wall_us, MARK, self.marks.refs(self._rules.values()))
+
+    def due_us(self) -> int | None:
+        """Next rule time at which the passing of time changes something."""
+        dues = [due_us for due_us in (self.engine.due_us(), self.marks.due_us()) if due_us is not None]
+        return min(dues, default=None)
+
     def changes(self, setup: Setup) -> list[dict[str, Any]]:
         """What differs from the configuration in force: ``{"key", "old", "new"}``, keys dotted, in order."""
         return list(_differences("", self.resolved, setup.resolved)) if self.resolved else []
@@ -152,9 +164,11 @@ class State:
             self.engine.rearm(str(body["rule"]), str(body["point"]))
 
     def hear(self, body: Mapping[str, Any]) -> None:
-        """An event entry: who answers at a device, and who may prove themselves, is remembered, for the next run to compare with."""
+        """An event entry: who answers at a device, and who may prove themselves, is remembered; what would have fired is counted."""
         if body.get("event") == "people-changed":
             self.people = {name: list(what) for name, what in body["new"].items()}
+        if body.get("event") == FIRED:
+            self.marks.count(body)
         if body.get("event") in INSTRUMENT_EVENTS:
             device = str(body["device"])
             self.keep(device, {**self.kept.get(device, {}), "identity": dict(body["identity"])})
@@ -172,6 +186,7 @@ class State:
             "kept": self.kept,
             "sums": self.derivation.snapshot(),
             "records": self.ledger.snapshot(),
+            "marks": self.marks.snapshot(),
             "messages": [[topic, number, digest] for (topic, number), digest in self.messages.items()],
             "commands": self.commands.snapshot(),
             **({"people": self.people} if self.people else {}),
@@ -192,6 +207,7 @@ class State:
         self.kept = dict(state.get("kept") or {})
         self.commands.restore(state.get("commands") or [])
         self.people = dict(state.get("people") or {})
+        self.marks.restore(state.get("marks") or {})
         self.lost = bool(state.get("lost"))
         self.ledger.restore(state.get("records") or {})
         self.armed = Armed(state.get("day"))

@@ -320,21 +320,24 @@ class Engine:
         same twice changes nothing. A rule is armed while no ``why`` names it. What is not bound here is passed over, so
         say it again after a reload. Answers the steps that this makes; ``rule_us`` as for ``judge``.
         """
-        self._now_us = rule_us
-        steps = self._begin(rule_us, wall_us) if not self._settled else []
-        if self._joint and rule_us > self._instant[0]:
-            self._judge_instant(steps)
-        wanted = {_key(*each): ref for each, ref in refs.items()}
+        wanted = {key: ref for each, ref in refs.items() if (key := _key(*each)) in self._tracks}
         keys = {key for key, stood in self._stood.items() if why in stood.reasons}
-        for key in sorted(keys.union(wanted), key=lambda each: self._tracks[each].order if each in self._tracks else -1):
-            if key not in self._tracks:
-                continue
+        changed: list[tuple[str, dict[str, str]]] = []
+        for key in sorted(keys.union(wanted), key=lambda each: self._tracks[each].order):
             before = self._stood[key].reasons if key in self._stood else {}
             reasons = {each: ref for each, ref in before.items() if each != why}
             if key in wanted:
                 reasons[why] = wanted[key]
             if reasons != before:
-                self._change(key, reasons, rule_us, wall_us, steps)
+                changed.append((key, reasons))
+        if not changed:
+            return []
+        self._now_us = rule_us
+        steps = self._begin(rule_us, wall_us) if not self._settled else []
+        if self._joint and rule_us > self._instant[0]:
+            self._judge_instant(steps)
+        for key, reasons in changed:
+            self._change(key, reasons, rule_us, wall_us, steps)
         if self._roster.combined and (steps or self._doubted):
             self._concern(rule_us, wall_us, steps)
         return self._sifted(steps, rule_us, wall_us)
