@@ -138,6 +138,15 @@ def _marks(held: Held) -> Callable[[Request], Awaitable[Response]]:
     return marks
 
 
+def _records(held: Held) -> Callable[[Request], Awaitable[Response]]:
+    """What was put on record of lots at a gateway, newest first."""
+
+    async def records(request: Request) -> Response:
+        return _json({"records": list(reversed(held.view(request).state["records"].values()))})
+
+    return records
+
+
 def routes(held: Held) -> list[Route]:
     """All routes of the API."""
 
@@ -191,6 +200,7 @@ def routes(held: Held) -> list[Route]:
         Route(base + "/{gateway}/checkpoint", checkpoint, methods=["GET"]),
         Route(base + "/{gateway}/alarms", alarms),
         Route(base + "/{gateway}/instruments", _instruments(held)),
+        Route(base + "/{gateway}/records", _records(held)),
         Route(base + "/{gateway}/commands", _commands(held)),
         Route(base + "/{gateway}/marks", _marks(held)),
         Route(base + "/{gateway}/evidence", evidence),

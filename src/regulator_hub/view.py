@@ -14,7 +14,7 @@ import orjson
 from edge_gateway.reading import BAD_MISSING, INSTRUMENT_EVENTS
 from edge_gateway.record.entry import MAX_INTEGER
 from edge_gateway.violations import ENDED, MERGED
-from regulator_hub import handling, shift
+from regulator_hub import handling, recorded, shift
 from regulator_hub.meaning import Meaning, compile_text
 
 #: What could not be interpreted is remembered this far; it stays in the store in any case.
@@ -53,6 +53,7 @@ class View:
             "commands": {},  # SHA-256 of a signed command -> what the gateway answered
             "marks": {},  # id -> its newest step
             "phases": [],  # steps of phases, the newest last
+            "records": {},  # what was put on record of lots, by its id
             "instruments": {},  # "<epoch>/<seq>" -> who was found at a device, or found exchanged
             "corrections": {},  # boot -> offset_us
             "quarantine": {},  # "<epoch>/<seq>" -> why
@@ -291,6 +292,9 @@ class View:
         except ValueError:
             return None
 
+    def _record(self, epoch: str, seq: int, content: Mapping[str, Any]) -> None:
+        recorded.recorded(self.state["records"], (epoch, seq), content)
+
     def take_changed(self) -> set[str]:
         """Points whose rows changed since the last call."""
         changed, self.changed = self.changed, set()
@@ -319,5 +323,6 @@ _HANDLERS: dict[str, Callable[[View, str, int, dict[str, Any]], int | None]] = {
     "command": View._command,
     "mark": View._mark,
     "phase": View._phase,
+    "record": View._record,
     **dict.fromkeys(("gap", "tick", "skipped"), View._nothing),
 }

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from edge_gateway.evidence.hours import HOUR_US, Hour
 from edge_gateway.evidence.manifest import Manifest
+from edge_gateway.evidence.tables import record_row
 from edge_gateway.history.export import times
 from edge_gateway.units import symbol
 
@@ -37,7 +38,7 @@ def page(tables: Tables, manifest: Manifest, zone: ZoneInfo, language: str) -> b
     words = _Words(language[:2])
     site = manifest.about.get("site") or {}
     title = f"{site.get(f'name_{words.language}') or manifest.gateway} · {words('evidence', '证据')}"
-    body = "".join((*_head(manifest, zone, words), *_violations(tables, zone, words), *_gaps(tables, zone, words), *_hours(tables, zone, words)))
+    body = "".join((*_head(manifest, zone, words), *_violations(tables, zone, words), *_records(tables, zone, words), *_gaps(tables, zone, words), *_hours(tables, zone, words)))
     return (
         f'<!doctype html><html lang="{language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>{body}</body></html>\n"
@@ -106,6 +107,25 @@ def _limit(tables: Tables, point: str, step: Mapping[str, Any], words: _Words) -
     known = _KNOWN.get(str(step.get("verified", "no")))
     shown = limit.removesuffix(unit) + symbol(unit) if unit and limit.endswith(f" {unit}") else limit
     return f"{shown} ({words(*known)})" if known and limit else shown
+
+
+def _records(tables: Tables, zone: ZoneInfo, words: _Words) -> Iterator[str]:
+    """Intake, processing, dispatch, documents; nothing where nobody recorded any."""
+    if not tables.records:
+        return
+    yield f"<h2>{words('Records of lots', '批次台账（进货查验、加工、出场、证照）')}</h2>"
+    head = (
+        words("time", "时间"), words("record", "记录"), words("type", "类型"), words("lot", "批次"), words("product", "品名"), words("kg", "重量 kg"), words("from or to", "供货或收货者"),
+        words("certificate", "检疫证明"), words("slip", "票据"), words("zone", "区域"), words("temperature", "温度"), words("expires", "有效期至"), words("made from", "来源批次"),
+        words("photos", "照片"), words("by", "记录人"), words("reason", "理由"), words("corrects", "更正"),
+    )  # fmt: skip
+    rows = [(_when(each["wall_us"], zone), *(_shown(column) for column in _short(record_row(each)))) for each in tables.records[:MAX_ROWS]]
+    yield _table(head, rows)
+
+
+def _short(row: Sequence[Any]) -> list[Any]:
+    """Hashes of photos by their first digits: the files lie beside this page under the whole name."""
+    return [" ".join(f"photos/{name[:12]}…" for name in column.split()) if number == 12 and column else column for number, column in enumerate(row)]
 
 
 def _gaps(tables: Tables, zone: ZoneInfo, words: _Words) -> Iterator[str]:

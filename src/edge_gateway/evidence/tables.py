@@ -17,6 +17,8 @@ from edge_gateway.history.export import BOM, cell, times
 from edge_gateway.history.record import when
 from edge_gateway.journal.reading import Reading
 from edge_gateway.record.offsets import Correction
+from edge_gateway.record.photo import photos_of
+from edge_gateway.traceability.model import kg
 
 #: Readings around violations that are kept; beyond it the table says so.
 MAX_READINGS = 200_000
@@ -39,6 +41,7 @@ class Tables:
         self.hours: dict[tuple[str, int], Hour] = {}
         self.readings: list[tuple[str, int, str, Any, str, str, int, str]] = []
         self.gaps: list[dict[str, Any]] = []
+        self.records: list[dict[str, Any]] = []
         self.undecoded = 0
         self.courses = {id_: each for id_, each in courses.items() if points is None or each.point in points}
         self.units: dict[str, str] = {}
@@ -60,6 +63,8 @@ class Tables:
         kind = entry["kind"]
         if kind == "gap":
             self.gaps.append(entry | {"wall_us": when(entry, (self._order[epoch], entry["seq"]), self._corrections)[0]})
+        if kind == "record" and len(self.records) < MAX_READINGS:
+            self.records.append(entry | {"wall_us": when(entry, (self._order[epoch], entry["seq"]), self._corrections)[0]})
         if kind != "batch":
             return
         try:
@@ -138,6 +143,8 @@ class Tables:
         yield "hours.csv", _csv(HOURS, self._hours_csv(zone))
         yield "violations.csv", _csv(VIOLATIONS, self._violations_csv(zone))
         yield "readings.csv", _csv(READINGS, self._readings_csv(zone))
+        if self.records:
+            yield "records.csv", _csv(RECORDS, self._records_csv(zone))
 
     def _hours_csv(self, zone: ZoneInfo) -> Iterator[str]:
         last, when = -1, ("", "", "")
@@ -155,6 +162,11 @@ class Tables:
                         step.get("value"), step.get("peak"), step.get("minutes"), step.get("by"), step.get("reason"), step["seq"])  # fmt: skip
                 yield f"{when[0]},{when[1]}," + ",".join("" if each is None else cell(str(each)) for each in told) + "\r\n"
 
+    def _records_csv(self, zone: ZoneInfo) -> Iterator[str]:
+        for record in self.records:
+            when = times(record["wall_us"], zone)
+            yield f"{when[0]},{when[1]}," + ",".join("" if each is None else cell(str(each)) for each in record_row(record)) + f",{record['seq']}\r\n"
+
     def _readings_csv(self, zone: ZoneInfo) -> Iterator[str]:
         for id_, time_us, point, value, why, epoch, seq, clock in self.readings:
             when = times(time_us, zone)
@@ -170,6 +182,28 @@ VIOLATIONS = (
 READINGS = (
     "violation 违规", "time_local 当地时间", "utc_offset 时差", "point 测点", "value 读数", "unit 单位", "quality 质量", "epoch 纪元", "seq", "clock 时钟",
 )  # fmt: skip
+
+
+RECORDS = (
+    "time_local 当地时间", "utc_offset 时差", "record 记录", "type 类型", "lot 批次", "product 品名", "kg 重量", "party 供货或收货者", "certificate 检疫证明", "slip 票据",
+    "zone 区域", "temperature 温度", "expires 有效期至", "from 来源批次", "photos 照片", "by 记录人", "reason 理由", "corrects 更正", "seq",
+)  # fmt: skip
+
+
+def record_row(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    """A record's columns between its time and its number; what is not as it should be is shown as it is."""
+    grams, told, parents = record.get("grams"), record.get("temperature"), record.get("from")
+    weight = kg(grams) if isinstance(grams, int) and not isinstance(grams, bool) and abs(grams) < 10**12 else grams
+    value = f"{told.get('value')} ({told.get('point')}, {told.get('quality')})" if isinstance(told, dict) else told
+    made = " ".join(map(str, parents)) if isinstance(parents, dict) else parents
+    photos = " ".join(photo.sha256 for photo in photos_of(record)) or None
+    party = record.get("supplier") or record.get("receiver") or record.get("holder")
+    lot = record.get("lot") or f"{record.get('document', '')} {record.get('number', '')}".strip()
+    kind = f"{record.get('type')}{', void' if record.get('void') else ''}{', disposal' if record.get('disposal') else ''}"
+    return (
+        record.get("record"), kind, lot, record.get("product"), weight, party, record.get("certificate"), record.get("slip"), record.get("zone"), value,
+        record.get("expires"), made, photos, record.get("by"), record.get("reason"), record.get("corrects"),
+    )  # fmt: skip
 
 
 def _csv(columns: Sequence[str], rows: Iterable[str]) -> bytes:
