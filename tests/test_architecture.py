@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,7 @@ class Module:
     path: Path
     is_package: bool
     imports: tuple[tuple[str, int], ...]
+    says: bool = True  # whether it opens with a sentence
 
 
 def read_modules(source: Path) -> dict[str, Module]:
@@ -102,12 +104,12 @@ def read_modules(source: Path) -> dict[str, Module]:
     for path in sorted(source.rglob("*.py")):
         parts = path.relative_to(source).with_suffix("").parts
         paths[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    modules = {}
+    modules, known = {}, set(paths)
     for name, path in paths.items():
         tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
         is_package = path.name == "__init__.py"
         package = name if is_package else name.rpartition(".")[0]
-        modules[name] = Module(name, path, is_package, tuple(_imports(tree, package, set(paths))))
+        modules[name] = Module(name, path, is_package, tuple(_imports(tree, package, known)), bool(ast.get_docstring(tree)))
     return modules
 
 
@@ -219,23 +221,29 @@ def strangers(modules: Mapping[str, Module]) -> list[str]:
     return found
 
 
+@cache
+def house() -> Mapping[str, Module]:
+    """Our own sources."""
+    return read_modules(SOURCE)
+
+
 # -- the house itself --------------------------------------------------------------------------------------------------
 
 
 def test_every_module_has_a_floor_and_imports_only_downward() -> None:
-    modules = read_modules(SOURCE)
+    modules = house()
     assert GATEWAY in modules, "nothing was read"
     assert HUB in modules, "nothing was read"
     assert not faults(modules), "\n" + "\n".join(faults(modules))
 
 
 def test_each_outside_thing_is_known_in_one_place_and_what_decides_is_pure() -> None:
-    found = strangers(read_modules(SOURCE))
+    found = strangers(house())
     assert not found, "\n" + "\n".join(found)
 
 
 def test_every_module_opens_with_a_sentence() -> None:
-    silent = [str(path) for path in SOURCE.rglob("*.py") if not ast.get_docstring(ast.parse(path.read_text("utf-8")))]
+    silent = [str(module.path) for module in house().values() if not module.says]
     assert not silent, f"no opening sentence in {silent}"
 
 

@@ -8,10 +8,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_gateway.errors import ConfigError
+from edge_gateway.links.synced import sync_folder, write_synced
 from edge_gateway.record.note import ED25519, Key, Signature, note_bytes
 from edge_gateway.wire.command import HubCommand
 from regulator_hub.cosigner import key_name
-from regulator_hub.synced import sync_folder, write_synced
 
 FILE = "command.key"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import orjson
 
 from edge_gateway.errors import GatewayError
-from regulator_hub.synced import sync_folder, write_synced
+from edge_gateway.links.synced import sync_folder, write_synced
 
 _VERSION = 1
 

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_gateway.errors import ConfigError
+from edge_gateway.links.synced import sync_folder, write_synced
 from edge_gateway.record.checkpoint import cosignature, cosigned_message
 from edge_gateway.record.note import COSIGNATURE, Key, Signature
-from regulator_hub.synced import sync_folder, write_synced
 
 _FILE = "cosign.key"
 #: What lies beside the key and says that it has cosigned.

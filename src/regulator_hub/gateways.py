@@ -23,9 +23,9 @@ from typing import Any
 import orjson
 
 from edge_gateway.errors import ConfigError
+from edge_gateway.links.synced import write_synced
 from edge_gateway.record.note import ED25519, Key, NoteError
 from edge_gateway.wire import hub as wire
-from regulator_hub.synced import write_synced
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from edge_gateway.commands import TOLERANCE_US
 from edge_gateway.errors import ConfigError, GatewayError
+from edge_gateway.links.synced import sync_folder, write_synced
 from edge_gateway.record.note import Note, NoteError
 from edge_gateway.wire.command import MAX_AT_ONCE, CommandError, HubCommand
-from regulator_hub.synced import sync_folder, write_synced
 
 FOLDER = "commands"
 #: Commands that may wait for one gateway.

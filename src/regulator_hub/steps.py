@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 
 from edge_gateway.errors import GatewayError
+from edge_gateway.links.synced import sync_folder
 from edge_gateway.links.who import who
-from regulator_hub.synced import sync_folder
 
 FILE = "steps.jsonl"
 CONFIGURATION = "configuration"

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from edge_gateway.errors import GatewayError
+from edge_gateway.links import synced
 from edge_gateway.record.checkpoint import Checkpoint
 from edge_gateway.record.merkle import leaf_hash, tree_root
 from edge_gateway.record.proof import consistency
-from edge_gateway.signer import ledger, service
+from edge_gateway.signer import service
 from edge_gateway.signer.base import Ask
-from regulator_hub import cosigned, cosigner, synced
+from regulator_hub import cosigned, cosigner
 from tests.faults.simdisk import PowerCut, SimDisk
 from tests.faults.simos import SimPath, placed
 
@@ -128,7 +129,7 @@ class Signer(Memory):
     """The signing process' key and ledger."""
 
     def modules(self) -> tuple[Any, ...]:
-        return (ledger, service)
+        return (synced,)
 
     def start(self, folder: Path) -> bytes:
         self._service = service.Service(folder, now_s=lambda: 0)

@@ -13,6 +13,7 @@ from typing import Any
 from edge_gateway.config.adopt import Wish, profile_for, tables, text
 from edge_gateway.config.load import load
 from edge_gateway.errors import GatewayError
+from edge_gateway.links.synced import write_synced
 from edge_gateway.profiles.load import load as load_profile
 
 _NAME = re.compile(r"^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$")
@@ -65,20 +66,15 @@ def place(folder: Path, file: Path, body: str) -> None:
     """Write a file into ``folder``, durable on return. Raises GatewayError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        beside = file.with_suffix(".new")
-        with beside.open("w", encoding="utf-8") as new:
-            new.write(body)
-            new.flush()
-            os.fsync(new.fileno())
-        if os.geteuid() == 0:
-            owner = folder.parent.stat()
-            for path in (folder, beside):
-                os.chown(path, owner.st_uid, owner.st_gid)
-        beside.rename(file)
-        directory = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(directory)  # the record will say that it is there
-        finally:
-            os.close(directory)
+        write_synced(file, body.encode(), _put, mode=0o666, ending=".new")  # the record will say that it is there
     except OSError as error:
         raise GatewayError(f"{file} cannot be written: {error.strerror}", hint="the state folder must be writable") from error
+
+
+def _put(fresh: Path, file: Path) -> None:
+    """What root writes into the service's folder belongs to the service."""
+    if os.geteuid() == 0:
+        owner = file.parent.parent.stat()
+        for path in (file.parent, fresh):
+            os.chown(path, owner.st_uid, owner.st_gid)
+    fresh.rename(file)

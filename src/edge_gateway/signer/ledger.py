@@ -7,7 +7,6 @@ could otherwise have any number of histories signed.
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -16,6 +15,7 @@ from pathlib import Path
 import orjson
 
 from edge_gateway.errors import SignerError, SignerRefused
+from edge_gateway.links.synced import write_synced
 from edge_gateway.record.proof import extends
 from edge_gateway.signer.base import Ask
 
@@ -101,20 +101,5 @@ def read(path: Path) -> Ledger:
 
 
 def write(path: Path, ledger: Ledger) -> None:
-    """Durable on return, and never half: temporary name, fsync, rename, fsync the folder. Raises OSError."""
-    fresh = path.with_name(path.name + ".tmp")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
-        file.write(bytes(ledger))
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.rename(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` durable. Raises OSError."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    """Durable on return, and never half. Raises OSError."""
+    write_synced(path, bytes(ledger))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_gateway.errors import SignerError, SignerRefused
 from edge_gateway.links.notify import notify
+from edge_gateway.links.synced import write_synced
 from edge_gateway.signer import ledger as ledgers
 from edge_gateway.signer import wire
 from edge_gateway.signer.base import Ask
@@ -81,13 +81,7 @@ def _key(path: Path, *, fresh: bool) -> Ed25519PrivateKey:
             raise SignerError(f"{path} is gone, though it has signed", hint="restore it from a copy") from None
     born = Ed25519PrivateKey.generate()
     raw = born.private_bytes(serialization.Encoding.Raw, serialization.PrivateFormat.Raw, serialization.NoEncryption())
-    fresh_path = path.with_name(path.name + ".tmp")
-    with os.fdopen(os.open(fresh_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w") as file:
-        file.write(raw.hex() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    fresh_path.rename(path)
-    ledgers.sync_folder(path.parent)
+    write_synced(path, f"{raw.hex()}\n".encode())
     return born
 
 

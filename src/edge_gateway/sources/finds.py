@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_gateway.errors import GatewayError
+from edge_gateway.links.synced import write_synced
 
 #: Whatever was not seen for so long is forgotten, and beyond so many the oldest go first.
 KEPT_US = 7 * 86_400_000_000
@@ -99,13 +100,7 @@ class Finds:
     def _write(self, document: Mapping[str, Any]) -> None:
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            beside = self._file.with_name(f"{FILE}.{os.getpid()}.new")
-            with beside.open("w", encoding="utf-8") as file:
-                json.dump(document, file, ensure_ascii=False)
-                file.flush()
-                os.fsync(file.fileno())
-            _own_like(self._file.parent, beside)
-            beside.rename(self._file)
+            write_synced(self._file, json.dumps(document, ensure_ascii=False).encode(), _put, mode=0o666, ending=f".{os.getpid()}.new")
         except OSError as error:
             hint = "ask the running gateway's group for membership, or name another folder with --state"
             raise GatewayError(f"{self._file} cannot be written: {error.strerror}", hint=hint) from error
@@ -121,11 +116,12 @@ def _all_sound(items: object) -> bool:
 _SHAPE = {"id": int, "key": str, "first_us": int, "seen_us": int, "ignored": bool, "found": dict}
 
 
-def _own_like(folder: Path, file: Path) -> None:
+def _put(fresh: Path, file: Path) -> None:
     """What root writes into the service's folder belongs to the service."""
     if os.geteuid() == 0:
-        owner = folder.stat()
-        os.chown(file, owner.st_uid, owner.st_gid)
+        owner = file.parent.stat()
+        os.chown(fresh, owner.st_uid, owner.st_gid)
+    fresh.rename(file)
 
 
 def _kept(item: Mapping[str, Any], wall_us: int) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from edge_gateway.links.synced import write_synced
 from edge_gateway.profiles.spec import DeviceSpec
 from edge_gateway.sources.modbus_memory import Memory
 
@@ -61,24 +61,14 @@ class MemoryFile:
             self.said = f"{self.path}: {error!r}; what was learned is learned anew"
 
     def save(self, text: bytes) -> None:
-        """Write beside, sync, rename, sync the folder: the file is whole at any moment. A disk that refuses costs only the memory."""
-        beside = self.path.with_suffix(".new")
+        """The file is whole at any moment. A disk that refuses costs only the memory."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with beside.open("wb") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self.path)
-            folder = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            write_synced(self.path, text, mode=0o666, ending=".new")
         except OSError as error:
             self.said = f"{self.path}: {error.strerror or error}; what is learned now is forgotten at the next start"
             with suppress(OSError):
-                beside.unlink()
+                self.path.with_name(f"{self.path.name}.new").unlink()
         else:
             self.said = ""
 
