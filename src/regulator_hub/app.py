@@ -200,6 +200,7 @@ async def run_until(hub: Hub, stop: asyncio.Event, listening: Callable[[str], No
     """Serve until ``stop`` is set: carriers first, then what stands behind them."""
     config = hub.config
     page = Page(hub.reader, hub.interpreter, hub.watch, hub.clock, hub.witness, config.language)
+    page.outbox = hub.outbox
     sock = listen_tcp(config.listen, key="listen")
     host, port = sock.getsockname()[:2]
     async with asyncio.TaskGroup() as inner:

@@ -16,6 +16,7 @@ from edge_gateway.web import pages
 from edge_gateway.web.sse import Feed
 from regulator_hub import rows
 from regulator_hub.interpret import Interpreter
+from regulator_hub.outbox import Outbox
 from regulator_hub.store import reader as read
 from regulator_hub.store.reader import Reader
 from regulator_hub.watch import Watch
@@ -41,6 +42,7 @@ class Page:
         self._clock = clock
         self._witness = witness
         self._language = language
+        self.outbox: Outbox | None = None  # commands that wait
         self._feed = Feed(self._full, self._stamp)
         self._told: dict[str, dict[str, Any]] = {"violations": {}, "gateways": {}, "alarms": {}}
 
@@ -116,7 +118,15 @@ class Page:
     def _violations(self) -> dict[str, Any]:
         views = self._interpreter.views.values()
         found = [v for view in views for v in rows.violations(view, ended=False, now_us=self._clock.wall_us())]
-        return {f"{v['gateway']}/{v['violation']}": v | {"steps": v["steps"][-MAX_STEPS:]} for v in found}
+        return {f"{v['gateway']}/{v['violation']}": v | {"steps": v["steps"][-MAX_STEPS:], "waiting": self._waiting(v)} for v in found}
+
+    def _waiting(self, step: Mapping[str, Any]) -> list[dict[str, str]]:
+        """Commands about a violation that its gateway has not answered."""
+        if self.outbox is None:
+            return []
+        view = self._interpreter.view(str(step["gateway"]))
+        mine = [item for item in self.outbox.waiting(view.gateway) if item.command.violation == step["violation"] and not view.answered(item.name)]
+        return [{"verb": item.command.verb, "by": item.command.by} for item in mine]
 
     async def _gateways(self) -> dict[str, dict[str, Any]]:
         return {
@@ -126,6 +136,8 @@ class Page:
                 "dark": name in self._watch.dark,
                 "last_us": self._watch.last_us(name),
                 "quarantined": view.state["quarantined"],
+                "marks": [mark for mark in view.state["marks"].values() if mark["step"] != "ended"][-MAX_STEPS:],
+                "phase": view.state["phases"][-1] if view.state["phases"] else None,
                 "pending": await self._witness.pending(name),
                 **self._witness.fingerprints(name),
                 "branches": [

@@ -143,3 +143,29 @@ async def test_the_page_shows_the_fingerprints_by_which_packs_are_verified(site:
     await page.reload()
     own = Cosigner(hub.state_dir / "witness", "regulator-hub", born=False).key
     await expect(keys).to_contain_text(f"{Key.parse(hand.vkey).fingerprint} · of the hub's key: {own.fingerprint}")
+
+
+async def test_handling_deadlines_and_who_are_shown_overdue_first(site: tuple[HubProcess, Gateway], browser: Browser) -> None:
+    hub, made = site
+    now, hour = record.now_us(), 3_600_000_000
+    common = {"level": "violation", "opened": {"epoch": EPOCH, "seq": 3}}
+    late = {"returns": 2, "by": "王强", "proof": "hub", "reason": "照片不是这扇门", "referred": "ecology", "due": {"correct": now - 2 * hour}}
+    await made.entries(3, [
+        record.violation(3, "violated", **common), record.violation(4, "returned", handling="correcting", **common, **late),
+        record.violation(5, "violated", name="tlf-007-2", **common, due={"acknowledge": now + 3 * hour, "verify": None}),
+        record.entry(6, "mark", mark="M-1", step="started", type="defrost", by="李", reason="结霜", points=["cold1-air"], until_wall_us=now + hour, fired=0),
+    ])  # fmt: skip
+    for language, width in (("zh-CN", 1280), ("zh-CN", 390), ("en-GB", 390)):
+        page = await opened(browser, hub.url, locale=language, viewport={"width": width, "height": 844})
+        cards = page.locator("#violations li")
+        await expect(cards).to_have_count(2)
+        zh = language == "zh-CN"
+        for words in ("整改超期 2 小时 0 分", "退回 2 次", "退回: 王强 (监管端指令)", "照片不是这扇门", "已移送：生态环境") if zh else (
+            "correcting overdue by 2 h", "returned ×2", "returned: 王强 (hub command)", "referred to ecology",
+        ):  # fmt: skip
+            await expect(cards.first).to_contain_text(words)
+        await expect(cards.last).to_contain_text("核实期限待时钟可信后起算" if zh else "once the clock is trusted")
+        await expect(cards.last.locator("[data-due]")).to_contain_text("还有 2 小时 59 分" if zh else "2 h 59 min left")
+        await expect(page.locator(".gateway")).to_contain_text("标记中：除霜 cold1-air" if zh else "Marked: defrost cold1-air")
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.wrong == []  # type: ignore[attr-defined]

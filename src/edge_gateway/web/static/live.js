@@ -115,9 +115,32 @@
     const title = name(step, "title");
     if (title) second.append(el("span", "", title));
     li.append(first, second);
+    if (hub && step.violated) li.append(...handlingLines(step));
     const todo = step[zh ? "do_zh" : "do_en"];
     if (step.violated && todo && todo.length) li.append(el("p", "line", (Array.isArray(todo) ? todo : [todo]).join(" · ")));
     return li;
+  }
+  const worded = (group, key) => words[group + "." + key] || key;
+  const late = step => Object.values(step.due || {}).some(us => us !== null && us < now());
+  // Who did what last, deadlines that tick, what waits: what a duty officer asks first.
+  function handlingLines(step) {
+    const due = el("p", "line due"), who = el("p", "line dim"), made = [];
+    for (const [what, us] of Object.entries(step.due || {})) {
+      const deadline = el("span", "");
+      if (us === null) deadline.textContent = say("due.later", { what: worded("due", what) });
+      else { deadline.dataset.due = us; deadline.dataset.what = worded("due", what); }
+      due.append(deadline);
+    }
+    if (step.returns) due.append(el("span", "tag", say("handling.returns", { n: step.returns })));
+    if (step.holds) due.append(el("span", "tag", say("handling.holds", { n: step.holds })));
+    if (step.follows) due.append(el("span", "tag", say("handling.follows", { id: step.follows })));
+    if (step.referred) due.append(el("span", "tag", say("handling.referred", { to: worded("department", step.referred) })));
+    for (const each of step.waiting || []) due.append(el("span", "tag", say("handling.waits", { verb: worded("verb", each.verb), by: each.by })));
+    const last = (step.steps || []).filter(each => each.by).pop();
+    who.append(el("span", "id", step.violation));
+    if (last) who.append(el("span", "", when(last.wall_us) + " " + worded("step", last.step) + ": " + last.by + " (" + worded("proof", last.proof || "claimed") + ")"), el("span", "why", last.reason || ""));
+    if (due.firstChild) made.push(due);
+    return made.concat(who);
   }
   function siteName(gateway) {
     const row = data.gateways[gateway];
@@ -143,6 +166,8 @@
         gateway.quarantined ? el("span", "tag", say("gateway.quarantined", { n: gateway.quarantined })) : null, heard));
       if (gateway.witness_key) box.append(el("p", "line keys", say(gateway.key ? "gateway.keys" : "gateway.nokey", { key: gateway.key, hub: gateway.witness_key })));
       for (const b of gateway.branches || []) box.append(el("p", "line dim", say("gateway.branch", b)));
+      if (gateway.phase) box.append(el("p", "line dim", say("gateway.phase", { phase: worded("phase", gateway.phase.phase), time: when(gateway.phase.wall_us), by: gateway.phase.by || "" })));
+      for (const m of gateway.marks || []) box.append(el("p", "line dim", say("gateway.mark", { type: worded("mark", m.type), points: m.points.slice(0, 5).join(" "), time: when(m.until_wall_us), by: m.by, reason: m.reason })));
       for (const epoch of gateway.pending || []) box.append(el("p", "line pending", say("gateway.pending", { epoch, gateway: gateway.gateway })));
     }
     const head = el("tr", "");
@@ -170,7 +195,7 @@
       (byGateway[row.gateway] = byGateway[row.gateway] || []).push(row);
     }
     document.getElementById("counts").replaceChildren(...ORDER.map(s => el("li", "", badge(s), el("b", "", String(counts[s])))));
-    steps.sort((a, b) => b.violated - a.violated || b.step_us - a.step_us);
+    steps.sort((a, b) => late(b) - late(a) || b.violated - a.violated || b.step_us - a.step_us);
     fill("violations", steps.map(violationCard), steps.length);
     fill("alarms", alarms.sort((a, b) => b.since_us - a.since_us).map(alarmCard), alarms.length);
     document.getElementById("alarms").hidden = !alarms.length;
@@ -195,6 +220,11 @@
       age.textContent = span("age", t - Number(age.dataset.observed)) + (age.dataset.stale ? " · " + say("stale") : "");
     for (const since of document.querySelectorAll("[data-since]"))
       since.textContent = say("since", { time: when(Number(since.dataset.since)), for: span("for", t - Number(since.dataset.since)) });
+    for (const due of document.querySelectorAll("[data-due]")) {
+      const left = Number(due.dataset.due) - t, what = due.dataset.what;
+      due.className = left < 0 ? "badge overdue" : "";
+      due.textContent = left < 0 ? say("due.late", { what, for: span("for", -left) }) : say("due.until", { what, time: when(Number(due.dataset.due)), for: span("for", left) });
+    }
     for (const timer of document.querySelectorAll("[data-timer]"))
       timer.textContent = say("notice.timer", { n: Math.floor(Math.max(0, t - Number(timer.dataset.timer)) / 6e7), m: timer.dataset.after });
     for (const heardAt of document.querySelectorAll("[data-heard]"))
