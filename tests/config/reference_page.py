@@ -48,6 +48,7 @@ TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ('[derived.X], kind = "degree-minutes"', DegreeMinutesConfig),
     ('[derived.X], kind = "counter"', CounterConfig),
     ("[rules]", model.RulesConfig),
+    ("[rules.override.X]", model.Override),
     ("[outlets.X]", model.OutletConfig),
     ('[sinks.X], kind = "hub"', HubConfig),
     ('[sinks.X], kind = "influxdb1"', Influx1Config),
@@ -94,7 +95,7 @@ def tables() -> str:
 def _table(heading: str, found: type[BaseModel]) -> str:
     rows = [f"### `{heading}`", "", "| key | value | default | meaning |", "|---|---|---|---|"]
     for name, field in found.model_fields.items():
-        default = "**required**" if field.is_required() else _default(field.default)
+        default = "**required**" if field.is_required() else _default(field.get_default(call_default_factory=True))
         rows.append(f"| `{name}` | {_value(field)} | {default} | {_meaning(name, field)} |")
     return "\n".join(rows) + "\n"
 

@@ -47,7 +47,7 @@ OPTIONAL = {
     "sinks.hub.via": "http",
 } | {
     f"outlets.outlet1.{key}": "a permit need not limit it"
-    for key in ("permit", "permit_date", "ph_low", "ph_high", "cod_mg_l", "ammonia_mg_l", "temperature_cel")
+    for key in ("permit", "permit_date", "permit_until", "document_sha256", "checked_by", "ph_low", "ph_high", "cod_mg_l", "ammonia_mg_l", "temperature_cel")
 }
 
 

@@ -78,6 +78,11 @@ PERMIT: dict[str, dict[str, Any]] = {
 }
 
 
+#: What makes a permit the legal limit.
+PROOF = {"permit_until": "2030-05-31", "document_sha256": "5e" * 32, "checked_by": "李敏"}
+WHOLE = {"main": PERMIT["main"] | PROOF}
+
+
 def bound(binding: Binding, rule: str, name: str) -> BoundRule:
     return next(r for r in binding.rules if (r.id, r.point) == (rule, name))
 
@@ -112,10 +117,25 @@ def test_without_a_permit_the_packs_limit_holds_with_its_own_basis() -> None:
     assert rule.basis == "GB 13457-92 (1992), clause not verified"
 
 
-def test_a_permit_takes_the_place_of_the_limit_and_stays_unverified() -> None:
-    rule = bound(bind(PACKS, POINTS, ZONES, PERMIT), "outlet-ph", "out-ph")
+@pytest.mark.parametrize("lacks", ["permit", "permit_date", *PROOF])
+def test_a_permit_that_is_not_whole_does_not_loosen_what_is_verified(lacks: str) -> None:
+    permit = {"main": {key: value for key, value in WHOLE["main"].items() if key != lacks}}
+    rule = bound(bind(PACKS, POINTS, ZONES, permit), "outlet-ph", "out-ph")
+    assert (rule.low, rule.high, rule.verified, rule.outlet) == ("6", "8.5", "secondary", "main")
+    assert rule.source.endswith(f"looser figure is not applied: {lacks} missing")
+
+
+def test_a_permit_that_is_not_whole_tightens_and_is_unverified() -> None:
+    permit = {"main": PERMIT["main"] | {"ph_high": 8.0}}
+    rule = bound(bind(PACKS, POINTS, ZONES, permit), "outlet-ph", "out-ph")
+    assert (rule.high, rule.clear_high, rule.verified) == ("8", "7.9", "no")
+
+
+def test_a_whole_permit_is_the_legal_limit_looser_or_not() -> None:
+    rule = bound(bind(PACKS, POINTS, ZONES, WHOLE), "outlet-ph", "out-ph")
     assert (rule.low, rule.high, rule.clear_low, rule.clear_high) == ("6", "9", "6.1", "8.9")
-    assert (rule.verified, rule.outlet, rule.effective_from) == ("no", "main", "2025-06-01")
+    assert (rule.verified, rule.outlet, rule.effective_from) == ("primary", "main", "2025-06-01")
+    assert "compared by 李敏" in rule.source
     assert rule.basis == "排污许可证 discharge permit (2025-06-01), clause 9165X"
 
 
@@ -233,7 +253,7 @@ def test_a_cycle_finds_the_points_of_its_steps(tmp_path: Path) -> None:
 
 
 def test_a_permit_that_permits_nothing_is_refused_with_its_key() -> None:
-    permit = {"main": PERMIT["main"] | {"ph_low": 9.5}}
+    permit = {"main": WHOLE["main"] | {"ph_low": 9.5}}
     with pytest.raises(ConfigError, match=r"low 9\.5 is not below high 9") as caught:
         bind(PACKS, POINTS, ZONES, permit)
     assert caught.value.key == "outlets.main.ph_low"

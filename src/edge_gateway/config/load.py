@@ -15,6 +15,7 @@ from edge_gateway.config.derived import facts
 from edge_gateway.config.files import KeyPath, Merged, Origin, read_files
 from edge_gateway.config.local_budget import local_warnings
 from edge_gateway.config.model import GatewayConfig
+from edge_gateway.config.overrides import with_overrides
 from edge_gateway.config.references import check_references
 from edge_gateway.config.seals import seal_faults
 from edge_gateway.config.secrets import check_files, with_absolute_files
@@ -211,6 +212,8 @@ def _packs(config: GatewayConfig, folder: Path, locate: Locator) -> tuple[list[L
             if moved is not None:
                 faults += seal_faults(config.rules, [moved])
                 _take(packs, replace(moved, only=frozenset(rules), state=_state(config, home)))
+    packs, found = with_overrides(config.rules, packs, locate)
+    faults += found
     known = {loaded.pack.id: loaded.file for loaded in packs}
     for pack in config.rules.state:
         if pack not in known and not faults:

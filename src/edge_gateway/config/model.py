@@ -186,6 +186,8 @@ def _uncertainty(text: str) -> str:
     return text
 
 
+#: Decimal text of a limit.
+Limit = Annotated[str, Field(max_length=24), AfterValidator(decimal_text)]
 #: Decimal text, so that the record has what was written; "": not known.
 Uncertainty = Annotated[str, Field(max_length=24), AfterValidator(lambda text: _uncertainty(decimal_text(text)) if text else text)]
 
@@ -207,12 +209,37 @@ class PointConfig(_Table):
     renamed_from: Identifier | None = Field(default=None, description="the id that this point had before")
 
 
+class Override(_Table):
+    """A site's own numbers for one rule: tighter than the pack's where its limit is verified, the operator's value elsewhere."""
+
+    low: Limit | None = Field(default=None, description="lower limit, in the rule's unit; its hysteresis keeps its width")
+    high: Limit | None = Field(default=None, description="upper limit, the same")
+    notice_after_s: float | None = Field(default=None, ge=0, le=31 * 86_400, description="delay of the notice")
+    violation_after_s: float | None = Field(default=None, ge=0, le=31 * 86_400, description="delay of the violation; a rule that only gave notices then has violations")
+    clear_after_s: float | None = Field(default=None, ge=0, le=31 * 86_400, description="how long it must be well before it is over")
+    unknown_after_s: float | None = Field(default=None, ge=0, le=31 * 86_400, description="how long readings may be missing")
+    undecided_after_s: float | None = Field(default=None, ge=0, le=31 * 86_400, description="how long it may be undecided")
+    most: Limit | None = Field(default=None, description="spread: how far apart")
+    most_minutes: Limit | None = Field(default=None, description="exposure: minutes")
+    most_degree_minutes: Limit | None = Field(default=None, description="exposure: degree-minutes")
+    per_s: Limit | None = Field(default=None, description="rate: change a second")
+    within_s: float | None = Field(default=None, gt=0, le=31 * 86_400, description="descent, sequence: in which time")
+    rise: Limit | None = Field(default=None, description="descent: how far it may rise")
+    after_s: float | None = Field(default=None, gt=0, le=31 * 86_400, description="stale, flat: for how long")
+    factor: float | None = Field(default=None, ge=1, le=1000, description="stale: how many intervals")
+    excuse_most_s: float | None = Field(default=None, gt=0, le=86_400, description="for how long defrost or door excuse")
+    excuse_peak: Limit | None = Field(default=None, description="beyond what nothing is excused")
+    guard: bool | None = Field(default=None, description="within the probe's uncertainty nothing is decided")
+    armed_in: tuple[Literal["pre-start", "production", "closing", "closed"], ...] | None = Field(default=None, description="phases in which it is armed; none: always")
+
+
 class RulesConfig(_Table):
     """Which rule packs watch this site."""
 
     packs: tuple[Identifier, ...] = Field(
         default=("cold-chain", "cleaning-water", "wastewater"), description="rules/<pack>.toml, in this order"
     )
+    override: dict[Identifier, Override] = Field(default_factory=dict, description="by rule: the site's own numbers; numbers are texts such as \"-20\"")
     require_signed: bool = Field(default=False, description="a pack without a signature by one of keys is refused")
     keys: tuple[str, ...] = Field(default=(), description="who may sign packs: keys as `rules sign` prints them")
     state: dict[Identifier, Literal["draft", "shadow", "enforced"]] = Field(
@@ -253,6 +280,9 @@ class OutletConfig(_Table):
     zone: Identifier = Field(description="which of [zones], of kind outlet")
     permit: str = Field(default="", max_length=128, description="the permit's number")
     permit_date: Annotated[str, BeforeValidator(_date)] = Field(default="", description="year-month-day of the permit")
+    permit_until: Annotated[str, BeforeValidator(_date)] = Field(default="", description="the last day of the permit")
+    document_sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of the permit's document, as it is kept")
+    checked_by: str = Field(default="", max_length=64, description="who compared these figures with the document: a second person")
     ph_low: float | None = Field(default=None, ge=0, le=14, description="pH, lower limit")
     ph_high: float | None = Field(default=None, ge=0, le=14, description="pH, upper limit")
     cod_mg_l: float | None = Field(default=None, gt=0, le=1e6, description="chemical oxygen demand, mg/L")
@@ -260,7 +290,7 @@ class OutletConfig(_Table):
     temperature_cel: float | None = Field(default=None, ge=0, le=100, description="temperature, °C")
     flow_m3_h: float | None = Field(default=None, gt=0, le=1e6, description="flow, m³/h")
 
-    _is_date = field_validator("permit_date")(_is_date)
+    _is_date = field_validator("permit_date", "permit_until")(_is_date)
 
 
 BusConfig = Annotated[ModbusTcpConfig | ModbusRtuConfig | MqttConfig | OneWireConfig | IioConfig | PulseConfig | HostConfig, Field(discriminator="kind")]

@@ -69,7 +69,7 @@ def _lines(places: Places) -> Iterator[str]:
         yield from _device(device, places.interval_s)
     yield from _table("rules", packs=["cold-chain", "offal-cooling", "plant-rooms", "cleaning-water", "wastewater"])
     yield from _table(
-        "outlets.outlet1", zone="outlet1", permit="DEMO", permit_date="2026-01-01", ph_low=6.0, ph_high=9.0,
+        "outlets.outlet1", zone="outlet1", permit="DEMO", permit_date="2026-01-01", permit_until="2030-12-31", document_sha256="0" * 64, checked_by="demo", ph_low=6.0, ph_high=9.0,
         temperature_cel=40.0, flow_m3_h=20.0,
     )  # fmt: skip
     yield from _table("signer", socket=str(places.signer))

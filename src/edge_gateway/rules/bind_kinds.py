@@ -152,8 +152,8 @@ def _limit(rule: Limited, permit: tuple[str, Mapping[str, Any]] | None) -> dict[
     basis: dict[str, Any] = {}
     if rule.permit is not None and permit is not None:
         outlet_id, outlet = permit
-        permit_low = outlet.get(rule.permit.low) if rule.permit.low else None
-        permit_high = outlet.get(rule.permit.high) if rule.permit.high else None
+        given_low, given_high = (outlet.get(key) if key else None for key in (rule.permit.low, rule.permit.high))
+        permit_low, permit_high = _granted(rule, outlet, given_low, given_high)
         low, clear_low = _moved(low, clear_low, permit_low)
         high, clear_high = _moved(high, clear_high, permit_high)
         if permit_low is not None or permit_high is not None:
@@ -163,6 +163,9 @@ def _limit(rule: Limited, permit: tuple[str, Mapping[str, Any]] | None) -> dict[
             except ValueError as error:
                 key = f"outlets.{outlet_id}.{rule.permit.low or rule.permit.high}"
                 raise ConfigError(f"rule '{rule.id}': {error}", key=key, code="not-permitted") from error
+        if (permit_low, permit_high) != (given_low, given_high):
+            why = f"the permit's looser figure is not applied: {', '.join(missing(outlet))} missing"
+            basis = {"outlet": outlet_id, "source": f"{rule.basis.source}; {why}"}
     if low is None and high is None:
         return "there is no limit: the outlet's permit names none, and no standard we know does"
     words = [f"≥ {low}"] if low is not None else []
@@ -181,13 +184,28 @@ def _moved(limit: str | None, clear: str | None, permit: object) -> tuple[str | 
     return _text(number), _text(number + Decimal(clear) - Decimal(limit))
 
 
+def missing(outlet: Mapping[str, Any]) -> list[str]:
+    """What a permit lacks to be the legal limit: number, dates, its document's hash, a second person."""
+    return [key for key in ("permit", "permit_date", "permit_until", "document_sha256", "checked_by") if not outlet.get(key)]
+
+
+def _granted(rule: Limited, outlet: Mapping[str, Any], low: object, high: object) -> tuple[object, object]:
+    """The permit's figures as far as they count: a whole permit is the legal limit, looser or not; another one only tightens what is verified."""
+    if not missing(outlet) or rule.basis.verified == "no":
+        return low, high
+    looser_low = low is not None and rule.low is not None and Decimal(str(low)) < Decimal(rule.low)
+    looser_high = high is not None and rule.high is not None and Decimal(str(high)) > Decimal(rule.high)
+    return (None if looser_low else low), (None if looser_high else high)
+
+
 def _permit_basis(outlet_id: str, outlet: Mapping[str, Any]) -> dict[str, Any]:
-    """A permit is the site's word until its document is checked: unverified."""
-    date = str(outlet.get("permit_date") or "unknown")
+    """A whole permit is the legal limit; another one is the site's word: unverified."""
+    date, whole = str(outlet.get("permit_date") or "unknown"), not missing(outlet)
+    proof = f", document {outlet['document_sha256']}, to {outlet['permit_until']}, compared by {outlet['checked_by']}" if whole else ""
     return {
         "outlet": outlet_id, "standard": "排污许可证 discharge permit", "clause": str(outlet.get("permit") or "unknown"),
-        "basis_edition": date, "effective_from": date, "effective_to": "", "verified": "no",
-        "source": f"site configuration, outlets.{outlet_id}",
+        "basis_edition": date, "effective_from": date, "effective_to": "", "verified": "primary" if whole else "no",
+        "source": f"site configuration, outlets.{outlet_id}{proof}",
     }  # fmt: skip
 
 

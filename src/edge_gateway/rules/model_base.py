@@ -151,6 +151,8 @@ class RuleBase(Strict):
     severity: Literal["minor", "major"]
     department: Literal["market-regulation", "agriculture", "health", "ecology"]
     basis: Basis
+    #: by key of ``[rules.override.<rule>]`` the least and the most that a site may give
+    bounds: dict[str, tuple[Number, Number]] = Field(default_factory=dict)
     title_zh: str = Field(min_length=1)
     title_en: str = Field(min_length=1)
     do_zh: tuple[str, ...]

@@ -44,5 +44,13 @@ RULES: tuple[tuple[str, str], ...] = (
     ("no rule of a pack '{}' judges here", "规则包“{}”在此没有可判定的规则"),
     ("pack '{}' is {} already", "规则包“{}”已是 {}"),
     ("a reason is missing, or longer than 500 characters", "缺少理由，或超过 500 字"),
+    ("no rule '{}' in the packs in use", "所用规则包中没有规则“{}”"),
+    ("the pack's own value stays in force when this key is deleted", "删除此键则沿用规则包的值"),
+    ("rule '{}' has no excuse", "规则“{}”没有放行条件"),
+    ("a rule of kind '{}' has no {}", "类型为“{}”的规则没有 {}"),
+    ("the pack's bounds for {} are {} to {}", "规则包规定 {} 的范围为 {} 至 {}"),
+    ("{} {} is looser than the verified {}: it may only be tightened", "{0} {1} 比已核实的 {2} 宽松：只能收紧"),
+    ("the permit's looser figures are not applied: it lacks {}", "许可证中较宽松的数值不予采用：缺少 {}"),
+    ("a permit with all of them is the legal limit, looser or not", "各项齐全的许可证即法定限值，无论宽严"),
     ("'{}' is no number", "“{}”不是数"),
 )
