@@ -124,6 +124,34 @@ def test_a_violation_says_what_since_when_how_bad_and_what_to_do() -> None:
     assert acknowledged["by"] == "li：门封破损，叫修"
 
 
+def test_a_violation_says_who_how_well_known_until_when_and_what_is_overdue() -> None:
+    log = [{"step": "submitted", "by": "li", "proof": "secret", "wall_us": 1, "reason": "seal replaced"}]
+    due = {"verify": NOW_US + 60 * MIN}
+    about: dict[str, Any] = {"handling": "submitted", "condition": "recovered", "by": "li", "reason": "seal replaced", "log": log, "due": due}
+    shown = violation("en", **about, returns=2, withdrawal={"by": "wang", "reason": "x"}, follows={"violation": "tlf-007-0", "how": "closed"})
+    assert shown["by"] == "li (proven): seal replaced"
+    assert shown["deadlines"] == ["verify by 15:03"]
+    assert shown["overdue"] == []
+    assert {"returned 2 times", "wang asks for its withdrawal", "again, after tlf-007-0 was closed"} <= set(shown["facts"])
+    assert shown["waits"] == "Submitted, and readings have recovered: it waits for verification"
+    late = violation("zh", due={"acknowledge": NOW_US - 90 * MIN, "correct": NOW_US + 60 * MIN}, overdue=["acknowledge"])
+    assert [each["text"] for each in late["overdue"]] == ["超期：12:33 前未知悉，已 90 分钟"]
+    assert late["deadlines"] == ["整改期限 15:03"]
+    assert violation("en", due={"acknowledge": None})["deadlines"] == [], "it begins once the clock is trusted"
+
+
+def test_a_persons_finding_has_its_own_title_and_place() -> None:
+    found = violation("en", rule="self-check", point="", title="cracked tile", scope={"zone": "cold1"}, limit="", basis="")
+    assert (found["title"], found["name"], found["limit"]) == ("cracked tile", "cold1", "")
+
+
+def test_what_is_overdue_stands_before_what_is_newer() -> None:
+    layout = Layout.of(resolved())
+    steps = [step(violation="new"), step(violation="late", first={"rule_us": 1, "wall_us": 1, "value": 0.0}, overdue=["correct"], due={"correct": 5})]
+    found = violations(steps, layout.rules, layout.resolved["points"], words())
+    assert [each["id"] for each in found] == ["late", "new"]
+
+
 def test_open_violations_active_first_recovered_last_and_no_notices() -> None:
     layout = Layout.of(resolved())
     steps = [

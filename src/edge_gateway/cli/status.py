@@ -213,6 +213,7 @@ def violation_text(ctx: Context, violation: dict[str, Any], zone: str) -> str:
     limit += known(ctx, violation) if limit else ""
     shown = "" if first.get("value") is None else f"  {first['value']}"
     states = f"{word(ctx, violation['condition'])} / {word(ctx, violation['handling'])}"
+    states += ctx.say("  OVERDUE", "  已超期") if violation.get("overdue") else ""
     return (
         f"{violation['violation']}  {level}  {violation['rule']}  {violation['point']}{shown}  {limit}  "
         f"{ctx.say('since', '自')} {local(first['wall_us'], zone)}  {states}"

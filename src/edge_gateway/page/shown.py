@@ -121,11 +121,11 @@ def _since(about: Mapping[str, Any], words: Words) -> dict[str, Any] | None:
 def violations(
     found: Sequence[Mapping[str, Any]], rules: Rules, points: Mapping[str, Any], words: Words
 ) -> list[dict[str, Any]]:
-    """The open violations (notices stand in their points' rows): active ones first, newest first."""
+    """The open violations (notices stand in their points' rows): active ones first, of these what is overdue, then the newest."""
     order = {"active": 0, "unknown": 1, "recovered": 2}
     broken = sorted(
         (each for each in found if is_violation(each)),
-        key=lambda each: (order.get(each["condition"], 1), -int(each["first"]["wall_us"])),
+        key=lambda each: (order.get(each["condition"], 1), not each.get("overdue"), -int(each["first"]["wall_us"])),
     )
     return [
         _violation(each, rules.get(each["point"], {}).get(each["rule"], {}), points.get(each["point"], {}), words)
@@ -153,23 +153,53 @@ def _violation(
         facts.append(words.say("violation.minutes", n=each["minutes"]))
     if int(each.get("episode") or 1) > 1:
         facts.append(words.say("violation.episode", n=each["episode"]))
-    by = words.say("violation.by", by=each["by"], reason=each.get("reason", "")) if each.get("by") else ""
+    facts += _handled(each, words)
     return {
         "id": each["violation"],
         "condition": each["condition"],
         "handling": each["handling"],
         "over": each["condition"] == "recovered",
-        "title": words.name(rule, "title") or each["rule"],
-        "name": words.name(point) or each["point"],
+        "title": each.get("title") or words.name(rule, "title") or each["rule"],
+        "name": words.name(point) or each["point"] or (each.get("scope") or {}).get("zone", ""),
         "limit": words.limit(rule, unit) or _shown_limit(str(each.get("limit", "")), str(point.get("unit", ""))),
         "tag": words.unverified(each.get("verified")),
         "since": words.tick("tick.since", int(each["first"]["wall_us"])),
         "severity": each.get("severity") or "",
         "facts": facts,
-        "by": by,
+        "by": _by(each, words),
+        "waits": words.t["violation.verify" if each["handling"] == "submitted" else "violation.close"],
+        "deadlines": [
+            words.say(f"deadline.{what}", time=words.when(int(us)))
+            for what, us in (each.get("due") or {}).items()
+            if us is not None and what not in (each.get("overdue") or ())
+        ],
+        "overdue": [
+            words.tick(f"tick.overdue-{what}", int(us)) for what, us in (each.get("due") or {}).items() if what in (each.get("overdue") or ())
+        ],
         "basis": words.basis(rule, str(each.get("basis") or "")),
         "do": list(rule.get(f"do_{words.language}", ())),
     }
+
+
+def _handled(each: Mapping[str, Any], words: Words) -> list[str]:
+    """What became of it besides its state: returned, its withdrawal asked for, what it goes on from, what it holds."""
+    facts = [words.say("violation.returned", n=each["returns"])] if each.get("returns") else []
+    if asked := each.get("withdrawal"):
+        facts.append(words.say("violation.withdrawal", by=asked["by"]))
+    if follows := each.get("follows"):
+        facts.append(words.say(f"violation.follows-{follows['how']}", id=follows["violation"]))
+    if each.get("holds"):
+        facts.append(words.say("violation.holds", n=each["holds"]))
+    return facts
+
+
+def _by(each: Mapping[str, Any], words: Words) -> str:
+    """Who took the newest step of a person, whether they proved it, and why."""
+    if not each.get("by"):
+        return ""
+    log = each.get("log") or [{}]
+    proof = words.t.get(f"proof.{log[-1].get('proof', '')}", "")
+    return words.say("violation.by", by=f"{each['by']}{proof}", reason=each.get("reason", ""))
 
 
 def _shown_limit(limit: str, unit: str) -> str:
