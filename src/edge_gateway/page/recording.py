@@ -94,7 +94,7 @@ async def recorded(site: Site, kind: str, asked: Mapping[str, Any], by: str) -> 
         ledger = site.intake.state.ledger
         body = ledger.draft(kind, given, more)
         if corrects:
-            return ledger.corrected(corrects, body)
+            return ledger.corrected(corrects, body, requires)
         lacking = ledger.check(body, (stamp.rule_us, stamp.wall_us), requires, starts=starts, today=today(site))
         return body | ({"lacking": lacking} if lacking else {})
 

@@ -6,6 +6,7 @@ What is over for a while leaves this memory, never the record: `record trace` re
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,8 +70,8 @@ class LotLedger:
             raise RecordRefused(f"lot {name}: {what}", hint='record it, or add --reason "why it goes on without"')
         return open_
 
-    def corrected(self, old: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """``body`` as what replaces ``old``: at its place and time. Raises RecordRefused."""
+    def corrected(self, old: str, body: Mapping[str, Any], requires: Requires = Requires()) -> dict[str, Any]:
+        """``body`` as what replaces ``old``: at its place and time; a dispatch needs what a dispatch needs. Raises RecordRefused."""
         before = self._records.get(old)
         if before is None:
             raise RecordRefused(f"no record {old} is in force", hint="`edge-gateway record list` shows them; what was replaced is replaced")
@@ -78,6 +79,9 @@ class LotLedger:
             raise RecordRefused(f"{old} is of type {before['type']}", hint="void it, and record the right one")
         if not body.get("reason"):
             raise RecordRefused("a correction needs a reason", hint='add --reason "what was wrong"')
+        judged = body["type"] == DISPATCH and not (body.get("disposal") or body.get("void"))
+        if judged and (missing := lacking(self._lots, str(body["lot"]), requires.dispatch, body)):
+            raise refused(str(body["lot"]), "dispatched", missing)
         lots_of.fold(self._with(old, {**body, "rule_us": before["rule_us"], "wall_us": before["wall_us"]}))
         return {**body, "corrects": old}
 
@@ -98,7 +102,9 @@ class LotLedger:
                 kept |= {"rule_us": before["rule_us"], "wall_us": before["wall_us"]}
                 self._use(self._with(old, None if entry.get("void") else kept))
             return
-        self._use([*self._records.values(), kept])
+        with suppress(RecordRefused):
+            lots_of.apply(self._lots, kept)
+            self._records[kept["record"]] = kept
         self._tidy()
 
     def _use(self, records: Iterable[dict[str, Any]]) -> None:

@@ -92,7 +92,8 @@ def _process(lots: Lots, record: Mapping[str, Any]) -> None:
         raise RecordRefused("a lot is not made from itself", hint="give the new lot a number of its own")
     used = [(known(lots, name), part) for name, part in parents.items()]
     weights = [taken(lot, part) for lot, part in used]
-    born = _born(lots, {"product": used[0][0].product, **record, "grams": record.get("grams", sum(weights))})
+    soonest = min((lot.expires for lot, _ in used if lot.expires), default="")
+    born = _born(lots, {"product": used[0][0].product, "expires": soonest, **record, "grams": record.get("grams", sum(weights))})
     for (lot, _), weight in zip(used, weights, strict=True):
         lot.children[born.id] = weight
         born.parents[lot.id] = weight
