@@ -29,6 +29,7 @@ TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[signer]", model.SignerConfig),
     ("[page]", model.PageConfig),
     ("[records]", model.RecordsConfig),
+    ("[phases.X]", model.PhaseItemConfig),
     ("[zones.X]", model.ZoneConfig),
     ('[buses.X], kind = "rtu"', ModbusRtuConfig),
     ('[buses.X], kind = "tcp"', ModbusTcpConfig),

@@ -309,6 +309,15 @@ class RecordsConfig(_Table):
     warn_days: int = Field(default=30, ge=0, le=3_650, description="lots and documents that expire within so many days are shown")
 
 
+class PhaseItemConfig(_Table):
+    """Something that must be in order in a phase of the working day. None at all: an example of 7, 3 and 4 items."""
+
+    phase: Literal["pre-start", "production", "closing"] = Field(description="the phase in which it is asked for")
+    name_zh: str = Field(default="", max_length=128, description="what people read, in Chinese")
+    name_en: str = Field(default="", max_length=128, description="what people read, in English")
+    rules: tuple[Identifier, ...] = Field(default=(), max_length=16, description="the rules that say whether it is in order; none: a person signs it")
+
+
 class GatewayConfig(_Table):
     """The whole configuration, merged from all files."""
 
@@ -326,3 +335,4 @@ class GatewayConfig(_Table):
     outlets: dict[Identifier, OutletConfig] = Field(default_factory=dict)
     sinks: dict[Identifier, SinkConfig] = Field(default_factory=dict)
     records: RecordsConfig = RecordsConfig()
+    phases: dict[Identifier, PhaseItemConfig] = Field(default_factory=dict)

@@ -59,6 +59,9 @@ class Replaying:
             case "mark":
                 state.marks.replay(body)
                 return self._restand(body)
+            case "phase":
+                state.phases.replay(body)
+                return self._restand(body)
             case "command":
                 state.commands.replay(body)
             case "record":

@@ -10,13 +10,14 @@ from edge_gateway.commands import Ledger
 from edge_gateway.derived.core import Derivation
 from edge_gateway.intake.armed import Armed
 from edge_gateway.marks import Marks
+from edge_gateway.phases import Phases
 from edge_gateway.reading import INSTRUMENT_EVENTS, Group
 from edge_gateway.record.entry import canonical, text_hash
 from edge_gateway.rules.base import FIRED, RECOVERED, BoundRule, Step
 from edge_gateway.rules.engine import Engine
 from edge_gateway.rules.kinds import can_judge
 from edge_gateway.rules.resume import resumed
-from edge_gateway.rules.standing import MARK
+from edge_gateway.rules.standing import MARK, PHASE
 from edge_gateway.traceability.ledger import LotLedger
 from edge_gateway.violations import WITHDRAWN, Violations
 
@@ -53,6 +54,7 @@ class State:
         self.commands = Ledger()
         self.ledger = LotLedger(gateway)
         self.marks = Marks()
+        self.phases = Phases()
         self.gaps: dict[str, dict[str, Any]] = {}
         self.slots: dict[str, int] = {}
         self.corrections: dict[str, int] = {}
@@ -110,7 +112,13 @@ class State:
 
     def restand(self, rule_us: int, wall_us: int) -> list[Step]:
         """Which rules are armed now: asked after each entry that may change it, live and in a replay. The steps that this makes."""
-        return self.engine.stand(rule_us, wall_us, MARK, self.marks.refs(self._rules.values()))
+        steps = self.engine.stand(rule_us, wall_us, MARK, self.marks.refs(self._rules.values()))
+        return steps + self.engine.stand(rule_us, wall_us, PHASE, self.phases.refs(self._rules.values(), self._stages()))
+
+    def _stages(self) -> dict[str, str]:
+        """The control point of each point that lies in a zone."""
+        zones = self.resolved.get("zones", {})
+        return {id_: str(zones.get(about.get("zone"), {}).get("stage", "")) for id_, about in self.resolved.get("points", {}).items()}
 
     def due_us(self) -> int | None:
         """Next rule time at which the passing of time changes something."""
@@ -187,6 +195,7 @@ class State:
             "sums": self.derivation.snapshot(),
             "records": self.ledger.snapshot(),
             "marks": self.marks.snapshot(),
+            "phase": self.phases.snapshot(),
             "messages": [[topic, number, digest] for (topic, number), digest in self.messages.items()],
             "commands": self.commands.snapshot(),
             **({"people": self.people} if self.people else {}),
@@ -208,6 +217,7 @@ class State:
         self.commands.restore(state.get("commands") or [])
         self.people = dict(state.get("people") or {})
         self.marks.restore(state.get("marks") or {})
+        self.phases.restore(state.get("phase") or {})
         self.lost = bool(state.get("lost"))
         self.ledger.restore(state.get("records") or {})
         self.armed = Armed(state.get("day"))

@@ -352,6 +352,14 @@ class Engine:
         track = self._tracks.get(_key(rule, point))
         return None if track is None or track.phase == IDLE else track.first
 
+    def condition(self, rule: str, point: str) -> bool | None:
+        """Whether readings are within a rule's limit as far as it knows, by its shadow where it is not armed; None: unknown, or not there."""
+        track = self._tracks.get(_key(rule, point))
+        if track is None:
+            return None
+        track = track.shadow if track.stands and track.shadow is not None else track
+        return None if track.said_unknown or track.in_doubt else track.phase == IDLE
+
     def _change(self, key: str, reasons: dict[str, str], rule_us: int, wall_us: int, steps: list[Step]) -> None:
         """A rule stands for other reasons than before, or is armed again."""
         track = self._tracks[key]

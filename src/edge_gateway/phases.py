@@ -1,0 +1,201 @@
+"""Phases of a working day (开工前, 生产中, 收尾), their items and who signed them; pure, knows no engine, no clock and no journal.
+
+An item is automatic (rules say whether it is in order) or a person's to sign. A phase disarms only what a pack lists, and
+never a rule of a store or of wastewater; it clears nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edge_gateway.errors import GatewayError
+from edge_gateway.rules.base import BoundRule
+
+#: The phases in their order; ``closed``: nobody works. After it comes the first again.
+PRE_START, PRODUCTION, CLOSING, CLOSED = "pre-start", "production", "closing", "closed"
+ORDER = (PRE_START, PRODUCTION, CLOSING, CLOSED)
+NAMES_ZH = {PRE_START: "开工前", PRODUCTION: "生产中", CLOSING: "收尾", CLOSED: "已收工"}
+BEGAN, SIGNED = "began", "signed"
+#: What is known of an item.
+DONE, OPEN, BEYOND, UNKNOWN = "done", "open", "beyond", "unknown"
+#: Control points whose rules no phase disarms.
+ALWAYS_ARMED = ("storage", "wastewater")
+MOST_TEXT = 300
+
+
+class PhaseRefused(GatewayError):
+    """A step that the items do not permit yet: look at what is open."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """Something that must be in order. ``rules``: the ids of those that judge it; none: a person signs it."""
+
+    id: str
+    phase: str
+    name_zh: str
+    name_en: str
+    rules: tuple[str, ...] = ()
+
+
+def _items(phase: str, *rows: tuple[str, str, str, tuple[str, ...]]) -> tuple[Item, ...]:
+    return tuple(Item(id=id_, phase=phase, name_zh=zh, name_en=en, rules=rules) for id_, zh, en, rules in rows)
+
+
+#: An example, used where the configuration names no item: the source says 7, 3 and 4, and does not list them.
+EXAMPLE: tuple[Item, ...] = (
+    *_items(
+        PRE_START,
+        ("people-health", "人：健康证有效，已洗手消毒", "people: health certificates valid, hands washed", ()),
+        ("machine-steriliser", "机：82 °C 消毒水", "machine: steriliser at 82 °C", ("steriliser-water",)),
+        ("machine-tools", "机：刀具、案台完好清洁", "machine: knives and tables sound and clean", ()),
+        ("material-certificate", "料：检疫证明与进货查验", "material: quarantine certificate, intake checked", ()),
+        ("environment-store", "环：冷库温度", "environment: stores cold", ("frozen-store-air", "chilled-store-air")),
+        ("environment-room", "环：车间温度", "environment: room temperature", ("cutting-room-air",)),
+        ("environment-water", "环：清洗用水余氯与浊度", "environment: chlorine and turbidity of washing water", ("washing-water-chlorine", "washing-water-turbidity")),
+    ),
+    *_items(
+        PRODUCTION,
+        ("cross-contamination", "交叉污染：生熟、洁污分区", "cross-contamination: clean and dirty kept apart", ()),
+        ("water-failure", "清洗用水异常", "washing water fails", ("washing-water-ph", "washing-water-chlorine")),
+        ("temperature-abuse", "产品温度失控", "temperature abuse", ("offal-core", "cutting-room-air")),
+    ),
+    *_items(
+        CLOSING,
+        ("equipment-cleaning", "设备清洁", "equipment cleaned", ()),
+        ("product-storage", "成品存放", "products stored", ("frozen-store-air", "chilled-store-air")),
+        ("waste-removal", "废弃物清运", "waste removed", ()),
+        ("drain-check", "排水口检查", "drains and outlet checked", ("outlet-ph",)),
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What rules say of an automatic item: a state, and each rule's evidence (``rule``, ``point``, ``state``, ``value``, ``wall_us``)."""
+
+    state: str
+    evidence: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signer:
+    """Who takes a step, whether a secret proves it, and why."""
+
+    name: str
+    proven: bool
+    reason: str
+    #: as an entry names them
+    photos: tuple[Mapping[str, Any], ...] = ()
+
+
+def items_of(told: Mapping[str, Mapping[str, Any]]) -> tuple[Item, ...]:
+    """The items that the configuration names; the example where it names none."""
+    found = []
+    for id_, each in told.items():
+        names = {key: str(each.get(key) or id_) for key in ("name_zh", "name_en")}
+        found.append(Item(id=id_, phase=str(each["phase"]), rules=tuple(each.get("rules", ())), **names))
+    return tuple(found) or EXAMPLE
+
+
+class Phases:
+    """The phase that runs, and what was signed in it. None where nobody ever began one: then every rule is armed."""
+
+    def __init__(self) -> None:
+        self.phase: str | None = None
+        self.since_wall_us = 0
+        self.by = ""
+        self.signed: dict[str, dict[str, Any]] = {}
+
+    def following(self) -> str:
+        """The phase that comes next."""
+        return ORDER[0] if self.phase is None else ORDER[(ORDER.index(self.phase) + 1) % len(ORDER)]
+
+    def look(self, items: Iterable[Item], findings: Mapping[str, Finding]) -> list[dict[str, Any]]:
+        """The items of the phase that runs: ``state`` with its evidence or signature; in order of the configuration."""
+        found = []
+        for item in items:
+            if item.phase != self.phase:
+                continue
+            about: dict[str, Any] = {"item": item.id, "name_zh": item.name_zh, "name_en": item.name_en, "automatic": bool(item.rules)}
+            finding = findings.get(item.id, Finding(state=UNKNOWN)) if item.rules else Finding(state=OPEN)
+            state, signature = finding.state, self.signed.get(item.id)
+            if signature is not None and state in (OPEN, UNKNOWN):
+                state = DONE
+                about["signed"] = signature
+            found.append(about | {"state": state, "evidence": [dict(each) for each in finding.evidence]})
+        return found
+
+    def sign(self, look: Sequence[Mapping[str, Any]], item: str, who: Signer, wall_us: int) -> dict[str, Any]:
+        """The body of the entry by which somebody signs an item. Raises PhaseRefused."""
+        about = next((each for each in look if each["item"] == item), None)
+        if about is None:
+            raise PhaseRefused(f"no item '{item}' in this phase", hint="`edge-gateway phase show` lists them")
+        _said(who, photos_do=True)
+        if about["state"] == DONE:
+            raise PhaseRefused(f"{item} is in order already", hint="nothing needs to be signed")
+        if about["state"] == BEYOND:
+            raise PhaseRefused(f"a rule says that {item} is not in order: no signature changes that", hint="correct it, or go on with a reason: `phase next --reason …`")
+        if about["automatic"] and (not who.proven or who.name == self.by or not who.reason.strip()):
+            why = f"nobody knows whether {item} is in order: a second person signs for it, proven by a secret of their own, with a reason"
+            raise PhaseRefused(why, hint="--as NAME; not the one who began the phase")
+        signature: dict[str, Any] = {"by": who.name, "proven": who.proven, "reason": who.reason, "wall_us": wall_us}
+        signature |= {"photos": list(who.photos)} if who.photos else {}
+        self.signed[item] = signature
+        return {"step": SIGNED, "phase": self.phase, "item": item, **{key: signature[key] for key in signature if key != "wall_us"}}
+
+    def next(self, look: Sequence[Mapping[str, Any]], who: Signer, wall_us: int) -> dict[str, Any]:
+        """The body of the entry by which the next phase begins. Raises PhaseRefused."""
+        left = [str(each["item"]) for each in look if each["state"] != DONE]
+        if left and self.phase == CLOSING:
+            raise PhaseRefused(f"the day cannot be closed: {', '.join(left)}", hint="sign what is done, correct what is not")
+        if left and not who.reason.strip():
+            raise PhaseRefused(f"open: {', '.join(left)}: going on needs a reason", hint='--reason "…", or sign them')
+        if len(who.reason) > MOST_TEXT:
+            raise PhaseRefused(f"a reason is at most {MOST_TEXT} characters")
+        before, after = self.phase, self.following()
+        items = {str(each["item"]): {key: each[key] for key in ("state", "signed", "evidence") if each.get(key)} for each in look}
+        self._begin(after, who.name, wall_us)
+        return {
+            "step": BEGAN, "phase": after, "before": before, "by": who.name, "proven": who.proven, "reason": who.reason, "open": left, "items": items,
+        }  # fmt: skip
+
+    def refs(self, rules: Iterable[BoundRule], stages: Mapping[str, str]) -> dict[tuple[str, str], str]:
+        """Rules that this phase disarms, (rule, point) -> the phase. ``stages``: each point's control point."""
+        if self.phase is None:
+            return {}
+        return {
+            (rule.id, rule.point): self.phase
+            for rule in rules
+            if rule.armed_in and self.phase not in rule.armed_in and stages.get(rule.point) not in ALWAYS_ARMED
+        }
+
+    # --- state ----------------------------------------------------------------------------------------------------
+
+    def replay(self, entry: Mapping[str, Any]) -> None:
+        """Take over a ``phase`` entry that was journaled after the last snapshot."""
+        if entry["step"] == BEGAN:
+            self._begin(str(entry["phase"]), str(entry["by"]), int(entry["wall_us"]))
+            return
+        self.signed[str(entry["item"])] = {key: entry[key] for key in ("by", "proven", "reason", "wall_us", "photos") if key in entry}
+
+    def snapshot(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {"phase": self.phase, "since_wall_us": self.since_wall_us, "by": self.by, "signed": {key: dict(each) for key, each in self.signed.items()}}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over a snapshot."""
+        self.phase, self.since_wall_us = state.get("phase"), int(state.get("since_wall_us", 0))
+        self.by, self.signed = str(state.get("by", "")), {key: dict(each) for key, each in state.get("signed", {}).items()}
+
+    def _begin(self, phase: str, by: str, wall_us: int) -> None:
+        self.phase, self.by, self.since_wall_us, self.signed = phase, by, wall_us, {}
+
+
+def _said(who: Signer, *, photos_do: bool) -> None:
+    if not who.reason.strip() and not (photos_do and who.photos):
+        raise PhaseRefused("a reason is missing", hint='--reason "what you saw", or --photo FILE')
+    if len(who.reason) > MOST_TEXT:
+        raise PhaseRefused(f"a reason is at most {MOST_TEXT} characters")
