@@ -72,7 +72,7 @@ class Lookback:
         """Readings with low_us ≤ time < high_us, of ``points`` or all, in the record's order."""
         corrections = self.corrections()
         self.damaged.clear()
-        for position, data in self._entries():
+        for position, data in self.entries():
             if _BATCH not in data or _surely_outside(data, low_us, high_us):
                 continue
             try:
@@ -120,12 +120,12 @@ class Lookback:
         """Every correction in the record, in order."""
         self._order = {info.epoch: number for number, info in enumerate(self.record.epochs())}
         found = []
-        for position, data in self._entries():
+        for position, data in self.entries():
             if _CORRECTION in data and (entry := decode(data))["kind"] == "correction":
                 found.append(Correction(self._place(position), str(entry["boot"]), int(entry["offset_us"])))
         return found
 
-    def _entries(self) -> Iterator[tuple[Position, bytes]]:
+    def entries(self) -> Iterator[tuple[Position, bytes]]:
         """Every entry that can be read; a damaged segment is noted and passed over."""
         for info in self.record.epochs():
             seq = info.first

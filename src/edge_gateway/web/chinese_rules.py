@@ -52,5 +52,12 @@ RULES: tuple[tuple[str, str], ...] = (
     ("{} {} is looser than the verified {}: it may only be tightened", "{0} {1} 比已核实的 {2} 宽松：只能收紧"),
     ("the permit's looser figures are not applied: it lacks {}", "许可证中较宽松的数值不予采用：缺少 {}"),
     ("a permit with all of them is the legal limit, looser or not", "各项齐全的许可证即法定限值，无论宽严"),
+    ("rule '{}' judged nothing here: it was not monitored, which is not compliance", "规则“{}”在此没有判定：未监测，不等于合格"),
+    ("rule '{}' does not judge at point '{}'", "规则“{}”不判定测点“{}”"),
+    ("no rule '{}' was in force then", "当时没有规则“{}”"),
+    ("the record has no configuration before that time", "该时刻之前记录中没有配置"),
+    ("`edge-gateway rules check` says why", "原因见 `edge-gateway rules check`"),
+    ("`edge-gateway rules check` shows where it does", "见 `edge-gateway rules check`"),
+    ("say a later time", "请给出较晚的时刻"),
     ("'{}' is no number", "“{}”不是数"),
 )
