@@ -112,7 +112,7 @@ class Watched:
 
 
 def life(watched: Watched, unit: int) -> None:
-    """Every step of a violation, with the hub as the second person."""
+    """Every step of a violation, with the hub as the second person, and of a mark."""
     name = watched.broken(unit)
     path = f"/v1/violations/{name}/"
     watched.take("ack", path + "ack", {})
@@ -123,6 +123,9 @@ def life(watched: Watched, unit: int) -> None:
     watched.command("extend", name, deadline="verify", until_us=(int(time.time()) + 10 * 86_400) * 1_000_000)
     watched.command("refer", name, to="ecology")
     watched.command("verify", name)
+    mark = watched.take("mark started", "/v1/marks", {"type": "cleaning", "zones": [f"cold{unit}"], "for_s": 600}, "mark")["mark"]
+    watched.take("mark extended", f"/v1/marks/{mark}/extend", {"for_s": 900}, "mark")
+    watched.take("mark ended", f"/v1/marks/{mark}/end", {}, "mark")
 
 
 @contextlib.contextmanager

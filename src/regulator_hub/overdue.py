@@ -62,7 +62,7 @@ class Overdue:
 
     def _passed(self, now_us: int) -> dict[About, dict[str, object]]:
         return {
-            (view.gateway, f"{step['violation']} {what}"): {"due_us": step["due"][what], "handling": step["handling"], "severity": step["severity"]}
+            (view.gateway, f"{step['violation']} {what}"): {"violation": step["violation"], "deadline": what, "due_us": step["due"][what]}
             for view in list(self._interpreter.views.values())
             for step in view.state["violations"].values()
             for what in handling.overdue(step, now_us)

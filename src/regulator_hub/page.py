@@ -137,7 +137,7 @@ class Page:
                 "last_us": self._watch.last_us(name),
                 "quarantined": view.state["quarantined"],
                 "marks": [mark for mark in view.state["marks"].values() if mark["step"] != "ended"][-MAX_STEPS:],
-                "phase": view.state["phases"][-1] if view.state["phases"] else None,
+                "phase": next((step for step in reversed(view.state["phases"]) if step["step"] == "began"), None),
                 "pending": await self._witness.pending(name),
                 **self._witness.fingerprints(name),
                 "branches": [

@@ -59,6 +59,8 @@ FILES = "writes a person's own file; what comes into force of it is a config ent
 PROGRAM = "starts or ends a program; its start is an entry"
 RECORD = "is the record itself on its way, under the gateway's token"
 WITNESS = "is a signed checkpoint; what is said to it is kept with it, or as evidence"
+#: What a person can put on record of a lot, in a route.
+RECORDS = ("intake", "lot", "dispatch", "document", "void")
 #: Path → the event or kind that it leaves, or why none. ``{verb}`` is written out.
 ROUTES = {
     "POST control /v1/violations": "violated",
@@ -66,6 +68,11 @@ ROUTES = {
     "POST control /v1/people/add": "people-changed",
     "POST control /v1/people/remove": "people-changed",
     "POST control /v1/photos": FILES,
+    "POST control /v1/marks": "mark",
+    "POST control /v1/marks/{id}/extend": "mark",
+    "POST control /v1/marks/{id}/end": "mark",
+    **{f"POST control /v1/records/{kind}": "record" for kind in RECORDS},
+    "POST control /v1/rules/{pack}/state": "pack-state-changed",
     "POST control /v1/read": READS,
     "POST control /v1/reload": "config",
     "POST control /v1/provision/diff": READS,
@@ -84,7 +91,7 @@ ROUTES = {
 #: What stands for ``{verb}`` in a route.
 STEPS_OF = {
     "/v1/violations/{id}/{verb}": tuple(TABLE), "/v1/quarantine/{verb}": QUARANTINE_STEPS, "/v1/provision/{verb}": ("diff", "verify", "apply"),
-    "/v1/journal/{verb}": ("shorten", "release"), "/v1/people/{verb}": ("add", "remove"),
+    "/v1/journal/{verb}": ("shorten", "release"), "/v1/people/{verb}": ("add", "remove"), "/v1/records/{kind}": RECORDS,
 }  # fmt: skip
 GATEWAY_VERBS = {
     "init": FILES, "run": "config", "check": READS, "scan": "scan-asked", "inbox list": READS, "inbox add": "inbox-added",
@@ -92,7 +99,9 @@ GATEWAY_VERBS = {
     "violations list": READS, "violations show": READS, "violations ack": "acknowledged", "violations correct": "correcting",
     "violations submit": "submitted", "violations return": "returned", "violations close": "closed", "violations open": "violated",
     "violations withdraw": "withdrawn", "people list": READS, "people add": "people-changed", "people remove": "people-changed",
-    "photo add": FILES, "photo save": READS, "rules check": READS, "rules test": READS, "rules sign": FILES, "quarantine list": READS,
+    "mark list": READS, "mark start": "mark", "mark extend": "mark", "mark end": "mark", "record list": READS, "record show": READS,
+    "record trace": READS, **{f"record {kind}": "record" for kind in ("intake", "lot", "dispatch", "document", "void")},
+    "replay": READS, "rules backtest": READS, "rules state": "pack-state-changed", "photo add": FILES, "photo save": READS, "rules check": READS, "rules test": READS, "rules sign": FILES, "quarantine list": READS,
     "quarantine retry": "quarantine-retry", "quarantine drop": "quarantine-drop", "provision diff": READS,
     "provision apply": "provision-started", "provision verify": "provision-verified", "journal verify": READS,
     "journal export": READS, "journal prove": READS, "journal recompute": READS, "journal gaps": READS, "journal availability": READS,
@@ -115,6 +124,9 @@ STEP_TELLS = ("at_us", "by", "what", "about", "old", "new", "why")
 TELLS = {
     **{ENTRY_STEP[verb]: ("by", "proof", "wall_us", "reason", "before", "handling") for verb in TABLE if verb != STATE},
     "extended": ("by", "proof", "wall_us", "reason", "deadline", "old_us", "new_us"),
+    "mark": ("by", "wall_us", "reason", "step", "type", "points", "until_wall_us"),
+    "record": ("by", "wall_us", "type", "record", "reason"),
+    "pack-state-changed": ("by", "user", "wall_us", "why", "old", "new"),
     "people-changed": ("by", "wall_us", "why", "new"),
     "proof-failed": ("by", "wall_us", "name", "what"),
     "config": ("by", "wall_us", "reason", "changes"),
@@ -158,7 +170,7 @@ def routes() -> set[str]:
         for route in _unwrapped(app).routes:
             for method in (getattr(route, "methods", None) or set()) - {"GET", "HEAD"}:
                 for verb in STEPS_OF.get(route.path, ("{verb}",)):
-                    found.add(f"{method} {name} {route.path.replace('{verb}', verb)}")
+                    found.add(f"{method} {name} {route.path.replace('{verb}', verb).replace('{kind}', verb if route.path in STEPS_OF else '{kind}')}")
     return found
 
 
@@ -253,6 +265,7 @@ class Exercise:
         gateway = self.gateway
         with gateway:
             self._violation()
+            self._mark_and_record()
             with UnknownBus([SimUnit(2, {(4, 1): 213, (4, 2): 456}), SimUnit(5, {(3, 0x40): 0x3F00, (3, 0x41): 0})]) as bus:
                 self._verb("scan", bus.path, "--line", "9600-8N1", "--addresses", "1-6", "--listen", "0.2")
             first, second = json.loads(self._verb("inbox", "list", "--json"))["items"]
@@ -308,6 +321,17 @@ class Exercise:
         self._verb("violations", "withdraw", two, "--reason", "it is a shadow", *self._as("wang"))
         self._verb("violations", "withdraw", two, "--confirm", "--reason", "a shadow", *self._as("limin"))
 
+    def _mark_and_record(self) -> None:
+        mark = json.loads(self._verb("mark", "start", "cleaning", "--zone", "cold2", "--for", "20m", "--reason", "the drain", "--json"))["mark"]
+        self._verb("mark", "extend", mark, "--for", "30m", "--reason", "more of it")
+        self._verb("mark", "end", mark, "--reason", "done")
+        lot = ("--product", "tripe", "--supplier", "Slaughterhouse 3", "--kg", "120", "--zone", "cold1")
+        record_ = json.loads(self._verb("record", "intake", "A-1", *lot, "--reason", "as always", "--json"))["record"]
+        self._verb("record", "void", record_, "--reason", "weighed twice")
+        second = ("--second", "limin", "--secret-file", str(self.gateway.folder / "limin"))
+        self._verb("rules", "state", "house", "shadow", "--by", "wang", "--reason", "a probe moved", *second)
+        self._verb("rules", "state", "house", "enforced", "--by", "wang", "--reason", "it holds")
+
     def _as(self, name: str) -> tuple[str, ...]:
         return ("--as", name, "--secret-file", str(self.gateway.folder / name))
 
@@ -338,7 +362,7 @@ class Exercise:
 
 def trace(entries: list[dict[str, Any]], what: str) -> str:
     """"" if an entry tells all that it must of this; else what is wrong."""
-    mine = [e for e in entries if what in (e.get("event"), e.get("step"), e["kind"])]
+    mine = [e for e in entries if what in (e.get("event"), e["kind"], e.get("step") if e["kind"] == "violation" else "")]
     if what == "config":
         mine = [e for e in mine if e.get("changes")]
     if not mine:

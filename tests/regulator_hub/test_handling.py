@@ -185,6 +185,6 @@ def test_marks_show_their_newest_step_and_phases_their_order() -> None:
     (mark,) = found.state["marks"].values()
     assert (mark["step"], mark["fired"], mark["by"], mark["points"], mark["seq"]) == ("ended", 4, "li", ["cold1-air"], 4)
     for seq, phase in ((7, "closing"), (6, "production"), (7, "closing")):
-        found.feed(EPOCH, seq, record.entry(seq, "phase", phase=phase, step="begun", by="li", reason="time"), in_order=seq != 7)
+        found.feed(EPOCH, seq, record.entry(seq, "phase", phase=phase, step="began", by="li", reason="time"), in_order=seq != 7)
     assert [each["phase"] for each in found.state["phases"]] == ["production", "closing"]
     assert found.state["unknown"] == {}

@@ -232,7 +232,7 @@ def test_no_content_breaks_page_api_or_keeping(changes: list[tuple[str, dict[str
         "violation": record.violation(4, "violated"), "correction": record.entry(5, "correction", boot="0" * 12, offset_us=7),
         "command": record.entry(7, "command", outcome="refused", note_sha256="0" * 64, why="stale", old={"condition": "active"}),
         "mark": record.entry(8, "mark", mark="M-1", step="started", type="defrost", by="li", reason="x", points=["cold1-air"]),
-        "phase": record.entry(9, "phase", phase="production", step="begun", by="li"),
+        "phase": record.entry(9, "phase", phase="production", step="began", by="li"),
         "event": record.entry(6, "event", event="instrument-replaced", device="d", old={}, new={}, identity={}),
     }  # fmt: skip
     feed(made, A, [record.snapshot(0), good["config"]])

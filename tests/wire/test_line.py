@@ -200,14 +200,14 @@ def test_steps_of_persons_commands_marks_and_phases() -> None:
     }  # fmt: skip
     command = common | {"kind": "command", "outcome": "refused", "verb": "return", "why": "stale", "said": "it is not", "id": "00ff", "by": "李华", "violation": "tlf-007-1"}
     mark = common | {"kind": "mark", "mark": "M-1", "step": "started", "type": "defrost", "by": "li", "reason": "ice", "points": ["p"], "fired": 0, "until_wall_us": 9}
-    phase = common | {"kind": "phase", "phase": "production", "step": "begun", "by": "li", "reason": "time", "open": []}
+    phase = common | {"kind": "phase", "phase": "production", "step": "began", "by": "li", "reason": "time", "open": []}
     texts = [text for entry in (returned, command, mark, phase) for text in line.event(entry, "tlf-007", EPOCH, TIME_US, extra={})]
     parsed = [parse_line(text) for text in texts]
     assert [each["tags"] for each in parsed] == [
         {"kind": "violation", "site": "tlf-007", "rule": "r", "point": "p", "step": "returned", "severity": "major"},
         {"kind": "command", "site": "tlf-007", "verb": "return", "outcome": "refused"},
         {"kind": "mark", "site": "tlf-007", "step": "started", "type": "defrost"},
-        {"kind": "phase", "site": "tlf-007", "step": "begun", "phase": "production"},
+        {"kind": "phase", "site": "tlf-007", "step": "began", "phase": "production"},
     ]  # fmt: skip
     first = parsed[0]["fields"]
     wanted = {"by": "李华", "proof": "hub", "reason": "no photo", "before": "submitted", "returns": 1.0, "due_correct_us": 5, "opened": f"{EPOCH}/3", "command": "00ff"}

@@ -150,7 +150,7 @@
     const li = el("li", "alarm");
     const since = el("span", "since dim");
     since.dataset.since = alarm.since_us;
-    const detail = Object.entries(alarm.detail || {}).map(([key, value]) => key + " " + String(value).slice(0, 16)).join(" · ");
+    const detail = Object.entries(alarm.detail || {}).map(([key, value]) => key + " " + (key.endsWith("_us") ? when(value) : String(value).slice(0, 16))).join(" · ");
     li.append(el("p", "line", el("strong", "", say("alarm." + alarm.kind)), el("span", "", siteName(alarm.gateway))),
       el("p", "line dim", since, el("span", "", detail)));
     return li;
