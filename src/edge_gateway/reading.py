@@ -32,6 +32,7 @@ BAD_FAULT_HIGH = "bad:fault-current-high"  # 4-20 mA: at or above 21 mA
 BAD_STALE = "bad:stale"  # derived: an input was not read lately enough
 UNCERTAIN_QUEUED = "uncertain:queued"  # waited at the broker while we were away; no own time
 UNCERTAIN_FUTURE = "uncertain:future"  # its own time lies more than 60 s ahead of ours
+UNCERTAIN_LATE = "uncertain:late"  # its own time is older than that of the last reading judged
 UNCERTAIN_OFF_SPAN = "uncertain:off-span"  # 4-20 mA: between the measuring range and a fault current
 UNCERTAIN_RESET = "uncertain:counter-reset"  # the counter began anew: pulses just before may be missing
 UNCERTAIN_INCOMPLETE = "uncertain:incomplete"  # derived: inputs were missing for a while, the sum is a lower bound
@@ -46,7 +47,7 @@ QUALITIES = frozenset(
     {
         GOOD, BAD_NO_ANSWER, BAD_LINK_DOWN, BAD_FRAME, BAD_REFUSED, BAD_BUSY, BAD_GATEWAY, BAD_SENTINEL,
         BAD_NOT_A_NUMBER, BAD_RANGE, BAD_MISSING, BAD_UNPARSED, BAD_POWER_ON, BAD_FAULT_LOW, BAD_FAULT_HIGH, BAD_STALE,
-        UNCERTAIN_QUEUED, UNCERTAIN_FUTURE, UNCERTAIN_OFF_SPAN, UNCERTAIN_RESET, UNCERTAIN_INCOMPLETE,
+        UNCERTAIN_QUEUED, UNCERTAIN_FUTURE, UNCERTAIN_LATE, UNCERTAIN_OFF_SPAN, UNCERTAIN_RESET, UNCERTAIN_INCOMPLETE,
     }
 )  # fmt: skip
 

@@ -46,6 +46,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "bad:missing": ("missing in the message", "消息中缺失"),
     "bad:unparsed": ("cannot be read", "无法解析"),
     "uncertain:queued": ("waited at the broker, no time of its own", "在代理处排队，无自带时间"),
+    "uncertain:late": ("older than the last reading judged", "早于上一次已判定的读数"),
     "uncertain:future": ("its own time lies ahead of ours", "自带时间晚于本机"),
     "bad:power-on": ("the probe's power-on value, no measurement", "探头上电初值，未完成测量"),
     "bad:fault-current-low": ("fault current, 3.6 mA or less: broken loop or a transmitter that reports a fault", "故障电流，不高于 3.6 mA：回路断线或变送器报故障"),

@@ -14,12 +14,21 @@ from typing import Any
 
 from edge_gateway.derived import formulas
 from edge_gateway.derived.formulas import State
-from edge_gateway.reading import BAD_MISSING, BAD_STALE, GOOD, UNCERTAIN_FUTURE, UNCERTAIN_QUEUED, Group, Value
+from edge_gateway.reading import (
+    BAD_MISSING,
+    BAD_STALE,
+    GOOD,
+    UNCERTAIN_FUTURE,
+    UNCERTAIN_LATE,
+    UNCERTAIN_QUEUED,
+    Group,
+    Value,
+)
 
 #: Formulas that add up over time.
 SUMMED = frozenset({"degree-minutes", "counter"})
 #: Whose time is not the reading's own: such readings add nothing to a sum over time.
-_NO_TIME = (UNCERTAIN_QUEUED, UNCERTAIN_FUTURE)
+_NO_TIME = (UNCERTAIN_QUEUED, UNCERTAIN_FUTURE, UNCERTAIN_LATE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from edge_gateway.errors import GatewayError, JournalFull
 from edge_gateway.intake.clockwatch import LOOK_S, ClockWatch
 from edge_gateway.intake.declaring import Declaring
 from edge_gateway.intake.inbox import Command, Inbox
+from edge_gateway.intake.late import judge
 from edge_gateway.intake.outcome import outcome
 from edge_gateway.intake.pace import Pace
 from edge_gateway.intake.previous import previous
@@ -122,6 +123,9 @@ class Intake:
         rule_us = self._rule_time.at(batch.mono_us)
         seq = self._next_seq()
         trusted = self._vouched(batch.wall_us, batch.mono_us)
+        own_us = None if batch.message is None else batch.message.time_us
+        if own_us is not None:
+            batch.quality = self.state.own.marked(batch.group.points, batch.quality, own_us)
         data = entry.encode_batch(seq, rule_us, self._boot, trusted, self.state.config_seq_of(batch.group), batch)
         self._pending.append(data)
         self._batches.append(batch)
@@ -133,12 +137,10 @@ class Intake:
             self.state.slots[batch.group.id] = batch.slot_us
         if batch.keep is not None:
             self.state.keep(batch.group.device, batch.keep)
-        if not trusted:
-            self.state.engine.doubt(batch.wall_us)
-        steps = self.state.engine.judge(rule_us, batch.wall_us, batch.group.points, batch.values, batch.quality)
-        for step in steps:
-            await self._take_step(step)
         columns = batch.group.points, batch.values, batch.quality
+        now = rule_us, batch.wall_us, trusted
+        for step in judge(self.state.engine, self.state.own, now, columns, own_us):
+            await self._take_step(step)
         for made, value, mark in self.state.derivation.note(batch.group.id, columns, batch.mono_us, rule_us):
             await self._take_batch(_derived(batch, made.group, value, mark))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from edge_gateway.intake.late import judge
 from edge_gateway.intake.state import State
 from edge_gateway.record import entry
 from edge_gateway.rules.base import BoundRule, Step, each_rule
@@ -107,9 +108,9 @@ class Replaying:
             values = [int(v) if isinstance(v, str) else v for v in body["values"]]
             points = tuple(group["points"])
             rule_us, quality = int(body["rule_us"]), body.get("quality")
-            if not body["trusted"]:
-                state.engine.doubt(int(body["wall_us"]))
-            steps = state.engine.judge(rule_us, int(body["wall_us"]), points, values, quality)
+            now = rule_us, int(body["wall_us"]), bool(body["trusted"])
+            own_us = (body.get("message") or {}).get("time_us")
+            steps = judge(state.engine, state.own, now, (points, values, quality), own_us)
             # Sums over time go on as they went; the readings that follow from this one are in the record already.
             state.derivation.note(str(body["group"]), (points, values, quality), int(body["mono_us"]), rule_us)
         if "keep" in body and group is not None:

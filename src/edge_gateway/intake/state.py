@@ -9,6 +9,7 @@ from typing import Any
 from edge_gateway.commands import Ledger
 from edge_gateway.derived.core import Derivation
 from edge_gateway.intake.armed import Armed
+from edge_gateway.intake.late import OwnTimes
 from edge_gateway.marks import Marks
 from edge_gateway.phases import Phases
 from edge_gateway.reading import INSTRUMENT_EVENTS, Group
@@ -57,6 +58,7 @@ class State:
         self.phases = Phases()
         self.gaps: dict[str, dict[str, Any]] = {}
         self.slots: dict[str, int] = {}
+        self.own = OwnTimes()
         self.corrections: dict[str, int] = {}
         #: (topic, packet id) -> payload hash of the newest messages: a broker may send them again, oldest first
         self.messages: dict[tuple[str, int], str] = {}
@@ -200,6 +202,7 @@ class State:
             "commands": self.commands.snapshot(),
             **({"people": self.people} if self.people else {}),
             **({"lost": True} if self.lost else {}),
+            **({"own": dict(self.own.known)} if self.own.known else {}),
             **({"day": self.armed.day} if self.armed.day else {}),
         }
 
@@ -219,6 +222,7 @@ class State:
         self.marks.restore(state.get("marks") or {})
         self.phases.restore(state.get("phase") or {})
         self.lost = bool(state.get("lost"))
+        self.own = OwnTimes(state.get("own"))
         self.ledger.restore(state.get("records") or {})
         self.armed = Armed(state.get("day"))
         self.derivation.restore(state.get("sums") or {})

@@ -8,7 +8,7 @@ from typing import Any
 
 from edge_gateway.profiles.payload import Columns, PayloadReader, Unparsed
 from edge_gateway.profiles.spec import DeviceSpec
-from edge_gateway.reading import BAD_UNPARSED, GOOD, UNCERTAIN_FUTURE, UNCERTAIN_QUEUED
+from edge_gateway.reading import BAD_UNPARSED, GOOD, UNCERTAIN_FUTURE, UNCERTAIN_LATE, UNCERTAIN_QUEUED
 from edge_gateway.recompute.base import HASH_ONLY, UNREAD, Body, Derived, Unknown, reading_of
 
 #: A message's own time further ahead than this is doubted (µs), where the clock is trusted.
@@ -60,6 +60,8 @@ def _doubted(derived: tuple[Any, str], body: Body, column: int) -> Derived:
     told = reading_of(body, column)[1]
     time_us = body["message"].get("time_us")
     ahead = time_us is not None and time_us - body["wall_us"] > FUTURE_US
+    if told == UNCERTAIN_LATE and time_us is not None and (derived[1] == GOOD or derived[1].startswith("uncertain")):
+        return derived[0], told  # whoever judges it again says whether it came late
     if derived[1] == GOOD and ((told == UNCERTAIN_QUEUED and time_us is None) or (told == UNCERTAIN_FUTURE and ahead)):
         return derived[0], told
     return derived

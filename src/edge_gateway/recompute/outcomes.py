@@ -17,6 +17,7 @@ import orjson
 from edge_gateway.intake.outcome import outcome
 from edge_gateway.intake.replaying import Misfit, Replaying
 from edge_gateway.intake.state import State
+from edge_gateway.reading import GOOD, UNCERTAIN_LATE
 from edge_gateway.recompute.base import BEFORE, NEWER, NOT_TOLD, Body
 from edge_gateway.record.entry import canonical
 from edge_gateway.rules.base import COMBINED, BoundRule, Step, each_rule
@@ -27,7 +28,7 @@ from edge_gateway.violations import Moment
 #: Tells a difference: (entry, what, journaled, derived, counted under).
 Differs = Callable[[Body, str, Any, Any, str], None]
 #: Under which name outcomes are counted.
-OUTCOMES, SNAPSHOTS = "outcomes", "snapshots"
+OUTCOMES, SNAPSHOTS, LATENESS = "outcomes", "snapshots", "lateness"
 
 
 @dataclass(slots=True)
@@ -144,8 +145,25 @@ class Outcomes:
                 self._unsure = BEFORE  # the gateway itself did not know what its rules had known
         if self._unsure:
             return
+        if entry["kind"] == "batch" and "time_us" in (entry.get("message") or {}):
+            self._look_at_lateness(entry)
         with suppress(Misfit):  # whoever derives its values has named it
             self._waiting.extend(step for step in self._replaying.take(entry) if step.rule not in self._beyond_us)
+
+    def _look_at_lateness(self, entry: Body) -> None:
+        """What is marked late must be late, and where rules are of a version that knows it, what is late must be marked."""
+        state, told = self._replaying.state, entry.get("quality")
+        group = self._replaying.groups.get(int(entry["config_seq"]), {}).get(entry["group"])
+        if group is None or len(group["points"]) != len(entry["values"]):
+            return
+        plain = None if told is None else [GOOD if word == UNCERTAIN_LATE else word for word in told]
+        wanted = state.own.marked(group["points"], plain, int(entry["message"]["time_us"]))
+        knows = any(rule.semantics > 1 for rule in state.rules())
+        for column, point in enumerate(group["points"]):
+            late = told is not None and told[column] == UNCERTAIN_LATE
+            should = wanted is not None and wanted[column] == UNCERTAIN_LATE
+            if late > should or (should > late and knows):
+                self._differs(entry, str(point), UNCERTAIN_LATE if late else "", UNCERTAIN_LATE if should else "", LATENESS)
 
     def _outcome(self, entry: Body) -> None:
         """An outcome as journaled: it must be the next one that waits."""

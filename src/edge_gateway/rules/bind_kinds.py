@@ -95,7 +95,8 @@ def _window(
     terms: dict[str, str | int] = {"fn": rule.of}
     terms |= {"percentile": _plain(rule.percentile)} if rule.percentile is not None else {}
     terms |= {"valid_share": _plain(rule.valid_share)} if rule.valid_share else {}
-    terms |= {"period": rule.period, "late_us": us(rule.late_s)} if rule.period else {}
+    terms |= {"period": rule.period} if rule.period else {}
+    terms |= {"late_us": us(rule.late_s)} if rule.period or rule.late_s else {}
     terms |= {"interval_us": points[0].interval_us} if points[0].interval_us else {}
     length_us = us(rule.window_s or 0.0)
     terms |= {"step_us": _step_us(length_us)} if length_us else {}

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import Any, cast
 
-from edge_gateway.reading import GOOD, UNCERTAIN_FUTURE, UNCERTAIN_QUEUED, Value
+from edge_gateway.reading import GOOD, UNCERTAIN_FUTURE, UNCERTAIN_LATE, UNCERTAIN_QUEUED, Value
 from edge_gateway.rules.base import UNKNOWN, BoundRule, First, Step
 from edge_gateway.rules.conditions import CombinedTrack
 from edge_gateway.rules.kinds import StaleTrack, track_for
@@ -22,7 +22,7 @@ from edge_gateway.rules.track import IDLE, NOTICED, PENDING, Track
 
 __all__ = ["BoundRule", "Engine", "Step"]
 
-_UNJUDGED = (UNCERTAIN_QUEUED, UNCERTAIN_FUTURE)
+_UNJUDGED = (UNCERTAIN_QUEUED, UNCERTAIN_FUTURE, UNCERTAIN_LATE)
 
 
 class Engine:
@@ -121,6 +121,19 @@ class Engine:
                 self._joint.add(track)
                 self._instant = now
             self._queue(track, track.due_us())
+
+    def late(
+        self, now: tuple[int, int], points: tuple[str, ...], values: list[Value], quality: list[str] | None, own_us: int
+    ) -> None:
+        """After ``judge`` of the same batch: its late readings, of wall time ``own_us``, for kinds that still take them.
+
+        ``now``: the batch's rule and wall time, the latter vouched for. What this changes is judged with the next reading.
+        """
+        plan = self._roster.plans[points]
+        for column, track, at in plan.measured:
+            value = values[column]
+            if quality is not None and quality[column] == UNCERTAIN_LATE and is_number(value):
+                track.late(at, cast("float", value), now, own_us)
 
     def _judge_instant(self, steps: list[Step]) -> None:
         """The instant that concerned rules over several points is over."""

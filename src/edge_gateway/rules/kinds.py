@@ -240,8 +240,9 @@ KINDS: dict[str, type[Track]] = {
 }  # fmt: skip
 
 
+#: 2: ``uncertain:late`` is not judged, and goes into windows; records of 1 have none, so what judges 2 judges 1 as it was judged.
 #: The versions of each kind's semantics that this release judges, newest last: a rule is journaled with its own, and judged by it.
-SEMANTICS: dict[str, tuple[int, ...]] = dict.fromkeys((LIMIT, *KINDS), (1,))
+SEMANTICS: dict[str, tuple[int, ...]] = dict.fromkeys((LIMIT, *KINDS), (1, 2))
 
 
 def can_judge(rule: BoundRule) -> bool:

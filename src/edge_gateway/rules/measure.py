@@ -52,6 +52,9 @@ class Measured(Track):
         """A reading of input ``at``; None: unknown. Readings come in the order of rule time."""
         raise NotImplementedError
 
+    def late(self, at: int, value: float, now: tuple[int, int], own_us: int) -> None:
+        """A reading of input ``at`` and wall time ``own_us`` that comes too late to be judged, at rule and wall time ``now``: most kinds take none."""
+
     def memory(self) -> Any:
         """What the measure remembers of readings, JSON-able; None for nothing."""
         return None

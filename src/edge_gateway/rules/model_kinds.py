@@ -134,7 +134,8 @@ class WindowRule(Limited):
 
     ``percentile`` wants its number (nearest rank), ``flow-mean`` weighs each reading by the flow of its zone, ``share`` is the
     part of the readings that were due and are known (unit ``1``). With fewer than ``valid_share`` of them known it is
-    undecided. A period is judged ``late_s`` after its end, so that late readings are in it.
+    undecided. Readings that come up to ``late_s`` late by their own time are in it: a period is
+    judged so long after its end, a rolling window with its next reading.
     """
 
     kind: Literal["window"]
@@ -151,8 +152,8 @@ class WindowRule(Limited):
             raise ValueError("a window is window_s long, or a period: one of the two")
         if (self.of == "percentile") != (self.percentile is not None):
             raise ValueError("percentile is given for of = 'percentile', and only there")
-        if self.late_s and self.period is None:
-            raise ValueError("late_s is for periods: a rolling window takes readings as they come")
+        if self.late_s and self.of == "flow-mean" and self.period is None:
+            raise ValueError("late_s: which flow went with a late reading is not known, so a flow-weighted mean takes none")
         if self.of == "share" and self.unit != "1":
             raise ValueError("a share has the unit '1'")
         return self

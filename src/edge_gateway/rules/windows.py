@@ -65,6 +65,25 @@ class WindowTrack(Joint):
             tally.total.add(value * flow)
             tally.weight.add(flow)
 
+    def late(self, at: int, value: float, now: tuple[int, int], own_us: int) -> None:
+        """A reading of wall time ``own_us`` that comes ``now``: into the step or period where it belongs, if that is waited for still.
+
+        The order in which late ones come changes nothing: no step begins with one. A flow-weighted mean takes none: which flow
+        went with it is not known.
+        """
+        rule_us, wall_us = now
+        if at or self.fn == "flow-mean":
+            return
+        if self.period:
+            begin_us = period_of(own_us, self.period)[0]
+            if wall_us < begin_us + LENGTH_US[self.period] + self.late_us:
+                self.periods.setdefault(begin_us, Tally(begin_us)).add(value, ranked=self.fn == "percentile")
+            return
+        late_us = wall_us - own_us
+        steps = [step for step in self.rolling.steps if step.begin_us <= rule_us - late_us]
+        if steps and late_us <= self.late_us:
+            steps[-1].add(value, ranked=self.fn == "percentile")
+
     def _taking(self, rule_us: int, wall_us: int) -> Tally | None:
         """Where this instant's reading belongs; None: its period is judged already."""
         if not self.period:
