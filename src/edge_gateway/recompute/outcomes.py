@@ -29,6 +29,8 @@ from edge_gateway.violations import Moment
 Differs = Callable[[Body, str, Any, Any, str], None]
 #: Under which name outcomes are counted.
 OUTCOMES, SNAPSHOTS, LATENESS = "outcomes", "snapshots", "lateness"
+#: Events that may stand between the outcomes of one cause, and say nothing to rules.
+BETWEEN = frozenset({"rules-not-armed"})
 
 
 @dataclass(slots=True)
@@ -134,6 +136,8 @@ class Outcomes:
         """Any entry but a snapshot or a configuration."""
         if is_outcome(entry) or (self._bodies and entry["kind"] == self._bodies[0][0]):
             self._outcome(entry)
+            return
+        if entry["kind"] == "event" and entry.get("event") in BETWEEN:
             return
         self._none_waits(entry)
         self._midway = False
