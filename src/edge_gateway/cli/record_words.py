@@ -59,7 +59,7 @@ def lot_line(ctx: Context, lot: Mapping[str, Any]) -> str:
     left = ctx.say("gone", "已出完") if lot["over"] else f"{kg(lot['grams_left'])} / {kg(lot['grams_in'])} kg"
     days = "" if lot.get("days_left") is None or lot["over"] else f"  {ctx.say('until', '至')} {lot['expires']}{_soon(ctx, lot['days_left'])}"
     missing = "" if lot["certificate"] or lot["from"] else f"  {ctx.say('NO CERTIFICATE', '缺检疫证明')}"
-    return f"{lot['id']:<20} {lot['product']:<12} {left:<18} {lot['zone'] or '–':<12}{days}{missing}"
+    return f"{lot['id']:<20} {lot['product']:<12} {left:<18} {lot['zone'] or '–':<12}{days}{missing}".rstrip()
 
 
 def _soon(ctx: Context, days: int) -> str:

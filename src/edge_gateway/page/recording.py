@@ -80,6 +80,8 @@ async def recorded(site: Site, kind: str, asked: Mapping[str, Any], by: str) -> 
     if zone and zone not in zones:
         raise RecordRefused(f"no zone '{str(zone)[:40]}'", hint=f"one of {', '.join(zones)}"[:300])
     more: dict[str, Any] = {"by": by, "reason": reason}
+    if asked.get("corrects") and asked.get("temperature"):
+        raise RecordRefused("a correction keeps the temperature that was taken", hint="leave --temperature out; void the record if it was another point")
     if point := asked.get("temperature"):
         more["temperature"] = await temperature(site, str(point))
     if photos := asked.get("photos"):

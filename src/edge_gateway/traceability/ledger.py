@@ -71,7 +71,7 @@ class LotLedger:
         return open_
 
     def corrected(self, old: str, body: Mapping[str, Any], requires: Requires = Requires()) -> dict[str, Any]:
-        """``body`` as what replaces ``old``: at its place and time; a dispatch needs what a dispatch needs. Raises RecordRefused."""
+        """``body`` as what replaces ``old``: at its place and time, with its temperature, and its photos if none are new. Raises RecordRefused."""
         before = self._records.get(old)
         if before is None:
             raise RecordRefused(f"no record {old} is in force", hint="`edge-gateway record list` shows them; what was replaced is replaced")
@@ -79,6 +79,7 @@ class LotLedger:
             raise RecordRefused(f"{old} is of type {before['type']}", hint="void it, and record the right one")
         if not body.get("reason"):
             raise RecordRefused("a correction needs a reason", hint='add --reason "what was wrong"')
+        body = {**{key: before[key] for key in ("temperature", "photos") if key in before and not body.get("void")}, **body}
         judged = body["type"] == DISPATCH and not (body.get("disposal") or body.get("void"))
         if judged and (missing := lacking(self._lots, str(body["lot"]), requires.dispatch, body)):
             raise refused(str(body["lot"]), "dispatched", missing)
