@@ -12,6 +12,7 @@ import pytest
 
 from edge_gateway.errors import JournalDamaged, Unreachable
 from edge_gateway.intake.recalling import recalled
+from edge_gateway.rules.base import BoundRule
 from edge_gateway.sinks.base import Recalled
 from edge_gateway.sinks.hub import HubConfig
 from edge_gateway.wire import hub as wire
@@ -87,6 +88,21 @@ async def test_nobody_elses_text_comes_back_and_a_lacking_one_gives_nothing(tmp_
 SNAPSHOT = record.snapshot(0)
 
 
+def without(key: str, instead: object = None) -> bytes:
+    """A snapshot entry whose envelope lacks something, or has another thing there."""
+    body = json.loads(SNAPSHOT)
+    del body[key]
+    return json.dumps(body | ({} if instead is None else {key: instead})).encode()
+
+
+async def test_what_the_rules_in_force_cannot_go_on_from_is_not_taken() -> None:
+    rule = BoundRule(id="r", pack="t", pack_version="1", edition="1", kind="limit", point="p", high="1", violation_after_us=0)
+    state = {"rules": {"rules": {"r/p": {"phase": 3}}, "seen": {}}}
+    taken: Any = Recalled(epoch=EPOCH, first=0, entries=(record.entry(0, "snapshot", config=None, state=state),), texts={})
+    with pytest.raises(JournalDamaged):
+        await recalled(taken, GATEWAY, [rule])
+
+
 @pytest.mark.parametrize(
     "entries",
     [
@@ -98,6 +114,17 @@ SNAPSHOT = record.snapshot(0)
         (record.entry(0, "snapshot", config=None, state={"violations": [{}]}),),
         (record.entry(0, "snapshot", config=None, state_text="ab" * 32),),
         (SNAPSHOT, record.entry(1, "violation", violation=7)),
+        (record.entry(0, "snapshot", config=None, state={"gaps": {"x": {"a": 1}}}),),
+        (record.entry(0, "snapshot", config=None, state={"gaps": {"x": {"groups": ["*"], "since_slot_us": 2**70, "reason": "silent"}}}),),
+        (record.entry(0, "snapshot", config=None, state={"slots": {"m.0": "zz"}}),),
+        (record.entry(0, "snapshot", config=None, state={"corrections": {"b": None}}),),
+        (record.entry(0, "snapshot", config=None, state={"kept": {"m": 7}}),),
+        (record.entry(0, "snapshot", config=None, state={"rules": {"rules": {"r/p": 7}, "seen": {}}}),),
+        (record.entry(0, "snapshot", config=None, state={"messages": [["t"]]}),),
+        (without("wall_us"),),
+        (without("boot"),),
+        (without("rule_us", 2**63),),
+        (without("mono_us", "7"),),
         (),
     ],
 )

@@ -162,7 +162,7 @@ async def _run(
     config = loaded.config
     recovery = journal.recover()
     sinks, hubs = _sinks(config, clock)
-    back = await from_hub(hubs, config.site.id) if recovery.snapshot is None else None
+    back = await from_hub(hubs, config.site.id, loaded.binding.rules) if recovery.snapshot is None else None
     found = back[0] if back else await recover(journal, recovery, config.site.id)
     loaded, kept = kept_enforced(found.state.rules(), loaded)
     rule_time, carried = resume(

@@ -13,7 +13,7 @@ from edge_gateway.violations import RECORD_KEYS
 #: Records that one entry holds.
 MOST = 100
 #: What a record must have, and as what: it comes from outside.
-_NEEDED = {"violation": str, "rule": str, "point": str, "condition": str, "handling": str, "level": str, "first": dict, "episode": int}
+NEEDED = {"violation": str, "rule": str, "point": str, "condition": str, "handling": str, "level": str, "first": dict, "episode": int}
 BY = "edge-gateway"
 
 
@@ -27,7 +27,7 @@ async def adopt(intake: Intake, number: int, records: Sequence[dict[str, Any]]) 
     fresh = [
         {key: record[key] for key in RECORD_KEYS if key in record}
         for record in records
-        if all(isinstance(record.get(key), kind) for key, kind in _NEEDED.items()) and record["violation"] not in here
+        if all(isinstance(record.get(key), kind) for key, kind in NEEDED.items()) and record["violation"] not in here
     ]
     twice = [(mine, record["violation"]) for record in fresh if (mine := state.violations.at(record["rule"], record["point"]))]
     for mine, into in twice:
