@@ -48,6 +48,7 @@ FLOORS: Mapping[str, int] = {
     "derived": 2,  # formulas over readings: a decision core like rules
     "phases": 2,
     "marks": 2,
+    "calibration": 2,  # a decision core beside marks: what a probe showed against its reference
     "links": 2,
     "web": 2,
     "telemetry": 3,

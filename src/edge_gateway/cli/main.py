@@ -34,6 +34,7 @@ VERBS = {
     "people": ("people", "who has a secret of their own: add, list, remove", "有个人口令的人员：添加、列出、移除"),
     "record": ("record", "lots: intake, processing, dispatch, documents, trace", "批次：进货查验、加工、出场、证照、追溯"),
     "photo": ("photo", "bring a photo for the record, or take one out", "送交写入台账的照片，或取出一张"),
+    "calibrate": ("calibrating", "a probe against its reference, before and after", "校准探头：记录校准前后的误差"),
     "phase": ("phasing", "the working day: what is open, sign, go on", "工作日时段：未完成项、签认、进入下一时段"),
     "mark": ("marking", "say that points are worked at: start, extend, end", "标记正在处置的测点：开始、延长、结束"),
     "quarantine": ("quarantine", "what sinks refused: list, retry, drop", "被拒收的数据：列出、重试、丢弃"),

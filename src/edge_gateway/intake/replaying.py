@@ -63,10 +63,8 @@ class Replaying:
             case "phase":
                 state.phases.replay(body)
                 return self._restand(body)
-            case "command":
-                state.commands.replay(body)
-            case "record":
-                state.ledger.replay(body)
+            case "command" | "record" | "calibration":
+                self._noted(body)
             case "gap":
                 self._gap(body)
             case "correction":
@@ -81,6 +79,16 @@ class Replaying:
         self.use(int(body["seq"]), resolved)
         state.account([group for group in state.resolved.get("groups", {}) if group not in state.slots], int(body["mono_us"]))
         return self._arm(body) + self._restand(body)
+
+    def _noted(self, body: Mapping[str, Any]) -> None:
+        """What only its own ledger keeps."""
+        match body["kind"]:
+            case "command":
+                self.state.commands.replay(body)
+            case "record":
+                self.state.ledger.replay(body)
+            case "calibration":
+                self.state.calibrations.replay(body)
 
     def _restand(self, body: Mapping[str, Any]) -> list[Step]:
         return self.state.restand(int(body["rule_us"]), int(body["wall_us"]))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edge_gateway.calibration import Calibrations
 from edge_gateway.commands import Ledger
 from edge_gateway.derived.core import Derivation
 from edge_gateway.intake.armed import Armed
@@ -56,6 +57,7 @@ class State:
         self.ledger = LotLedger(gateway)
         self.marks = Marks()
         self.phases = Phases()
+        self.calibrations = Calibrations()
         self.gaps: dict[str, dict[str, Any]] = {}
         self.slots: dict[str, int] = {}
         self.own = OwnTimes()
@@ -198,6 +200,7 @@ class State:
             "records": self.ledger.snapshot(),
             "marks": self.marks.snapshot(),
             "phase": self.phases.snapshot(),
+            "calibrations": self.calibrations.snapshot(),
             "messages": [[topic, number, digest] for (topic, number), digest in self.messages.items()],
             "commands": self.commands.snapshot(),
             **({"people": self.people} if self.people else {}),
@@ -221,6 +224,7 @@ class State:
         self.people = dict(state.get("people") or {})
         self.marks.restore(state.get("marks") or {})
         self.phases.restore(state.get("phase") or {})
+        self.calibrations.restore(state.get("calibrations") or {})
         self.lost = bool(state.get("lost"))
         self.own = OwnTimes(state.get("own"))
         self.ledger.restore(state.get("records") or {})

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edge_gateway.errors import GatewayError
-from edge_gateway.page import finder, handling, marks, phasing, photos, recording
+from edge_gateway.page import calibrating, finder, handling, marks, phasing, photos, recording
 from edge_gateway.page.site import Site
 
 #: A request to the control socket is short.
@@ -106,6 +106,7 @@ def control_app(site: Site) -> Starlette:
     routes += recording.routes(site, _body)
     routes += marks.routes(site, _body)
     routes += phasing.routes(site, _body)
+    routes += calibrating.routes(site, _body)
     return Starlette(routes=routes, exception_handlers={GatewayError: _refused, ValueError: _unreadable})
 
 

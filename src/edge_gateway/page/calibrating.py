@@ -1,0 +1,56 @@
+"""What the control socket asks for of calibrations; the reading is the gateway's own, nobody types it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from edge_gateway.calibration import CalibrationRefused, Reading
+from edge_gateway.page.site import Site
+
+
+def shown(site: Site) -> dict[str, Any]:
+    """The last calibration of each point, and what is due."""
+    calibrations = site.intake.state.calibrations
+    return {"points": calibrations.last(), "due": calibrations.due(_today(site))}
+
+
+def routes(site: Site, body_of: Any) -> list[Route]:
+    """``/v1/calibrations``."""
+
+    async def list_(_request: Request) -> Response:
+        return JSONResponse(shown(site))
+
+    async def record(request: Request) -> Response:
+        asked = await body_of(request)
+        by = request.client.host if request.client else "unknown"
+        point = str(asked.get("point", ""))
+
+        async def step() -> object:
+            state = site.intake.state
+            _, stamp = await site.intake.moment()
+            body = state.calibrations.record(str(asked.get("step", "")), point, _reading(site, point), asked, state.marks.running()) | {"by": by}
+            return body | {"seq": await site.intake.add("calibration", body, stamp=stamp, urgent=True)}
+
+        return JSONResponse(await site.intake.command(step))
+
+    return [Route("/v1/calibrations", list_), Route("/v1/calibrations", record, methods=["POST"])]
+
+
+def _reading(site: Site, point: str) -> Reading:
+    row = next((row for row in site.points() if row["point"] == point), None)
+    if row is None:
+        raise CalibrationRefused(f"no point '{point}'", hint="`edge-gateway status --points` shows them")
+    if row["value"] is None or row["stale"] or not str(row["quality"]).startswith("good"):
+        raise CalibrationRefused(f"{point} has no good reading just now", hint="`edge-gateway read` shows why")
+    return Reading(value=float(row["value"]), unit=str(row["unit"]), wall_us=int(row["observed_us"]))
+
+
+def _today(site: Site) -> str:
+    zone = ZoneInfo(site.intake.state.resolved.get("site", {}).get("timezone") or "Asia/Shanghai")
+    return datetime.fromtimestamp(site.clock.wall_us() / 1e6, UTC).astimezone(zone).date().isoformat()

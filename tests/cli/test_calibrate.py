@@ -1,0 +1,95 @@
+"""A calibration without a violation and a day's phases, only with the commands, against the running gateway."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_gateway.journal.reading import Reading
+from tests.cli.site import FROZEN, Gateway, Plant, config_text
+
+pytestmark = pytest.mark.timing
+
+ASKED = ("--reference", "0", "--uncertainty", "0.05", "--cert", "LH-2026-118", "--steady-for", "1s", "--allowed", "0.5")
+
+
+@pytest.fixture
+def plant() -> Iterator[Plant]:
+    with Plant() as running:
+        yield running
+
+
+@pytest.fixture
+def gateway(plant: Plant, tmp_path: Path) -> Iterator[Gateway]:
+    running = Gateway(tmp_path, config_text(plant.port))
+    with running:
+        running.wait(lambda: running.status().get("points", {}).get("normal") == 3, "readings")
+        yield running
+    assert "Traceback" not in running.log()
+
+
+def entries(gateway: Gateway, *kinds: str) -> list[dict[str, Any]]:
+    reading = Reading(gateway.state)
+    try:
+        return [entry for _, entry in reading.entries() if entry["kind"] in kinds]
+    finally:
+        reading.close()
+
+
+def say(gateway: Gateway, *arguments: str) -> str:
+    """What a command says; kept for the how-to page where TRANSCRIPT names a file."""
+    ran = gateway.verb(*arguments)
+    text = ran.stdout + ran.stderr
+    if path := os.environ.get("TRANSCRIPT"):
+        shown = " ".join(f'"{each}"' if " " in each else each for each in arguments)
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(f"$ edge-gateway {shown}\n{text}# exit code {ran.returncode}\n")
+    return text
+
+
+def test_a_calibration_without_a_violation(gateway: Gateway, plant: Plant) -> None:
+    plant.set(1, FROZEN)
+    say(gateway, "mark", "start", "calibration", "--point", "cold1-air", "--for", "45m", "--reason", "annual, certificate LH-2026-118")
+    plant.set(1, 3)  # the ice bath, 0.3 °C
+    gateway.wait(lambda: any(row["value"] == 0.3 for row in gateway.status()["rows"]), "the probe in the bath")
+    assert "error +0.3 Cel  within" in say(gateway, "calibrate", "found", "cold1-air", *ASKED, "--reason", "annual", "--due", "2027-11-28")
+    plant.set(1, 0)
+    gateway.wait(lambda: any(row["value"] == 0.0 for row in gateway.status()["rows"]), "adjusted")
+    assert "error +0 Cel" in say(gateway, "calibrate", "left", "cold1-air", *ASKED, "--reason", "offset set on the device", "--keep-mark")
+    plant.set(1, FROZEN)
+    gateway.wait(lambda: all(row["value"] == FROZEN / 10 for row in gateway.status()["rows"]), "the probe is back")
+    assert "would have fired: 1" in say(gateway, "mark", "end", "M-1", "--reason", "probe is back in the store")
+    assert "calibration" in say(gateway, "mark", "list")
+    assert "as-found +0.3  as-left +0  due 2027-11-28" in say(gateway, "calibrate", "list")
+    assert "nothing is open" in say(gateway, "violations", "list")
+    assert [e["step"] for e in entries(gateway, "violation")] == []
+    assert [e["step"] for e in entries(gateway, "calibration")] == ["as-found", "as-left"]
+    assert [e["error"] for e in entries(gateway, "calibration")] == [0.3, 0.0]
+    told = [e["event"] for e in entries(gateway, "event") if e["event"].startswith("would-have")]
+    assert told[0] == "would-have-fired"
+
+
+def test_the_same_bath_without_a_mark_is_a_violation(gateway: Gateway, plant: Plant) -> None:
+    """The planted fault of the test above: nobody marked the point."""
+    plant.set(1, 3)
+    gateway.wait(lambda: bool(gateway.status()["violations"]), "a violation")
+
+
+def test_a_day_through_its_phases(gateway: Gateway) -> None:
+    assert "every rule is armed" in say(gateway, "phase", "show")
+    assert "before the start" in say(gateway, "phase", "next")
+    shown = say(gateway, "phase", "show")
+    assert "[ ] people-health" in shown
+    assert "[?] machine-steriliser" in shown, "no rule of this site watches a steriliser"
+    assert "going on needs a reason" in say(gateway, "phase", "next")
+    assert "signed by" in say(gateway, "phase", "sign", "people-health", "--reason", "8 of 8 certificates valid")
+    assert "a second person signs" in say(gateway, "phase", "sign", "machine-steriliser", "--reason", "looks hot")
+    assert "production" in say(gateway, "phase", "next", "--reason", "no probe at the steriliser yet, thermometer used")
+    assert "closing" in say(gateway, "phase", "next", "--reason", "three looks, nothing seen")
+    assert "cannot be closed" in say(gateway, "phase", "next", "--reason", "late")
+    steps = [(e["step"], e["phase"]) for e in entries(gateway, "phase")]
+    assert steps == [("began", "pre-start"), ("signed", "pre-start"), ("began", "production"), ("began", "closing")]
