@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_gateway.cli import rules_backtest, rules_explain, rules_sign, rules_state, rules_test
+from edge_gateway.cli import rules_backtest, rules_cards, rules_explain, rules_sign, rules_state, rules_test
 from edge_gateway.cli.drivers_show import columns
 from edge_gateway.cli.main import NO, OK, WARNINGS, say_errors
 from edge_gateway.cli.verbs import Context, noun, option, verb
@@ -135,6 +135,6 @@ def _why(ctx: Context, why: str) -> str:
     return chinese(why) if ctx.language == "zh" else why
 
 
-for _each in (check, rules_test.command, rules_explain.command, rules_backtest.backtest, rules_sign.command, rules_state.command):
+for _each in (check, rules_test.command, rules_explain.command, rules_cards.command, rules_backtest.backtest, rules_sign.command, rules_state.command):
     command.add_command(_each)
 

@@ -85,7 +85,7 @@ def _bind_rule(
         if isinstance(outcome, str):
             binding.not_monitored.append(_not_monitored(loaded, rule, outcome, point.id))
         else:
-            binding.rules.append(BoundRule(**_shared(loaded, rule, point) | outcome))
+            binding.rules.append(BoundRule(**shared(loaded, rule, point) | outcome))
     if not found:
         binding.not_monitored.append(_not_monitored(loaded, rule, "no point is in such a place", ""))
 
@@ -163,7 +163,7 @@ def _combine(
         whole = "all" if rule.all else "any"
         rules = orjson.dumps([[name.startswith("!"), sorted(found)] for name, found in zip(names, keys, strict=True)]).decode()
         limit = f"not {whole} of: {', '.join(names)}"
-        binding.rules.append(BoundRule(**_shared(loaded, rule, selected[0]) | {"terms": {"of": whole, "rules": rules}, "limit": limit}))
+        binding.rules.append(BoundRule(**shared(loaded, rule, selected[0]) | {"terms": {"of": whole, "rules": rules}, "limit": limit}))
 
 
 def _not_monitored(loaded: LoadedPack, rule: Rule, why: str, place: str) -> NotMonitored:
@@ -176,7 +176,7 @@ def _not_monitored(loaded: LoadedPack, rule: Rule, why: str, place: str) -> NotM
 HOURS = ("acknowledge", "correct", "verify", "recur", "stable")
 
 
-def _shared(loaded: LoadedPack, rule: Rule, point: PointFacts) -> dict[str, Any]:
+def shared(loaded: LoadedPack, rule: Rule, point: PointFacts) -> dict[str, Any]:
     """What a bound rule has whatever its kind."""
     fresh_us = point.interval_us * FRESH_INTERVALS or FRESH_WITHOUT_INTERVAL_US
     basis = rule.basis

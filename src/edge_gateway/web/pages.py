@@ -65,13 +65,18 @@ def _templates() -> jinja2.Environment:
     return env
 
 
+def template(name: str) -> jinja2.Template:
+    """One template; what is put into it is escaped."""
+    return _templates().get_template(name)
+
+
 def page(
-    request: Request, template: str, default_language: str, *, part: str = "", status_code: int = 200, **content: Any
+    request: Request, template_name: str, default_language: str, *, part: str = "", status_code: int = 200, **content: Any
 ) -> Response:
     """A page in the reader's language; the choice by ``?lang=`` is remembered."""
     chosen = language(request, default_language)
     words = catalog(chosen, part)
-    html = _templates().get_template(template).render(
+    html = _templates().get_template(template_name).render(
         t=words, words=dict(words), lang=chosen, html_lang=_HTML_LANG[chosen], path=request.url.path, **content
     )
     response = HTMLResponse(html, status_code, headers=HEADERS)

@@ -1,0 +1,91 @@
+"""One printable page a rule, whole in itself: no file, script or picture beside it; is told what a rule is, reads nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from edge_gateway.rules.base import BoundRule
+from edge_gateway.units import UNITS
+from edge_gateway.web.pages import template
+
+_WORDS: Mapping[str, tuple[str, str]] = {
+    "do": ("What to do, in this order", "怎么办（按顺序）"),
+    "consequence": ("If it goes on", "不处理的后果"),
+    "about": ("About this rule", "关于本规则"),
+    "unverified": ("Operator's value, unverified", "运营方设定值，未核实"),
+    "nowhere": ("Not monitored here. That is not compliance.", "此处未监测，不等于合格。"),
+    "delays": ("Delays", "延时"), "notice": ("notice after", "预警"), "violation": ("violation after", "违规"), "never": ("notices only", "只作预警"),
+    "basis": ("Basis", "依据"), "dates": ("In force", "有效期"), "known": ("How well it is known", "核实情况"), "decision": ("Decided by", "判定规则"),
+    "department": ("Department", "主管部门"), "armed": ("Armed", "适用时段"), "season": ("Season", "适用季节"), "always": ("always", "全天"), "source": ("Source", "来源"),
+    "shadow": ("In shadow: counted, not reported", "影子：只计数，不上报"), "draft": ("A draft: not in force", "草案：未启用"), "s": ("s", "秒"), "min": ("min", "分钟"),
+    "clause": ("clause", "条款"), "not verified": ("not verified", "未核实"), "major": ("MAJOR", "较重"), "minor": ("minor", "一般"), "simple acceptance": ("simple acceptance: the value as it is", "简单接受：按读数判定"),
+    "primary": ("read in the primary text", "已读原文"), "secondary": ("quoted by others, the text itself was not read", "二手引用，未读原文"), "no": ("operator's value, unverified", "运营方设定值，未核实"),
+    "market-regulation": ("market regulation", "市场监管"), "agriculture": ("agriculture and rural affairs", "农业农村"), "health": ("health", "卫生健康"), "ecology": ("ecology and environment", "生态环境"),
+    "pre-start": ("before start", "开工前"), "production": ("production", "生产中"), "closing": ("closing", "收尾"), "closed": ("ended", "已结束"), "unknown": ("unknown", "未知"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A rule as it is in a pack, and as it judges at its points here (none: it is not monitored). ``names``: point -> what people call it."""
+
+    rule: BoundRule
+    site: str
+    here: Sequence[BoundRule] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+
+
+def page(card: Card, language: str) -> str:
+    """The page in ``zh`` or ``en``."""
+    words = {key: pair[language == "zh"] for key, pair in _WORDS.items()}
+    shown = card.here[0] if card.here else card.rule
+    limits: dict[str, list[str]] = {}
+    for rule in card.here:
+        limits.setdefault(_limit(rule), []).append(card.names.get(rule.point, rule.point))
+    content = {
+        "rule": shown.id, "title": shown.title_zh if language == "zh" else shown.title_en, "major": shown.severity == "major",
+        "severity": words[shown.severity], "state": words.get(shown.state, ""), "unverified": shown.verified == "no",
+        "limits": [{"text": text, "points": "、".join(points) if language == "zh" else ", ".join(points)} for text, points in limits.items()],
+        "do": shown.do_zh if language == "zh" else shown.do_en,
+        "consequence": shown.consequence_zh if language == "zh" else shown.consequence_en,
+        "rows": _rows(shown, words), "site": card.site, "pack": f"{shown.pack} {shown.pack_version} ({shown.edition})",
+    }  # fmt: skip
+    return template("card.html").render(card=content, w=words, html_lang="zh-CN" if language == "zh" else "en")
+
+
+def _rows(rule: BoundRule, words: Mapping[str, str]) -> list[tuple[str, str]]:
+    to = f" – {rule.effective_to}" if rule.effective_to else ""
+    rows = [
+        (words["delays"], _delays(rule, words)),
+        (words["decision"], words.get(rule.decision, rule.decision)),
+        (words["basis"], _basis(rule, words)),
+        (words["dates"], f"{words.get(rule.effective_from, rule.effective_from)}{to}"),
+        (words["known"], words.get(rule.verified, rule.verified)),
+        (words["source"], rule.source),
+        (words["department"], words.get(rule.department, rule.department)),
+        (words["armed"], ", ".join(words.get(phase, phase) for phase in rule.armed_in) or words["always"]),
+    ]
+    return rows + ([(words["season"], ", ".join(part.replace("/", " – ") for part in rule.season))] if rule.season else [])
+
+
+def _basis(rule: BoundRule, words: Mapping[str, str]) -> str:
+    clause = "" if rule.clause == "none" else f", {words['clause']} {words['not verified'] if rule.clause == 'unknown' else rule.clause}"
+    return f"{rule.standard} ({rule.basis_edition}){clause}"
+
+
+def _delays(rule: BoundRule, words: Mapping[str, str]) -> str:
+    notice = f"{words['notice']} {_span(rule.notice_after_us, words)}"
+    if rule.violation_after_us is None:
+        return f"{notice}; {words['never']}"
+    return f"{notice}; {words['violation']} {_span(rule.violation_after_us, words)}"
+
+
+def _span(us: int, words: Mapping[str, str]) -> str:
+    return f"{us / 1e6:g} {words['s']}" if us < 120_000_000 else f"{us / 60e6:g} {words['min']}"
+
+
+def _limit(rule: BoundRule) -> str:
+    """With the unit that people read instead of its code."""
+    known = UNITS.get(rule.unit)
+    return rule.limit.replace(f" {rule.unit}", f" {known.symbol}".rstrip()) if known else rule.limit
