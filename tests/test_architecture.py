@@ -32,6 +32,7 @@ FLOORS: Mapping[str, int] = {
     "profiles.messages": 1,  # what profiles.model says of messages
     "profiles.registers": 1,  # what profiles.model says of registers
     "rules.base": 1,  # a bound rule and its step: the contract between rules and violations
+    "rules.area": 1,  # exact sums that rules begin and violations go on with
     "rules.model": 1,
     "rules.model_base": 1,
     "rules.model_kinds": 1,
@@ -84,7 +85,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
 }
 
 # What decides is pure: no I/O, no clock, no log.
-PURE = ("traceability", "record", "wire", "rules.engine", "rules.track", "rules.kinds", "rules.measure", "rules.windows", "rules.aggregate", "rules.calendar", "rules.conditions", "rules.courses", "rules.plan", "rules.arming", "rules.same", "rules.bind", "rules.bind_kinds", "violations", "commands", "phases", "marks", "reading", "units")
+PURE = ("traceability", "record", "wire", "rules.engine", "rules.area", "rules.track", "rules.kinds", "rules.measure", "rules.windows", "rules.aggregate", "rules.calendar", "rules.conditions", "rules.courses", "rules.plan", "rules.arming", "rules.same", "rules.bind", "rules.bind_kinds", "violations", "commands", "phases", "marks", "reading", "units")
 IMPURE = {"asyncio", "logging", "socket", "subprocess", "threading", "time", "aiohttp", "apsw", "paho", "pymodbus"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -10,6 +11,7 @@ import pytest
 from edge_gateway.cli.words import WORDS
 from edge_gateway.record import entry as record_entry
 from edge_gateway.rules.base import BoundRule
+from edge_gateway.rules.engine import Engine
 from edge_gateway.violations import ENDED, HANDLINGS, Ask, StepRefused, Violations
 from edge_gateway.web import pages
 from tests.violations.acts import FULL, HOUR, ID, LI, RULE, WANG, at, do, handled, opened, state, step
@@ -327,3 +329,33 @@ def test_entries_and_snapshots_of_earlier_releases_read() -> None:
     assert violations.open() == []
 
 
+
+
+def test_degree_minutes_are_exact_over_episodes_restarts_and_ticks() -> None:
+    """Against a sum by hand, in decimal, of the readings themselves; 0.1 + 0.2 is where binary sums go wrong."""
+    rule = BoundRule(
+        **{**{k: getattr(RULE, k) for k in RULE.__dataclass_fields__}, "violation_after_us": 0, "clear_high": "-18", "fresh_us": 90_000_000}
+    )
+    engine, violations = Engine([rule]), Violations("tlf-007")
+    values = [-17.9, -17.8, -17.7, -18.0, -20.0, -17.9, -17.1, float("nan"), -17.9, -21.3]
+    total, us = Decimal(0), 0
+    for number, value in enumerate(values):
+        if number == 3:  # a restart in between
+            state = orjson.loads(record_entry.canonical(engine.snapshot()))
+            engine = Engine([rule])
+            engine.restore(state)
+        for step_ in engine.judge(us, us, ("p1",), [value], None if value == value else ["bad:nan"]):
+            violations.apply(step_, rule, at())
+        span = 60_000_000 + number
+        if value == value and value > -18:
+            total += (Decimal(repr(value)) + 18) * span
+        us += span
+    whole = violations.open()[0]["whole"]
+    assert Decimal(whole["area"]) == total
+    assert whole["degree_minutes"] == float(total / 60_000_000)
+    assert violations.open()[0]["episode"] == 2
+
+
+def test_degree_minutes_of_silence_say_nothing() -> None:
+    violations = opened("violated")
+    assert "degree_minutes" not in violations.open()[0]["whole"]

@@ -197,6 +197,8 @@ class Step:
     beyond_us: int = field(default=0)
     #: how far beyond the limit ``peak`` is
     excess: float = 0.0
+    #: how far beyond the limit for how long: exact decimal text in the limit's unit x µs (``area``); "" where that says nothing
+    area: str = ""
     detail: Mapping[str, Any] | None = None
     marked_us: int = 0
 

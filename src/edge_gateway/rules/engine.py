@@ -560,5 +560,5 @@ def _orphaned(key: str, state: dict[str, Any], rule_us: int, wall_us: int) -> St
     first = First(rule_us=state["first"][0], wall_us=state["first"][1], value=state["first"][2])
     return Step(
         rule=rule, point=point, step=UNKNOWN, rule_us=rule_us, wall_us=wall_us, first=first,
-        peak=state["peak"], beyond_us=state["beyond_us"], excess=state["excess"],
+        peak=state["peak"], beyond_us=state["beyond_us"], excess=state["excess"], area=state.get("area", ""),
     )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from edge_gateway.rules.base import UNKNOWN, BoundRule, First
@@ -24,9 +25,20 @@ def resumed(rule: BoundRule, record: Mapping[str, Any], rule_us: int) -> dict[st
     if track.peak is not None:
         track.excess = max(track.peak - track.high, track.low - track.peak, 0.0)
     track.beyond_us = round((_number(record.get("minutes")) or 0.0) * 60e6)
+    track.area = _area(record.get("whole"))
     track.last_us, track.unknown_us = rule_us, rule_us
     track.said_unknown = record.get("condition") == UNKNOWN
     return track.state()
+
+
+def _area(whole: object) -> Decimal:
+    """What the present episode has of the whole; nothing where the record does not tell."""
+    try:
+        found = {key: Decimal(whole.get(key, "0")) for key in ("area", "past_area")} if isinstance(whole, Mapping) else {}
+    except (InvalidOperation, TypeError, ValueError):
+        return Decimal(0)
+    rest = found.get("area", Decimal(0)) - found.get("past_area", Decimal(0))
+    return rest if rest.is_finite() and rest > 0 else Decimal(0)
 
 
 def _number(value: object) -> float | None:

@@ -6,11 +6,14 @@ Decision arithmetic is + - x / and comparison only (a test holds it), so that ev
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
+from edge_gateway.rules.area import NOTHING, grown, text
 from edge_gateway.rules.base import (
     ACTIVE,
     CANCELLED,
+    LIMIT,
     NOTICE,
     RECOVERED,
     UNKNOWN,
@@ -30,7 +33,7 @@ class Track:
     """State of a ``limit`` rule at its point. Methods answer the step taken, or None."""
 
     __slots__ = (
-        "beside_us", "beyond_us", "clear_after_us", "clear_high", "clear_low", "clear_us", "excess", "first", "fresh_us", "held_us",
+        "area", "beside_us", "beyond_us", "clear_after_us", "clear_high", "clear_low", "clear_us", "excess", "first", "fresh_us", "held_us",
         "high", "last_us", "last_value", "low", "marked_us", "muted", "near_us", "notice_after_us", "offends", "offset_us", "order", "peak",
         "phase", "queued_us", "rule", "said_unknown", "shadow", "spent", "stands", "tally_us", "unknown_after_us", "unknown_us",
         "violation_after_us",
@@ -72,6 +75,7 @@ class Track:
         self.peak: float | None = None
         self.excess = 0.0
         self.beyond_us = 0
+        self.area = NOTHING
         self.marked_us = 0
         self.offends = False
         self.spent = False
@@ -167,8 +171,17 @@ class Track:
         if self.offends:
             spoke_us = max(min(rule_us, self.last_us + self.fresh_us) - self.held_us, 0)
             self.beyond_us += spoke_us
+            self.area = self._area(spoke_us)
             self.tally_us += spoke_us
             self.held_us = rule_us
+
+    def _area(self, span_us: int) -> Decimal:
+        """How far beyond the limit for how long, with so much more of the last reading; only a ``limit``'s value is its point's own."""
+        value, rule = self.last_value, self.rule
+        if value is None or span_us == 0 or rule.kind != LIMIT:
+            return self.area
+        limit = rule.high if value > self.high else rule.low
+        return self.area if limit is None else grown(self.area, value, limit, span_us)
 
     def _advance(self, rule_us: int, wall_us: int) -> Step | None:
         """A reading offends: fire what its delay, counted from the first offending one, has come to."""
@@ -182,12 +195,14 @@ class Track:
         return None
 
     def _step(self, step: str, rule_us: int, wall_us: int) -> Step:
-        beyond_us = self.beyond_us
+        beyond_us, area = self.beyond_us, self.area
         if self.offends:  # a tick: the last reading still speaks
-            beyond_us += max(min(rule_us, self.last_us + self.fresh_us) - self.held_us, 0)
+            spoke_us = max(min(rule_us, self.last_us + self.fresh_us) - self.held_us, 0)
+            beyond_us, area = beyond_us + spoke_us, self._area(spoke_us)
         return Step(
             rule=self.rule.id, point=self.rule.point, step=step, rule_us=rule_us, wall_us=wall_us, first=self.first,
             value=self.last_value, peak=self.peak, beyond_us=beyond_us, marked_us=self.marked_us, excess=self.excess,
+            area=text(area) if area else "",
         )  # fmt: skip
 
     # --- not armed (``standing``) -----------------------------------------------------------------------------------
@@ -259,6 +274,7 @@ class Track:
             "said_unknown": self.said_unknown,
             **({"held_us": self.held_us} if self.offends and self.held_us != self.last_us else {}),
             **({"marked_us": self.marked_us} if self.marked_us else {}),
+            **({"area": text(self.area)} if self.area else {}),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -270,6 +286,7 @@ class Track:
         self.first = First(rule_us=rule_us, wall_us=wall_us, value=value)
         self.peak, self.excess, self.beyond_us = state["peak"], state["excess"], state["beyond_us"]
         self.last_us, self.last_value = state["last"]
+        self.area = Decimal(state.get("area", "0"))
         self.held_us, self.marked_us = state.get("held_us", self.last_us), state.get("marked_us", 0)
         self.offends, self.spent = state["offends"], state["spent"]
         self.clear_us, self.unknown_us = state["clear_us"], state["unknown_us"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from edge_gateway.rules.area import minutes as degree_minutes
+from edge_gateway.rules.area import together
 from edge_gateway.rules.base import ACTIVE, CANCELLED, NOTICE, RECOVERED, UNKNOWN, VIOLATED, BoundRule, Step
 from edge_gateway.violations.asked import Moment, Who
 from edge_gateway.violations.assessment import severest
@@ -135,12 +137,16 @@ def _of_rule(rule: BoundRule, raised: str | None) -> dict[str, Any]:
 
 
 def _whole(before: Mapping[str, Any] | None, step: Step, first: Mapping[str, Any], *, again: bool) -> dict[str, Any]:
-    """Over all episodes: the first offending reading, the reading furthest beyond the limit, and the time beyond it (µs, exact)."""
-    if before is None:
-        return {"first": first, "peak": step.peak, "excess": step.excess, "beyond_us": step.beyond_us, "past_us": 0}
-    past_us = before["beyond_us"] if again else before["past_us"]
-    peak, excess = before["peak"], before["excess"]
+    """Over all episodes: the first offending reading, the reading furthest beyond the limit, the time beyond it (µs), and both together (exact)."""
+    past: dict[str, Any] = {"beyond_us": 0, "area": "0"} if before is None else {key: before.get(key, "0") for key in ("beyond_us", "area")}
+    if before is not None and not again:
+        past = {"beyond_us": before["past_us"], "area": before.get("past_area", "0")}
+    peak, excess = (step.peak, step.excess) if before is None else (before["peak"], before["excess"])
     if peak is None or step.excess > excess:
         peak, excess = step.peak, step.excess
-    found = {"first": before["first"], "peak": peak, "excess": excess}
-    return found | {"beyond_us": past_us + step.beyond_us, "past_us": past_us}
+    found = {"first": first if before is None else before["first"], "peak": peak, "excess": excess}
+    found |= {"beyond_us": past["beyond_us"] + step.beyond_us, "past_us": past["beyond_us"]}
+    area = together(past["area"], step.area or "0")
+    if area == "0":
+        return found
+    return found | {"area": area, "past_area": past["area"], "degree_minutes": degree_minutes(area)}
