@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_gateway.cli import rules_backtest, rules_cards, rules_explain, rules_sign, rules_state, rules_test
+from edge_gateway.cli import rules_backtest, rules_cards, rules_explain, rules_list, rules_sign, rules_state, rules_test
 from edge_gateway.cli.drivers_show import columns
 from edge_gateway.cli.main import NO, OK, WARNINGS, say_errors
+from edge_gateway.cli.rules_list import STATES
 from edge_gateway.cli.verbs import Context, noun, option, verb
 
 if TYPE_CHECKING:
@@ -113,10 +114,6 @@ def _lines(ctx: Context, loaded: Loaded, day: str) -> Iterator[str]:
         yield f"  {each.rule}{place}  {ctx.say(each.title_en, each.title_zh)}  ({_why(ctx, each.why)})"
 
 
-#: What a pack's state at a site is called.
-STATES = {"enforced": ("enforced", "已启用"), "shadow": ("SHADOW: counts, reports nothing", "影子：只计数，不上报"), "draft": ("DRAFT: not counted", "草案：不计数")}
-
-
 def _known(ctx: Context, rule: BoundRule) -> str:
     return {
         "primary": ctx.say("verified", "已核实"),
@@ -135,6 +132,6 @@ def _why(ctx: Context, why: str) -> str:
     return chinese(why) if ctx.language == "zh" else why
 
 
-for _each in (check, rules_test.command, rules_explain.command, rules_cards.command, rules_backtest.backtest, rules_sign.command, rules_state.command):
+for _each in (rules_list.command, check, rules_test.command, rules_explain.command, rules_cards.command, rules_backtest.backtest, rules_sign.command, rules_state.command):
     command.add_command(_each)
 
