@@ -14,6 +14,7 @@ from edge_gateway.cli.demo import Duration
 from edge_gateway.cli.main import OK
 from edge_gateway.cli.verbs import Context, noun, option, verb
 from edge_gateway.cli.words import local
+from edge_gateway.phases import NAMES_ZH
 
 _MOST_RULES = 12
 _REASON_ZH = "理由，写入记录"
@@ -132,6 +133,21 @@ def _line(ctx: Context, mark: dict[str, Any], told: dict[str, Any], when: str) -
 def _fired(ctx: Context, mark: dict[str, Any]) -> str:
     count = mark["fired"]
     return ctx.say(f"would have fired: {count}", f"本会触发：{count} 次")
+
+
+def worked_at(ctx: Context, status: dict[str, Any], zone: str) -> Iterator[str]:
+    """Lines of ``status``: marks that run, the phase of the day, calibrations that are due within 30 days or overdue."""
+    for mark in status.get("marks", ()):
+        scope = " ".join(f"{key[:-1]}={','.join(names)}" for key, names in mark["scope"].items())
+        yield f"{ctx.say('mark', '标记')}     {mark['mark']}  {mark['type']}  {scope}  {ctx.say('until', '至')} {local(mark['until_wall_us'], zone)}"
+    phase = status.get("phase") or {}
+    if phase.get("phase"):
+        name = ctx.say(phase["phase"], NAMES_ZH[phase["phase"]])
+        yield f"{ctx.say('phase', '时段')}    {name}  {ctx.say('since', '自')} {local(phase['since_wall_us'], zone)}"
+    for each in status.get("calibration_due", ()):
+        if each["soon"]:
+            words = ctx.say("calibration overdue since", "校准已过期") if each["overdue"] else ctx.say("calibration due", "校准到期")
+            yield f"{ctx.say('due', '到期')}      {each['point']}  {words} {each['due']}"
 
 
 def _zone(client: Client) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -17,7 +15,7 @@ from edge_gateway.page.site import Site
 def shown(site: Site) -> dict[str, Any]:
     """The last calibration of each point, and what is due."""
     calibrations = site.intake.state.calibrations
-    return {"points": calibrations.last(), "due": calibrations.due(_today(site))}
+    return {"points": calibrations.last(), "due": calibrations.due(site.today())}
 
 
 def routes(site: Site, body_of: Any) -> list[Route]:
@@ -49,8 +47,3 @@ def _reading(site: Site, point: str) -> Reading:
     if row["value"] is None or row["stale"] or not str(row["quality"]).startswith("good"):
         raise CalibrationRefused(f"{point} has no good reading just now", hint="`edge-gateway read` shows why")
     return Reading(value=float(row["value"]), unit=str(row["unit"]), wall_us=int(row["observed_us"]))
-
-
-def _today(site: Site) -> str:
-    zone = ZoneInfo(site.intake.state.resolved.get("site", {}).get("timezone") or "Asia/Shanghai")
-    return datetime.fromtimestamp(site.clock.wall_us() / 1e6, UTC).astimezone(zone).date().isoformat()

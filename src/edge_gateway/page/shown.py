@@ -96,12 +96,13 @@ def _end(found: Bar, end: Any) -> str:
 
 
 def _why(about: Mapping[str, Any], words: Words) -> str:
-    """Why a value is missing or doubtful; "" for a good and fresh one."""
+    """Why a value is missing or doubtful, or judges nothing; "" for a good and fresh one."""
     if about["observed_us"] is None and not about["gap"]:
         return words.t["row.never"]
     parts = [words.quality(about["quality"])] if about["quality"] != GOOD and about["observed_us"] is not None else []
     parts += [words.t["stale"]] if about["stale"] and about["value"] is not None else []
     parts += [words.t.get(f"gap.{about['gap']}", about["gap"])] if about["gap"] else []
+    parts += [words.say("row.mark", type=words.t[f"mark.{mark['type']}"], until=words.when(mark["until_wall_us"]))] if (mark := about.get("mark")) else []
     parts += [words.t["row.unknown"]] if about.get("condition") == "unknown" else []
     return " · ".join(parts)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from edge_gateway import events
 from edge_gateway.clock import Clock, rtc_present
@@ -105,7 +107,7 @@ class Site:
     def points(self) -> list[dict[str, Any]]:
         """One row a point, abnormal first."""
         state = self.intake.state
-        return points_view(
+        rows = points_view(
             self.layout(),
             self.newest.of(state.resolved.get("groups", {})),
             state.violations.open(),
@@ -114,6 +116,16 @@ class Site:
             mono_us=self.clock.mono_us(),
             wall_us=self.clock.wall_us(),
         )
+        for mark in state.marks.running():
+            for row in rows:
+                if row["point"] in mark["points"]:
+                    row["mark"] = {key: mark[key] for key in ("mark", "type", "until_wall_us")}
+        return rows
+
+    def today(self) -> str:
+        """The site's civil day: ``2026-11-28``."""
+        zone = ZoneInfo(self.intake.state.resolved.get("site", {}).get("timezone") or "Asia/Shanghai")
+        return datetime.fromtimestamp(self.clock.wall_us() / 1e6, UTC).astimezone(zone).date().isoformat()
 
     def wear(self) -> dict[str, Any]:
         """What became of storage since the start: ``written_bytes`` and ``bytes_per_reading``, None while (or where) nobody knows."""
@@ -168,6 +180,9 @@ class Site:
             "not_monitored": list(self.config.not_monitored),
             "not_monitored_detail": list(self.config.not_monitored_detail),
             "gaps": list(state.gaps.values()),
+            "marks": state.marks.running(),
+            "phase": {"phase": state.phases.phase, "since_wall_us": state.phases.since_wall_us},
+            "calibration_due": state.calibrations.due(self.today()),
             "buses": buses,
             "sinks": sinks,
             "wear": self.wear(),
