@@ -172,3 +172,17 @@ def test_a_faulty_case_is_refused_with_its_place(tmp_path: Path, change: dict[st
 def test_a_pack_may_bring_some_of_its_rules_only(pack: LoadedPack) -> None:
     assert [rule.id for _, rule in replace(pack, only=frozenset({"apart"})).rules()] == ["apart"]
     assert [at for at, _ in replace(pack, only=frozenset({"apart"})).rules()] == [1]
+
+
+def test_a_phase_in_a_case_disarms_what_is_not_for_it_and_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "trial.toml"
+    text = (PACK % {"words": RULE_WORDS}).replace('id = "warm"', 'id = "warm"\narmed_in = "production"', 1)
+    file.write_text(text, encoding="utf-8")
+    loaded, faults = read_pack(file)
+    assert loaded is not None, faults
+    course = {"readings": [["0:00:00", "phase closing"], ["0:00:10 to 0:03:00", 6.0]]}
+    assert [step for _, step in run(loaded, rule="warm", **course).steps] == ["would-have-fired"]
+    work = {"readings": [["0:00:00", "phase production"], *course["readings"][1:]]}
+    assert [step for _, step in run(loaded, rule="warm", **work).steps] == ["notice", "violated"]
+    with pytest.raises(ValueError, match="is no reading"):
+        run(loaded, rule="warm", readings=[["0:00:00", "phase lunch"]])

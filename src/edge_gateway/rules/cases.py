@@ -24,6 +24,7 @@ from edge_gateway.rules.engine import Engine
 from edge_gateway.rules.load import LoadedPack
 from edge_gateway.rules.model_kinds import CombinedRule, Rule, SequenceRule, StaleRule, WindowRule
 from edge_gateway.rules.series import samples
+from edge_gateway.rules.standing import PHASE
 from edge_gateway.units import QUANTITIES
 
 _S = 1_000_000
@@ -31,6 +32,8 @@ _WORDS = {"bad": BAD_NO_ANSWER, "queued": UNCERTAIN_QUEUED, "future": UNCERTAIN_
 #: ``restart``: state goes through a snapshot into a new engine; ``power-off``: until then nobody even ticks;
 #: ``wait``: nothing but time.
 _EVENTS = ("restart", "power-off", "wait")
+#: From here on this phase of the day is on: rules that are not armed in it judge in shadow.
+_PHASES = tuple(f"phase {name}" for name in ("pre-start", "production", "closing", "closed"))
 #: The point that a case's plain readings are of.
 MAIN = "point"
 
@@ -65,7 +68,7 @@ class Case(BaseModel):
     """One course of readings and what must come of it.
 
     ``readings`` are ``[time, what]``; time is ``h:mm:ss``, or ``h:mm:ss to h:mm:ss`` for one every ``interval_s``; what is a
-    number, ``bad``, ``queued``, ``future``, ``restart``, ``power-off``, ``wait``, or a table of them by point. ``series`` gives a
+    number, ``bad``, ``queued``, ``future``, ``restart``, ``power-off``, ``wait``, ``phase production``, or a table of them by point. ``series`` gives a
     point's samples from 0:00:00 on as promtool writes them (``series.py``). ``points`` names further points of the zone
     beside ``point``, which has the rule's first quantity unless it is named too. ``steps`` are ``[time, step]``, with a
     point where several are judged. ``starts`` is the wall time of 0:00:00. ``trace`` makes the case a worked trace of
@@ -95,8 +98,8 @@ class Case(BaseModel):
                 seconds(part)
             for name, each in what.items() if isinstance(what, dict) else [(MAIN, what)]:
                 self._check(name)
-                if isinstance(each, str) and each not in (*_WORDS, *(() if isinstance(what, dict) else _EVENTS)):
-                    raise ValueError(f"'{each}' is no reading; a number, or one of {', '.join((*_WORDS, *_EVENTS))}")
+                if isinstance(each, str) and each not in (*_WORDS, *(() if isinstance(what, dict) else (*_EVENTS, *_PHASES))):
+                    raise ValueError(f"'{each}' is no reading; a number, or one of {', '.join((*_WORDS, *_EVENTS, *_PHASES))}")
         for name, text in self.series.items():
             self._check(name)
             list(samples(text, tuple(_WORDS)))
@@ -197,12 +200,18 @@ def run_case(loaded: LoadedPack, case: Case) -> Outcome:
             state = json.loads(json.dumps(engine.snapshot()))
             engine = Engine(rules)
             engine.restore(state)
+        elif what in _PHASES:
+            steps += engine.stand(at_us, wall_us, PHASE, _disarmed(rules, str(what).removeprefix("phase ")))
         elif isinstance(what, str) and what in _WORDS:
             steps += engine.judge(at_us, wall_us, (name,), [None if what == "bad" else 0.0], [_WORDS[what]])
         elif not isinstance(what, str):
             steps += engine.judge(at_us, wall_us, (name,), [what], [GOOD])
     mine = next(each for each in rules if each.id == rule.id)
     return Outcome(case, mine, [(at, what) for at, name, what in events if name == MAIN], [step for step in steps if step.rule == rule.id])
+
+
+def _disarmed(rules: list[BoundRule], phase: str) -> dict[tuple[str, str], str]:
+    return {(rule.id, rule.point): phase for rule in rules if rule.armed_in and phase not in rule.armed_in}
 
 
 def seconds(text: str) -> int:
