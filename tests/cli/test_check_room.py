@@ -65,3 +65,11 @@ def test_a_pace_that_fits_says_nothing_and_a_pending_keep_time_is_said(folder: P
     found = said(folder)
     assert found.pop("keep-time") == "the record is kept for 1000 days until a person shortens it to 900"
     assert set(found) <= {"short-room"}, "this machine's own disk may be small"
+
+
+def test_photos_count_as_much_as_they_take(folder: Path) -> None:
+    per_day = recorded(folder, size=400)
+    without = per_day * (4 * SEGMENT - 1) / 86_400
+    (folder / "state" / "photos" / ("ab" * 32)).write_bytes(bytes(int(without)))  # as much again
+    found = said(folder)["short-room"]
+    assert f"{2 * per_day / 1e6:.1f} MB a day 730 days" in found

@@ -134,6 +134,9 @@ def test_what_expires_is_shown_and_a_restart_changes_nothing(gateway: Gateway) -
     listed = ok(gateway, "list")
     assert [item["expires"] for item in listed["expiring"]] == ["2020-01-31", "2020-02-01"]
     assert "EXPIRED" in gateway.verb("record", "list").stdout
+    assert [item["days_left"] < 0 for item in gateway.status()["expiring"]] == [True, True]
+    assert "expired: lot C-1" in gateway.status()["problems"]
+    assert "health certificate H-9" in gateway.verb("status").stdout
     assert "unexpired" in no(gateway, "dispatch", "C-1", "--receiver", "x", "--slip", "s")
     gateway.stop()
     gateway.start()

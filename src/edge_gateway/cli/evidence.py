@@ -16,6 +16,7 @@ from edge_gateway.cli.main import OK, WARNINGS
 from edge_gateway.cli.verbs import Context, option, verb
 from edge_gateway.cli.words import local
 from edge_gateway.errors import GatewayError
+from edge_gateway.record.photo import FOLDER
 
 if TYPE_CHECKING:
     from edge_gateway.evidence.make import Made
@@ -153,7 +154,7 @@ def _conclude(ctx: Context, made: Made, from_us: int, to_us: int, zone: str) -> 
     say, claim = ctx.say, made.manifest.claim
     click.echo(say(f"{made.entries} entries, {made.size_bytes} bytes", f"{made.entries} 条记录，{made.size_bytes} 字节"), err=True)
     worries = [say(f"could not be read: {each}", f"无法读取：{each}") for each in made.damaged]
-    worries += [say(f"text {each} is not here", f"文本 {each} 缺失") for each in made.missing]
+    worries += [say(f"{_file(each)} is not here", f"{_file(each)} 缺失") for each in made.missing]
     if claim is None:
         worries.append(say("nothing of this period is vouched for: the pack claims none", "此时段没有可证明的内容：证据包不作时段声明"))
     else:
@@ -166,3 +167,8 @@ def _conclude(ctx: Context, made: Made, from_us: int, to_us: int, zone: str) -> 
     for worry in worries:
         click.echo(worry, err=True)
     return WARNINGS if worries else OK
+
+
+def _file(name: str) -> str:
+    """What entries name: a photo, or a text by its hash."""
+    return name if name.startswith(FOLDER) else f"texts/{name}"

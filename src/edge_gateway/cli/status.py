@@ -12,6 +12,7 @@ from edge_gateway.cli.client import Client
 from edge_gateway.cli.health_lines import status_lines
 from edge_gateway.cli.main import NO, OK
 from edge_gateway.cli.marking import worked_at
+from edge_gateway.cli.record_words import expiring_line
 from edge_gateway.cli.verbs import Context, option, verb
 from edge_gateway.cli.words import known, limits, local, name, quality, span, value, word
 from edge_gateway.journal.keeping import DAY_US
@@ -71,6 +72,8 @@ def lines(ctx: Context, status: dict[str, Any], rows: list[dict[str, Any]], ever
     for violation in status["violations"]:
         yield f"{ctx.say('open', '未关闭')}     {violation_text(ctx, violation, zone)}"
     yield from worked_at(ctx, status, zone)
+    for item in status.get("expiring", ()):
+        yield expiring_line(ctx, item)
     for gap in status["gaps"]:
         yield f"{ctx.say('gap', '缺口')}      {', '.join(gap['groups'])}  {word(ctx, gap['reason'])}  {gap.get('detail', '')}".rstrip()
     for bus, health in status["buses"].items():

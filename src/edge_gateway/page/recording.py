@@ -6,9 +6,7 @@ The temperature of a record is the newest reading of a point, with its entry, it
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -18,7 +16,7 @@ from edge_gateway.journal.base import Journal, Position
 from edge_gateway.page.site import Site
 from edge_gateway.record.entry import Stamp, decode
 from edge_gateway.traceability.ledger import Requires
-from edge_gateway.traceability.model import KEYS, MAX_TEXT, Lot, RecordRefused, days_left
+from edge_gateway.traceability.model import KEYS, MAX_TEXT, Lot, RecordRefused, civil_day, days_left
 
 #: Zones in which work on a lot begins.
 STARTING = frozenset({"washing"})
@@ -61,8 +59,7 @@ def settings(site: Site) -> Mapping[str, Any]:
 
 def today(site: Site) -> str:
     """The civil day at the site."""
-    zone = ZoneInfo(str(site.intake.state.resolved.get("site", {}).get("timezone", "UTC")))
-    return datetime.fromtimestamp(site.clock.wall_us() / 1e6, UTC).astimezone(zone).date().isoformat()
+    return civil_day(str(site.intake.state.resolved.get("site", {}).get("timezone", "UTC")), site.clock.wall_us())
 
 
 async def recorded(site: Site, kind: str, asked: Mapping[str, Any], by: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from edge_gateway.people import People
 from edge_gateway.shipping.loop import Shipping
 from edge_gateway.sources.base import Source
 from edge_gateway.telemetry import Telemetry
+from edge_gateway.traceability.model import civil_day
 
 #: What a person may do to what a sink refused.
 QUARANTINE_STEPS = ("retry", "drop")
@@ -166,6 +167,9 @@ class Site:
             for item in drift
             for row in item["differs"]
         ]
+        zone, warn = str(state.resolved.get("site", {}).get("timezone", "UTC")), state.resolved.get("records", {}).get("warn_days", 0)
+        expiring = state.ledger.expiring(civil_day(zone, self.clock.wall_us()), warn)
+        problems += [f"expired: {item.get('document') or 'lot ' + item['lot']}" for item in expiring if item["days_left"] < 0]
         alarms = [{"code": alarm.code, "why": alarm.why} for alarm in self.telemetry.alarms]
         problems += [f"{alarm['code']}: {alarm['why']}" for alarm in alarms]
         return {
@@ -197,6 +201,7 @@ class Site:
             },
             "signing": signing,
             "drift": drift,
+            "expiring": expiring,
             "alarms": alarms,
             "problems": problems,
         }

@@ -8,7 +8,6 @@ from typing import Any
 from edge_gateway.journal.base import Journal
 from edge_gateway.shipping.budget import Budget
 from edge_gateway.sinks.base import HubLink
-from edge_gateway.sinks.hub_photos import PART_BYTES
 
 #: Receipts that are kept by name; older ones are counted.
 MOST_RECEIPTS = 100
@@ -25,19 +24,19 @@ class PhotoDelivery:
         kept = journal.remembered(self._name) or {}
         self._receipts: dict[str, int] = dict(kept.get("newest", {}))
         self._count = int(kept.get("count", 0))
-        self._sent = 0
         self.budget: Budget | None = None
 
     async def step(self) -> bool:
         """Send a part, if one is asked for and may go; whether anything was done. Raises SinkError."""
         if not self.due:
             return False
-        done = await self._hub.show_photo(self._journal)
+        try:
+            done = await self._hub.show_photo(self._journal)
+        finally:  # what got no answer was sent all the same
+            if self.budget is not None:
+                self.budget.book(self._hub.photo_bytes)
         if done is None:
             return False
-        self._sent += PART_BYTES
-        if self.budget is not None:
-            self.budget.book(self._sent)
         if done:
             self._receipted(done)
         return True

@@ -234,6 +234,11 @@ class HubLink(Sink, Protocol):
         """
         ...
 
+    @property
+    def photo_bytes(self) -> int:
+        """Bytes of photos since the start, with what lies around them."""
+        ...
+
     def witnessed(self, epoch: str, note: bytes) -> bool:
         """Whether a note that was kept carries the hub's right cosignature."""
         ...

@@ -16,6 +16,8 @@ from edge_gateway.sinks.hub_session import Lane
 
 #: Of a photo in one message: on a slow line entries wait no longer than this takes.
 PART_BYTES = 64 * 1024
+#: What a message has around its part, at most.
+HEADER_BYTES = 512
 
 
 class HubPhotos:
@@ -28,6 +30,7 @@ class HubPhotos:
         self._data = b""
         self.held = 0  # receipts in this run
         self.gone = 0
+        self.sent_bytes = 0
 
     def heard(self, answer: Mapping[str, Any]) -> None:
         """What the newest answer lacks; one that says nothing of photos lacks none."""
@@ -62,6 +65,7 @@ class HubPhotos:
         at = self._at[1]
         part = b"" if at is None else self._data[at : at + PART_BYTES]
         header = {"kind": "photo", "sha256": name, "bytes": len(self._data), "at": at or 0}
+        self.sent_bytes += len(part) + HEADER_BYTES
         answer = await self._lane.ask(header, part)
         return self._answered(name, answer)
 

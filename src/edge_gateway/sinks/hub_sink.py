@@ -165,6 +165,11 @@ class HubSink:
         """See ``HubLink``."""
         return await self._photos.step(reader)
 
+    @property
+    def photo_bytes(self) -> int:
+        """See ``HubLink``."""
+        return self._photos.sent_bytes
+
     def witnessed(self, epoch: str, note: bytes) -> bool:
         """See ``HubLink``."""
         return self._witness.learn(epoch, note)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from edge_gateway.errors import GatewayError
 
@@ -151,6 +152,11 @@ def day(text: str) -> date:
     except ValueError:
         raise RecordRefused(f"'{text[:20]}' is no date", hint="write it as 2026-12-31") from None
     return found
+
+
+def civil_day(timezone: str, wall_us: int) -> str:
+    """The day at the site at this wall time (µs UTC)."""
+    return datetime.fromtimestamp(wall_us / 1e6, UTC).astimezone(ZoneInfo(timezone)).date().isoformat()
 
 
 def days_left(expires: str, today: str) -> int | None:
