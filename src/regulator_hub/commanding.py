@@ -12,6 +12,7 @@ from typing import Any
 
 from edge_gateway.commands import state_of
 from edge_gateway.errors import GatewayError
+from edge_gateway.violations import FINDING
 from edge_gateway.wire.command import EXTEND, RETURN, VERIFY, HubCommand
 from regulator_hub.commander import Commander
 from regulator_hub.config import HubToml
@@ -72,7 +73,7 @@ def permitted(command: HubCommand, step: Mapping[str, Any], now_us: int) -> None
         raise GatewayError(f"{id_} is only a notice: it ends by itself, or becomes a violation")
     if command.verb in (RETURN, VERIFY) and state.handling != "submitted":
         raise GatewayError(f"{id_} is {state.handling}: nothing was submitted", hint="the site submits it first")
-    if command.verb == VERIFY and state.condition != "recovered":
+    if command.verb == VERIFY and state.condition != "recovered" and not (step["rule"] == FINDING and state.condition == "active"):
         raise GatewayError(f"{id_} is {state.condition}: active or unknown never closes", hint="return it, or wait for good readings")
     if command.verb == EXTEND:
         due_us = (step.get("due") or {}).get(command.deadline)

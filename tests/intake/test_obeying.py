@@ -272,3 +272,23 @@ async def test_no_further_command_is_taken_while_so_many_could_come_again(tmp_pa
         clock.advance(2 * HOUR_US)
         fresh = command(run, clock, "refer", 2, to="ecology")
         assert [e["kind"] for e in await heard(run, by, fresh)] == ["command", "violation"]
+
+
+async def test_who_verifies_a_persons_finding_states_that_it_is_over(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with running(tmp_path, clock, setup=setup()) as run:
+
+        async def found() -> object:
+            at, stamp = await run.intake.moment()
+            detail = {"severity": "minor", "title": "a cracked tile", "zone": "cold1"}
+            return await run.intake.add_violations(run.intake.state.violations.find(Ask("open", "", Who("Wang"), "seen", detail), at), stamp)
+
+        await run.intake.command(found)
+        (refused,) = await heard(run, obey(run), command(run, clock, "verify", 1))
+        assert refused["why"] == "not-permitted"
+        assert run.intake.state.violations.records()[0]["condition"] == "active"
+        for step, detail in (("ack", {}), ("correct", FULL | {"severity": "minor"}), ("submit", {})):
+            await taken(run, step, detail)
+        answer, stated, closed = await heard(run, obey(run), command(run, clock, "verify", 2))
+        assert (answer["outcome"], answer["new"]["handling"], stated["statement"]) == ("executed", "closed", GOOD["reason"])
+        assert (stated["step"], closed["step"], stated["command"], closed["command"]) == ("recovered", "closed", answer["id"], answer["id"])

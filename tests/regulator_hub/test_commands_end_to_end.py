@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -51,6 +54,10 @@ def test_what_was_ordered_while_nobody_was_there_is_refused_where_the_state_is_a
         assert [each["verb"] for each in site.shown(name)["waiting"]] == ["refer"]
         refused = site.type("violations", "verify", name, "--by", "Li Hua", "--reason", "x", want=1)
         assert refused == ""  # nothing was submitted: not even sent
+        state = ("--state-dir", str(site.hub.state_dir))
+        words = [sys.executable, "-m", "regulator_hub.cli", "violations", "return", name, "--by", "Li Hua", "--reason", "x", *state]
+        told = subprocess.run(words, capture_output=True, text=True, check=False, env={**os.environ, "REGULATOR_HUB_LANG": "zh"})
+        assert (told.returncode, "尚未提交" in told.stderr, "须由现场先提交" in told.stderr) == (1, True, True), told.stderr
         site.gateway.start()
         assert site.gateway.verb("violations", "ack", name, "--reason", "seen").returncode == 0
         site.hub.start()

@@ -18,7 +18,8 @@ from edge_gateway.intake.inbox import Command
 from edge_gateway.intake.loop import Intake
 from edge_gateway.record.entry import Stamp
 from edge_gateway.record.note import Key
-from edge_gateway.violations import HUB, Ask, Moment, StepRefused, Who, table
+from edge_gateway.rules.base import ACTIVE
+from edge_gateway.violations import FINDING, HUB, Ask, Moment, StepRefused, Violations, Who, table
 from edge_gateway.wire.command import EXTEND, MAX_NOTE_BYTES, REFER, RETURN, VERIFY, CommandError, HubCommand, opened
 
 #: Commands that may wait for intake; what comes beyond it comes again.
@@ -85,13 +86,14 @@ class Obeying:
         if why:
             return await self._leave(about | present | {"outcome": REFUSED, "why": why, "said": said}, stamp)
         try:
-            steps = self._intake.state.violations.take(_ask(command), at)
+            steps = _taken(self._intake.state.violations, command, record or {}, at)
         except StepRefused as refused:
             said = " ".join(filter(None, (refused.why, refused.hint)))
             return await self._leave(about | present | {"outcome": REFUSED, "why": "not-permitted", "said": said}, stamp)
-        new = _told(self._open(command.violation) or steps[0])
+        new = _told(self._open(command.violation) or _step_of(steps, command))
         seq = await self._leave(about | present | {"outcome": EXECUTED, "new": new}, stamp)
-        await self._intake.add_violations([steps[0] | {"command": command.id}, *steps[1:]], stamp)
+        mine = [body | {"command": command.id} if body["violation"] == command.violation else body for body in steps]
+        await self._intake.add_violations(mine, stamp)
         return seq
 
     async def _leave(self, body: Mapping[str, Any], stamp: Stamp, *, remember: bool = True) -> int:
@@ -128,6 +130,20 @@ class Obeying:
 
     def _open(self, violation: str) -> dict[str, Any] | None:
         return next((record for record in self._intake.state.violations.records() if record["violation"] == violation), None)
+
+
+def _taken(book: Violations, command: HubCommand, record: Mapping[str, Any], at: Moment) -> list[dict[str, Any]]:
+    """Who verifies a person's finding states with the same reason that it is over: two entries, one step. Raises StepRefused."""
+    ask = _ask(command)
+    if ask.step == table.CLOSE and record.get("rule") == FINDING and record["condition"] == ACTIVE:
+        stated = book.take(Ask(table.STATE, ask.violation, ask.who, ask.reason), at)
+        return [*stated, *book.take(ask, at)]
+    return book.take(ask, at)
+
+
+def _step_of(steps: Sequence[dict[str, Any]], command: HubCommand) -> dict[str, Any]:
+    """The newest of the violation's own steps: another's may follow, which it let go."""
+    return [body for body in steps if body["violation"] == command.violation][-1]
 
 
 def _ask(command: HubCommand) -> Ask:

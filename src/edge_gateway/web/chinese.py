@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from edge_gateway.web.chinese_commands import COMMANDS
 from edge_gateway.web.chinese_records import RECORDS
 from edge_gateway.web.chinese_rules import RULES
 
@@ -520,4 +521,4 @@ def chinese(text: str) -> str:
 @cache
 def _compiled() -> tuple[tuple[re.Pattern[str], str], ...]:
     """Patterns in the order of the list: what is special stands before what is general."""
-    return tuple((re.compile(re.escape(en).replace(r"\{\}", "(.+?)"), re.DOTALL), zh) for en, zh in (*RECORDS, *SENTENCES, *RULES))
+    return tuple((re.compile(re.escape(en).replace(r"\{\}", "(.+?)"), re.DOTALL), zh) for en, zh in (*RECORDS, *SENTENCES, *RULES, *COMMANDS))
