@@ -1,13 +1,16 @@
-"""A record full of outcomes: rules of every kind over random readings, through the real intake, killed, cut off, reloaded; seeded."""
+"""A record full of outcomes: rules of every kind over random readings, through the real intake, killed, cut off, reloaded, marked; seeded."""
 
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from edge_gateway.intake.loop import Intake
 from edge_gateway.intake.state import Setup
+from edge_gateway.marks import MarkRefused, Now
 from edge_gateway.reading import Batch, Group
 from edge_gateway.rules.base import BoundRule, rules_document
 from edge_gateway.testing import FakeClock
@@ -51,12 +54,24 @@ async def write(folder: Path, seed: int = 1, runs: int = 4, rounds: int = 60) ->
                         await run.intake.inbox.put(_batch(chance, clock, group))
                 if at % 20 == 10:
                     await run.intake.command(partial(run.intake.apply, setup(made), by="t", reason="reload"))
+                if at % 15 == 5:
+                    scope = {"points": [chance.choice(["a", "b", "c"])]}
+                    lasting = chance.choice([60, 200, 900]) * S
+                    await run.intake.command(partial(_marked, run.intake, scope, lasting))
                 await flushed(run)
                 await run.intake.command(run.intake._tick)
             while run.journal.status().get("sealing"):
                 await flushed(run)
         clock.advance(chance.choice([1, 30, 400]) * S)
     return made
+
+
+async def _marked(intake: Intake, scope: dict[str, list[str]], lasting_us: int) -> None:
+    """A mark, where its quota still allows one."""
+    with suppress(MarkRefused):
+        at, stamp = await intake.moment()
+        body = intake.state.marks.start("calibration", scope, scope["points"], lasting_us, Now(rule_us=at.rule_us, wall_us=at.wall_us, by="t", reason="t"))
+        await intake.add_mark(body, stamp)
 
 
 def _batch(chance: random.Random, clock: FakeClock, group: Group) -> Batch:

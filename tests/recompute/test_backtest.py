@@ -105,9 +105,9 @@ def test_the_commands(state: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert sorted((each, each.stat().st_mtime_ns) for each in state.rglob("*") if each.is_file() and "sqlite" not in each.name) == before
 
     def changed(entry: dict[str, Any]) -> bool:
-        if not is_outcome(entry) or "minutes" not in entry:
+        if not is_outcome(entry):
             return False
-        entry["minutes"] += 1
+        entry["rule"] = "another"
         return True
 
     rewritten(state, tmp_path / "forged", changed)

@@ -65,6 +65,13 @@ def test_an_honest_record_is_the_same_one_for_one(record: tuple[Entries, dict[st
     assert {entry.get("event") for _, entry in entries} >= {"stayed-undecided", "started"}
 
 
+def test_minutes_are_never_fewer_than_none(record: tuple[Entries, dict[str, bytes]]) -> None:
+    """Also of a silence that begins after a mark under which the point was silent before."""
+    entries, _ = record
+    assert {entry["kind"] for _, entry in entries} >= {"mark", "violation"}
+    assert min(entry["minutes"] for _, entry in entries if is_outcome(entry) and "minutes" in entry) == 0.0
+
+
 def test_any_part_from_a_segment_on_is_the_same(record: tuple[Entries, dict[str, bytes]]) -> None:
     entries, texts = record
     firsts = [at for at, (_, entry) in enumerate(entries) if entry["kind"] == "snapshot"]
@@ -240,9 +247,9 @@ def test_the_command_prints_the_hash_and_names_the_first_difference(state: Path,
     assert f"规则结果的散列 {outcomes['sha256']['journaled']}" in capsys.readouterr().out
 
     def lessened(entry: dict[str, Any]) -> bool:
-        if entry["kind"] != "violation":
+        if entry["kind"] != "batch":
             return False
-        entry["minutes"] += 1
+        entry["values"].append(1.0)
         return True
 
     rewritten(state, tmp_path / "forged", lessened)

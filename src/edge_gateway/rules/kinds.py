@@ -209,7 +209,7 @@ class StaleTrack(Track):
         self.floor = First(rule_us=rule_us, wall_us=wall_us, value=None)
         if self.clear_us is not None:
             self.clear_us = rule_us
-        else:
+        elif self.phase != IDLE:  # an excursion that begins later has missed nothing
             self.skipped_us += shadow.tally_us
 
     def overrun(self, seen_us: int, rule_us: int) -> int:
