@@ -28,6 +28,7 @@ from edge_gateway.cli.main import (
     WARNINGS,
     run,
 )
+from edge_gateway.cli.verbs import config_file, state_folder
 from edge_gateway.cli.words import span
 from edge_gateway.journal.files import DiskFiles
 from edge_gateway.links.serial import open_port
@@ -103,6 +104,22 @@ def test_languages(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch
     monkeypatch.setenv("LANG", "zh_CN.UTF-8")
     assert "没有网关应答" in said("status")
     assert "no gateway answers" in said("status", "--lang", "en")
+
+
+def test_a_user_without_a_home_has_the_systems_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container's or a service's user of whom there is no account."""
+
+    def nobody(uid: int) -> None:
+        raise KeyError(uid)
+
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "STATE_DIRECTORY", "EDGE_GATEWAY_CONFIG", "EDGE_GATEWAY_STATE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.geteuid", lambda: 54_321)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    assert (config_file(), state_folder()) == (Path("/etc/edge-gateway/gateway.toml"), Path("/var/lib/edge-gateway"))
+    monkeypatch.setenv("XDG_STATE_HOME", "/srv/state")
+    if not Path("/var/lib/edge-gateway").is_dir():
+        assert state_folder() == Path("/srv/state/edge-gateway")
 
 
 def test_chinese_names_what_the_english_sentence_names() -> None:

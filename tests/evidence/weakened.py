@@ -77,7 +77,7 @@ PYTHON = (
     Weak("the origin need not be the key's name", "record/checkpoint.py", "if log.kind != ED25519 or found.origin != log.name:", "if log.kind != ED25519:", ("checkpoint",)),
     Weak("cosignatures are not verified", "record/checkpoint.py", "not witness.verifies(cosigned_message(note.text, time_s), signature)", "False", ("checkpoint",)),
     Weak("a time beyond all times", "record/checkpoint.py", "time_s <= _MOST", "True", ("checkpoint",)),
-    Weak("bytes behind a gzip member", "journal/segments.py", "if not unpacker.eof or unpacker.unused_data:", "if not unpacker.eof:", ("segment",)),
+    Weak("bytes behind a gzip member", "journal/segments.py", "if not unpacker.eof or unpacker.unused_data or", "if not unpacker.eof or", ("segment",)),
     Weak("a segment may be another's", "journal/segments.py", 'if (footer["epoch"], footer["first"]) != (epoch, first) or (', "if (", ("segment",)),
     Weak("a segment's root is not compared", "evidence/check.py", "if walk.seal() != file.segment.root:", "if not walk.seal():", ("pack",)),
     Weak("texts are not hashed", "evidence/check.py", ".hexdigest() != name:", ".hexdigest() == name + name:", ("pack",)),

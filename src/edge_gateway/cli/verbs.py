@@ -48,12 +48,13 @@ def language(asked: str | None) -> str:
 
 
 def config_file() -> Path:
-    """$EDGE_GATEWAY_CONFIG, else the system's file for root or where there is one, else the user's."""
+    """$EDGE_GATEWAY_CONFIG, else the system's file for root, where there is one, or for a user without a home, else the user's."""
     if value := os.environ.get("EDGE_GATEWAY_CONFIG"):
         return Path(value)
-    if os.geteuid() == 0 or Path("/etc/edge-gateway/gateway.toml").is_file():
+    own = _of_user("XDG_CONFIG_HOME", "~/.config")
+    if own is None or os.geteuid() == 0 or Path("/etc/edge-gateway/gateway.toml").is_file():
         return Path("/etc/edge-gateway/gateway.toml")
-    return Path(os.environ.get("XDG_CONFIG_HOME", "~/.config")).expanduser() / "edge-gateway" / "gateway.toml"
+    return own / "gateway.toml"
 
 
 def state_folder() -> Path:
@@ -61,9 +62,18 @@ def state_folder() -> Path:
     for name in ("EDGE_GATEWAY_STATE_DIR", "STATE_DIRECTORY"):
         if value := os.environ.get(name):
             return Path(value.split(":")[0])
-    if os.geteuid() == 0 or Path("/var/lib/edge-gateway").is_dir():
+    own = _of_user("XDG_STATE_HOME", "~/.local/state")
+    if own is None or os.geteuid() == 0 or Path("/var/lib/edge-gateway").is_dir():
         return Path("/var/lib/edge-gateway")
-    return Path(os.environ.get("XDG_STATE_HOME", "~/.local/state")).expanduser() / "edge-gateway"
+    return own
+
+
+def _of_user(variable: str, usual: str) -> Path | None:
+    """Our folder in one of the user's; None for a user who has no home (a service's, or one that no account is of)."""
+    try:
+        return Path(os.environ.get(variable) or usual).expanduser() / "edge-gateway"
+    except RuntimeError:
+        return None
 
 
 def control_socket(state_dir: Path, asked: str | None) -> Path:

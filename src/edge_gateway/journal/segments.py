@@ -247,14 +247,14 @@ class SegmentFile:
             raise self._damaged("it is cut short")
         unpacker = zlib.decompressobj(_GZIP)
         try:
-            data = unpacker.decompress(self._files.read(self._path, offset, size), most)
+            data = unpacker.decompress(self._files.read(self._path, offset, size), most + 1)
         except zlib.error as wrong:
             raise self._damaged(f"a member at byte {offset} fails its check ({wrong})") from wrong
         except FileNotFoundError:
             raise
         except OSError as wrong:
             raise self._damaged(f"reading at byte {offset} failed ({wrong})") from wrong
-        if not unpacker.eof or unpacker.unused_data:
+        if not unpacker.eof or unpacker.unused_data or len(data) > most:  # of exactly so many bytes zlib may not have met the end
             raise self._damaged(f"a member at byte {offset} is not whole")
         return data
 
