@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edge_gateway.intake.adopting import adopt
 from edge_gateway.record import entry
 from edge_gateway.rules.base import LIMIT, BoundRule
 from edge_gateway.rules.engine import Engine
 from edge_gateway.rules.resume import resumed
+from edge_gateway.testing import FakeClock
+from tests.intake.test_loop import flushed, running
 
 RULE = BoundRule(id="warm", pack="p", pack_version="1", edition="1", kind=LIMIT, point="air", high="-18", violation_after_us=60_000_000)
 RECORD: dict[str, Any] = {
@@ -52,3 +56,31 @@ def test_what_a_record_lacks_is_not_known_and_ends_nothing(lacks: str, value: ob
     state = resumed(RULE, record, 1_000_000_000)
     entry.canonical(state)
     assert judged(state, [-20.0])[0].step in ("recovered", "cancelled")
+
+
+async def test_what_is_adopted_where_a_segment_begins_stands_behind_its_snapshot_in_rule_time_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planted: making the snapshot takes a microsecond."""
+    clock = FakeClock()
+    async with running(tmp_path, clock, segment_entries=8) as run:
+        intake = run.intake
+        await flushed(run)
+        body = intake._snapshot_body
+
+        async def slow() -> dict[str, Any]:
+            clock.advance(1)
+            return await body()
+
+        monkeypatch.setattr(intake, "_snapshot_body", slow)
+
+        async def act() -> None:
+            while intake._next_seq() % 8:
+                await intake.add("event", {"event": "x"})
+            await adopt(intake, 7, [RECORD | {"violation": "tlf-007-7"}])
+
+        await intake.command(act)
+        entries = await run.all_entries()
+    at = next(n for n, each in enumerate(entries) if each.get("event") == "violations-adopted")
+    assert (entries[at]["seq"], entries[at - 1]["kind"]) == (at, "snapshot")
+    assert [each["rule_us"] for each in entries] == sorted(each["rule_us"] for each in entries)

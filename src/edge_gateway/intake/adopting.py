@@ -38,7 +38,7 @@ async def adopt(intake: Intake, number: int, records: Sequence[dict[str, Any]]) 
         return
     for start in range(0, max(len(fresh), 1), MOST):
         body = {"event": ADOPTED, "number": number, "violations": fresh[start : start + MOST]}
-        stamp = intake.stamp()
+        _, stamp = await intake.moment()  # behind the snapshot of a segment that begins here
         await intake.add("event", body, urgent=True, stamp=stamp)
         state.adopt(body, stamp.rule_us)
     if fresh:

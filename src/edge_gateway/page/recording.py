@@ -104,7 +104,7 @@ async def _added(site: Site, made: Any) -> dict[str, Any]:
     intake = site.intake
 
     async def act() -> object:
-        stamp = intake.stamp()
+        _, stamp = await intake.moment()
         body = made(stamp)
         seq = await intake.add("record", body, urgent=True, stamp=stamp)
         intake.state.ledger.replay({**body, "rule_us": stamp.rule_us, "wall_us": stamp.wall_us})

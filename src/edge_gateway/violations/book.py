@@ -250,8 +250,9 @@ class Violations:
         self._number = max(self._number, number)
 
     def adopt(self, record: Mapping[str, Any]) -> None:
-        """Go on with one that stands open elsewhere."""
-        self._keep({key: record[key] for key in RECORD_KEYS if key in record})
+        """Go on with one that stands open elsewhere. It comes from outside: what it does not say of its rule is empty."""
+        unsaid = {"limit": "", "severity": "", "basis": "", "verified": "no"}
+        self._keep(unsaid | {key: record[key] for key in RECORD_KEYS if key in record})
 
     def merge(self, id_: str, into: str, by: str, at: Moment) -> Body:
         """The step by which an open one ends because it is the same as another that stands open already. Raises KeyError."""
