@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
+#: What a record may lack, in the words of `missing …`.
+_LACKS = {"certificate": "检疫证明", "slip": "票据", "temperature": "温度", "photo": "照片", "unexpired": "有效期内"}
+_MISSING = tuple(
+    (english.replace("%", ", ".join(each)), words.replace("%", "、".join(_LACKS[name] for name in each)))
+    for english, words in (("lot {} cannot be dispatched: missing %", "批次 {} 不能出场：缺少%"), ("lot {}: missing %", "批次 {}：缺少%"))
+    for many in (1, 2, 3, 4)
+    for each in permutations(_LACKS, many)
+)
+
 RECORDS: tuple[tuple[str, str], ...] = (
+    *_MISSING,
     ("lot {} cannot be dispatched: missing {}", "批次 {} 不能出场：缺少 {}"),
     ("record what is missing first", "请先补录缺少的项目"),
     ("lot {}: missing {}", "批次 {}：缺少 {}"),
