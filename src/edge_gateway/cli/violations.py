@@ -250,7 +250,7 @@ def close(ctx: Context, /, violation: str, **asked: Any) -> int:
     "withdraw",
     zh="申请撤销（并非违规，例如已证实传感器故障）；--confirm 由第二个人确认，--drop 放弃申请。",
     examples=[
-        'edge-gateway violations withdraw tlf-007-12 --reason "probe lay in the ice bath, certificate LH-118"',
+        'edge-gateway violations withdraw tlf-007-12 --reason "probe lay in the ice bath"',
         'edge-gateway violations withdraw tlf-007-12 --confirm --as 李敏 --reason "compared it"',
     ],
 )

@@ -12,6 +12,7 @@ from functools import cache
 from edge_gateway.web.chinese_commands import COMMANDS
 from edge_gateway.web.chinese_records import RECORDS
 from edge_gateway.web.chinese_rules import RULES
+from edge_gateway.web.chinese_violations import VIOLATIONS
 
 SENTENCES: tuple[tuple[str, str], ...] = (
     # --- files and TOML
@@ -521,4 +522,4 @@ def chinese(text: str) -> str:
 @cache
 def _compiled() -> tuple[tuple[re.Pattern[str], str], ...]:
     """Patterns in the order of the list: what is special stands before what is general."""
-    return tuple((re.compile(re.escape(en).replace(r"\{\}", "(.+?)"), re.DOTALL), zh) for en, zh in (*RECORDS, *SENTENCES, *RULES, *COMMANDS))
+    return tuple((re.compile(re.escape(en).replace(r"\{\}", "(.+?)"), re.DOTALL), zh) for en, zh in (*RECORDS, *SENTENCES, *RULES, *COMMANDS, *VIOLATIONS))
