@@ -99,6 +99,11 @@ audit: setup-dev
 slots clocksteps delays: setup-dev
 	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
 
+# What people are told over N site-days of ordinary life, noise at a limit, power failures and true excursions.
+.PHONY: alarms
+alarms: setup-dev
+	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
+
 # How long an entry waits for its witness; N is the number of seconds a carrier.
 .PHONY: witnessed
 witnessed: servers

@@ -1,0 +1,33 @@
+"""The short form of `python -m tests.faults.alarms`: the counting, and one ordinary morning of a site with the shipped packs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.faults.alarms import A_QUIET_DAY, PACKS, Day, judged, run_day
+
+
+def step(at_s: float, what: str, *, rule: str = "r", point: str = "f1-1", violation: str = "v-1") -> dict[str, Any]:
+    return {"kind": "violation", "step": what, "rule": rule, "point": point, "violation": violation, "mono_us": int(at_s * 1e6)}
+
+
+def test_what_is_begun_and_what_chatters_is_counted() -> None:
+    day = Day(1, power=(100.0, 200.0))
+    day.truth.excursions["f1-1"] = [(0.0, 2000.0)]
+    entries = [step(0, "notice"), step(20, "cancelled"), step(30, "notice", violation="v-2"), step(50, "notice", violation="v-3"), step(90, "violated", violation="v-3"), step(150, "violated", violation="v-4", point="f1-2")]
+    found = judged(day, entries)
+    assert (found["begun"], found["chatter"], found["after_power"], found["excursions"], found["missed"]) == (4, 1, 1, 1, [])
+    day.truth.excursions["f2-1"] = [(0.0, 2000.0)]
+    assert judged(day, entries)["missed"] == ["seed 1: f2-1 from 0 s to 2000 s"]
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(300)
+def test_an_ordinary_morning_is_quiet() -> None:
+    day, found = run_day(4, 9 * 3600)
+    assert day.quiet
+    assert found["begun"] <= A_QUIET_DAY
+    assert found["chatter"] == 0
+    assert len(PACKS) == 4
