@@ -1,5 +1,5 @@
 # What a person does with this repository. `make demo` needs git, make, python3 (3.11 or newer) and python3-venv; nothing else.
-.PHONY: setup setup-dev servers demo test check bench truth killloop crashpoints backlog powercut tamper pulses outage isolation cadence guard fuzz late unplug idle pictures clean scan silence audit schedules verifiers clocksteps delays
+.PHONY: setup setup-dev servers demo test check bench truth killloop crashpoints backlog powercut tamper pulses outage isolation cadence guard fuzz late unplug idle pictures clean scan silence audit schedules verifiers clocksteps delays mutate
 .DEFAULT_GOAL := setup
 .DELETE_ON_ERROR:
 
@@ -52,6 +52,10 @@ bench: setup-dev
 
 truth killloop crashpoints outage silence schedules verifiers: servers
 	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
+
+# Faults in rules, violations, phases and marks, one at a time: how many their tests notice. Hours: ARGS="--budget 3600" stops after one.
+mutate: setup-dev
+	$(PY) -m tests.faults.mutate $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
 
 powercut pulses tamper: setup-dev
 	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
