@@ -87,7 +87,7 @@ class Watched:
     def _at_hub(self, seq: int, kind: str) -> bool:
         if kind == "violation":
             return any(step["seq"] == seq for v in self._asked("violations?ended=1")["violations"] for step in v["steps"])
-        return any(each["seq"] == seq for each in self._asked("marks")["marks"])
+        return any(each["seq"] == seq for each in self._asked("marks")[f"{kind}s"])
 
     def _asked(self, what: str) -> dict[str, Any]:
         with urllib.request.urlopen(f"{self.site.hub.url}/api/v1/gateways/tlf-007/{what}", timeout=5) as answer:
@@ -112,7 +112,7 @@ class Watched:
 
 
 def life(watched: Watched, unit: int) -> None:
-    """Every step of a violation, with the hub as the second person, and of a mark."""
+    """Every step of a violation, with the hub as the second person, of a mark, and a change of phase."""
     name = watched.broken(unit)
     path = f"/v1/violations/{name}/"
     watched.take("ack", path + "ack", {})
@@ -126,6 +126,7 @@ def life(watched: Watched, unit: int) -> None:
     mark = watched.take("mark started", "/v1/marks", {"type": "cleaning", "zones": [f"cold{unit}"], "for_s": 600}, "mark")["mark"]
     watched.take("mark extended", f"/v1/marks/{mark}/extend", {"for_s": 900}, "mark")
     watched.take("mark ended", f"/v1/marks/{mark}/end", {}, "mark")
+    watched.take("phase", "/v1/phase/next", {}, "phase")
 
 
 @contextlib.contextmanager

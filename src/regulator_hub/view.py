@@ -324,5 +324,5 @@ _HANDLERS: dict[str, Callable[[View, str, int, dict[str, Any]], int | None]] = {
     "mark": View._mark,
     "phase": View._phase,
     "record": View._record,
-    **dict.fromkeys(("gap", "tick", "skipped"), View._nothing),
+    **dict.fromkeys(("gap", "tick", "skipped", "calibration"), View._nothing),
 }

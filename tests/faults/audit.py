@@ -68,6 +68,9 @@ ROUTES = {
     "POST control /v1/people/add": "people-changed",
     "POST control /v1/people/remove": "people-changed",
     "POST control /v1/photos": FILES,
+    "POST control /v1/phase/next": "phase",
+    "POST control /v1/phase/sign": "phase",
+    "POST control /v1/calibrations": "calibration",
     "POST control /v1/marks": "mark",
     "POST control /v1/marks/{id}/extend": "mark",
     "POST control /v1/marks/{id}/end": "mark",
@@ -99,7 +102,8 @@ GATEWAY_VERBS = {
     "violations list": READS, "violations show": READS, "violations ack": "acknowledged", "violations correct": "correcting",
     "violations submit": "submitted", "violations return": "returned", "violations close": "closed", "violations open": "violated",
     "violations withdraw": "withdrawn", "people list": READS, "people add": "people-changed", "people remove": "people-changed",
-    "mark list": READS, "mark start": "mark", "mark extend": "mark", "mark end": "mark", "record list": READS, "record show": READS,
+    "phase show": READS, "phase next": "phase", "phase sign": "phase", "calibrate list": READS, "calibrate found": "calibration",
+    "calibrate left": "calibration", "rules cards": READS, "rules explain": READS, "rules list": READS, "mark list": READS, "mark start": "mark", "mark extend": "mark", "mark end": "mark", "record list": READS, "record show": READS,
     "record trace": READS, **{f"record {kind}": "record" for kind in ("intake", "lot", "dispatch", "document", "void")},
     "replay": READS, "rules backtest": READS, "rules state": "pack-state-changed", "photo add": FILES, "photo save": READS, "rules check": READS, "rules test": READS, "rules sign": FILES, "quarantine list": READS,
     "quarantine retry": "quarantine-retry", "quarantine drop": "quarantine-drop", "provision diff": READS,
@@ -125,6 +129,7 @@ TELLS = {
     **{ENTRY_STEP[verb]: ("by", "proof", "wall_us", "reason", "before", "handling") for verb in TABLE if verb != STATE},
     "extended": ("by", "proof", "wall_us", "reason", "deadline", "old_us", "new_us"),
     "mark": ("by", "wall_us", "reason", "step", "type", "points", "until_wall_us"),
+    "phase": ("by", "wall_us", "reason", "step", "phase"),
     "record": ("by", "wall_us", "type", "record", "reason"),
     "pack-state-changed": ("by", "user", "wall_us", "why", "old", "new"),
     "people-changed": ("by", "wall_us", "why", "new"),
@@ -325,6 +330,8 @@ class Exercise:
         mark = json.loads(self._verb("mark", "start", "cleaning", "--zone", "cold2", "--for", "20m", "--reason", "the drain", "--json"))["mark"]
         self._verb("mark", "extend", mark, "--for", "30m", "--reason", "more of it")
         self._verb("mark", "end", mark, "--reason", "done")
+        self._verb("phase", "next", "--reason", "the day begins")
+        self._verb("phase", "sign", "machine-tools", "--reason", "all sound")
         lot = ("--product", "tripe", "--supplier", "Slaughterhouse 3", "--kg", "120", "--zone", "cold1")
         record_ = json.loads(self._verb("record", "intake", "A-1", *lot, "--reason", "as always", "--json"))["record"]
         self._verb("record", "void", record_, "--reason", "weighed twice")
