@@ -42,6 +42,38 @@ def place(value: Any) -> dict[str, Any] | None:
     return None
 
 
+def row(rows: Mapping[str, Any], at: tuple[str, int], content: Mapping[str, Any]) -> str:
+    """Under which name the ``violation`` entry ``at`` is listed: its id, which a gateway that lost its record may give twice; then with where it opened.
+
+    The entry that opens one cannot name its own place; those of older releases never do.
+    """
+    name = str(content["violation"])
+    said = place(content.get("opened"))
+    mine = said or {"epoch": at[0], "seq": at[1]}
+    second = f"{name}@{mine['epoch']}/{mine['seq']}"
+    known = rows.get(name)
+    if second in rows or (known is not None and mine != known.get("born") and (_other(known, content) if said is None else _elsewhere(known, said))):
+        return second
+    return name
+
+
+def born(before: Mapping[str, Any] | None, at: tuple[str, int], content: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a violation opened, as far as is known: the first of its entries that came here, until one says it."""
+    return place(content.get("opened")) or (before or {}).get("born") or {"epoch": at[0], "seq": at[1]}
+
+
+def _elsewhere(known: Mapping[str, Any], said: Mapping[str, Any]) -> bool:
+    """Whether what is listed opened elsewhere. What was listed by an earlier release does not say where."""
+    where = known.get("opened") or known.get("born")
+    return where is not None and where != said
+
+
+def _other(known: Mapping[str, Any], content: Mapping[str, Any]) -> bool:
+    """Whether an entry that names no place opens another: a later one would name its place, or is of the same rule and point."""
+    opens = content.get("step") == "notice" or (content.get("step") == "violated" and bool(known["violated"]))
+    return opens and (bool(known.get("opened")) or (known["rule"], known["point"]) != (str(content["rule"]), str(content["point"])))
+
+
 def log(known: list[dict[str, Any]], at: tuple[str, int], content: Mapping[str, Any], order: Mapping[str, int]) -> list[dict[str, Any]]:
     """The steps with the one of entry ``at``, in the order of the record; one that comes again (live, then in order) is the same."""
     if not content.get("step") or not (content.get("by") or content["step"] in _TELLING):

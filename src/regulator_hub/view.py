@@ -121,7 +121,7 @@ class View:
                 self._configured(epoch, whole(config["config_seq"]), config["text"])
         # What is open here is told by the entries before; after a skipped range only the snapshot tells it.
         for body in (content.get("state") or {}).get("violations") or ():
-            if body["violation"] not in self.state["violations"]:
+            if handling.row(self.state["violations"], (epoch, seq), body) not in self.state["violations"]:
                 self._violation(epoch, seq, {"step": "", **body, "wall_us": body.get("wall_us", content["wall_us"])})
 
     def _configured(self, epoch: str, config_seq: int, sha256: str) -> None:
@@ -189,7 +189,8 @@ class View:
 
     def _violation(self, epoch: str, seq: int, content: Mapping[str, Any]) -> None:
         name = str(content["violation"])
-        before = self.state["violations"].get(name)
+        row = handling.row(self.state["violations"], (epoch, seq), content)
+        before = self.state["violations"].get(row)
         if before is not None and not self._at_least(epoch, seq, (before["epoch"], before["seq"])):
             before["steps"] = handling.log(before.get("steps", []), (epoch, seq), content, self.order)  # a live copy overtook it
             return
@@ -205,6 +206,7 @@ class View:
             "minutes": content.get("minutes"),
         }
         step |= handling.told(content)
+        step["born"] = handling.born(before, (epoch, seq), content)
         step["steps"] = handling.log((before or {}).get("steps", []), (epoch, seq), content, self.order)
         step |= {"violation": name, "epoch": epoch, "seq": seq, "step_us": whole(content["wall_us"])}
         step["violated"] = bool(before and before["violated"]) or content.get("step") == "violated"
@@ -212,12 +214,12 @@ class View:
         held = content.get("handling") == MERGED and bool(content.get("into"))  # part of its cause: it may return
         ended = (content.get("handling") in ENDED and not held) or (content.get("step") == "cancelled" and not step["violated"])
         step["ended"] = ended
-        if not ended and name in self.state["ended"]:
-            self.state["ended"].remove(name)
-        self.state["violations"][name] = step
+        if not ended and row in self.state["ended"]:
+            self.state["ended"].remove(row)
+        self.state["violations"][row] = step
         self.changed.add(str(step["point"]))
-        if ended and name not in self.state["ended"]:
-            self.state["ended"].append(name)
+        if ended and row not in self.state["ended"]:
+            self.state["ended"].append(row)
             for old in self.state["ended"][:-MAX_ENDED]:
                 self.state["violations"].pop(old, None)
             del self.state["ended"][:-MAX_ENDED]

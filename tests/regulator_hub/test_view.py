@@ -243,3 +243,33 @@ def test_no_content_breaks_page_api_or_keeping(changes: list[tuple[str, dict[str
     again.order = made.order
     for of in (made, again):
         orjson.dumps([rows.points(of, record.now_us()), rows.violations(of, ended=True), rows.site(of), of.state])
+
+
+def test_another_opening_under_an_open_id_is_a_second_row() -> None:
+    """A gateway that lost its record gave a number twice: neither hides the other, whichever way their entries come."""
+    first = [record.violation(5, "violated"), record.violation(6, "acknowledged", handling="acknowledged", opened={"epoch": A, "seq": 5})]
+    second = [record.violation(7, "violated", point="cold2-air"), record.violation(8, "recovered", point="cold2-air", opened={"epoch": B, "seq": 7})]
+    for live in (False, True):
+        made = view()
+        feed(made, A, first, 5)
+        feed(made, B, second, 7, in_order=not live)
+        feed(made, B, second, 7)  # a copy comes again
+        found = {row["point"]: row for row in rows.violations(made, ended=False)}
+        assert {point: (row["violation"], row["condition"], row["handling"]) for point, row in found.items()} == {
+            "cold1-air": ("tlf-007-1", "active", "acknowledged"), "cold2-air": ("tlf-007-1", "recovered", "new"),
+        }  # fmt: skip
+        feed(made, B, [record.violation(9, "closed", point="cold2-air", handling="closed", opened={"epoch": B, "seq": 7})], 9)
+        assert [row["point"] for row in rows.violations(made, ended=False)] == ["cold1-air"]
+        feed(made, A, [record.violation(7, "closed", handling="closed", opened={"epoch": A, "seq": 5})], 7)
+        assert rows.violations(made, ended=False) == []
+    same_place = view()
+    feed(same_place, A, first, 5)
+    feed(same_place, B, [record.violation(7, "violated")], 7)  # of the same rule and point, and the first is known to have opened elsewhere
+    assert len(rows.violations(same_place, ended=False)) == 2
+
+
+def test_a_violation_of_an_earlier_release_stays_one_row_though_its_point_is_renamed() -> None:
+    made = view()
+    feed(made, A, [record.violation(5, "notice"), record.violation(6, "violated"), record.violation(7, "recovered", point="renamed")], 5)
+    (row,) = rows.violations(made, ended=False)
+    assert (row["point"], row["condition"]) == ("renamed", "recovered")
