@@ -13,7 +13,8 @@ from edge_gateway.rules.base import LIMIT, BoundRule
 from edge_gateway.rules.engine import Engine
 from edge_gateway.rules.resume import resumed
 from edge_gateway.testing import FakeClock
-from tests.intake.test_loop import flushed, running
+from tests.intake.test_loop import RULE as FROZEN
+from tests.intake.test_loop import flushed, running, setup_of
 
 RULE = BoundRule(id="warm", pack="p", pack_version="1", edition="1", kind=LIMIT, point="air", high="-18", violation_after_us=60_000_000)
 RECORD: dict[str, Any] = {
@@ -77,10 +78,30 @@ async def test_what_is_adopted_where_a_segment_begins_stands_behind_its_snapshot
         async def act() -> None:
             while intake._next_seq() % 8:
                 await intake.add("event", {"event": "x"})
-            await adopt(intake, 7, [RECORD | {"violation": "tlf-007-7"}])
+            await adopt(intake, 7, [RECORD | {"violation": "tlf-007-7"}], {})
 
         await intake.command(act)
         entries = await run.all_entries()
     at = next(n for n, each in enumerate(entries) if each.get("event") == "violations-adopted")
     assert (entries[at]["seq"], entries[at - 1]["kind"]) == (at, "snapshot")
     assert [each["rule_us"] for each in entries] == sorted(each["rule_us"] for each in entries)
+
+
+async def test_what_is_known_here_is_not_taken_over_again(tmp_path: Path) -> None:
+    """The end of the record is lost: what lies beyond is taken; what was ended here, and the hub has not heard of, is not. By number from an older hub."""
+    clock = FakeClock()
+    async with running(tmp_path, clock, setup=setup_of((FROZEN,))) as run:
+        state = run.intake.state
+        state.lost = True
+        state.violations.number_at_least(4)
+        said = [
+            RECORD | {"violation": "gw-1", "rule": "a", "at": {"epoch": "e", "seq": 9}},  # here, and ended since
+            RECORD | {"violation": "gw-2", "rule": "b", "at": {"epoch": "e", "seq": 10}},  # beyond
+            RECORD | {"violation": "gw-3", "rule": "c", "at": {"epoch": "other", "seq": 0}},  # of an epoch that is not here
+            RECORD | {"violation": "gw-4", "rule": "d"},
+            RECORD | {"violation": "gw-5", "rule": "e"},
+            RECORD | {"violation": "gw-6", "rule": "f", "at": "x"},
+        ]
+        await run.intake.command(lambda: adopt(run.intake, 7, said, {"e": 10}))
+        assert [each["violation"] for each in state.violations.records()] == ["gw-2", "gw-3", "gw-5", "gw-6"]
+        assert (state.lost, state.violations.number) == (False, 7)

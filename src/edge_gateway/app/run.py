@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from edge_gateway import __version__
@@ -165,6 +166,7 @@ async def _run(
     back = await from_hub(hubs, config.site.id, loaded.binding.rules) if recovery.snapshot is None else None
     found = back[0] if back else await recover(journal, recovery, config.site.id)
     loaded, kept = kept_enforced(found.state.rules(), loaded)
+    found.state.lost |= _end_lost(journal)
     rule_time, carried = resume(
         found.last,
         mono_us=clock.mono_us(),
@@ -232,6 +234,11 @@ async def _run(
     await _live(options, config.page, site, field, (reloader, drift, scrub, signing), signals.stop)
 
 
+def _end_lost(journal: Store) -> bool:
+    """Whether an epoch begins because the end of the one before may be gone: a hub may know what was opened in it."""
+    return journal.next_seq == 0 and journal.epochs()[-1].reason in ("damage", "restore", "replacement", "roll-back")
+
+
 async def _tell_restored(state_dir: Path, intake: Intake) -> None:
     """What a person laid down while nobody ran becomes an entry: who, why, out of what."""
     said = restored(state_dir)
@@ -278,12 +285,23 @@ def _shipping(
     for hub in hubs:
         if isinstance(hub, Commanding):
             hub.commanded(Obeying(intake, config.site.id, hub.command_key).hear)
-    lost = bool(hubs) and intake.state.lost
-    if lost:  # numbers that were given before are not known: until the hub tells, none that any gateway has reached is given
+
+    def doubt() -> None:
+        """Numbers that were given before are not known: until the hub tells, none that any gateway has reached is given."""
         intake.state.violations.floor = clock.wall_us() // 60_000_000
+
+    async def reopen(reason: str, branches: Sequence[Mapping[str, Any]]) -> None:
+        if reason == "roll-back":
+            intake.state.lost = True
+            doubt()
+        await intake.open_epoch(reason, branches)
+
+    if hubs and intake.state.lost:
+        doubt()
     asks = Asks(
-        adopt=(lambda number, records: intake.command(lambda: adopt(intake, number, records))) if lost else None,
-        reopen=lambda reason, branches: intake.command(lambda: intake.open_epoch(reason, branches)),
+        adopt=lambda number, records, held: intake.command(lambda: adopt(intake, number, records, held)),
+        lost=lambda: intake.state.lost,
+        reopen=lambda reason, branches: intake.command(lambda: reopen(reason, branches)),
         record=lambda kind, body: intake.command(lambda: intake.add(kind, body)),
     )
     return Shipping(

@@ -48,13 +48,14 @@ class Asks:
     """What shipping asks of whoever writes the record (the two loops do not know each other).
 
     ``reopen(reason, branches)`` closes the epoch and goes on in a new one, whose first entry names the branches;
-    ``record(kind, body)`` adds an entry. ``adopt(number, records)``, where nothing was left of an earlier record: takes over the
-    violations that stand open at the hub, and the highest number given; it may be called more than once.
+    ``record(kind, body)`` adds an entry. ``adopt(number, records, held)``, while ``lost()`` (the record, or its end): takes over
+    the violations that stand open at the hub and lie beyond the entries that are ``held`` here of each epoch, and the highest number given.
     """
 
     reopen: Callable[[str, Sequence[dict[str, Any]]], Awaitable[object]]
     record: Callable[[str, dict[str, Any]], Awaitable[object]]
-    adopt: Callable[[int, Sequence[dict[str, Any]]], Awaitable[object]] | None = None
+    adopt: Callable[[int, Sequence[dict[str, Any]], dict[str, int]], Awaitable[object]] | None = None
+    lost: Callable[[], bool] = lambda: False
 
 
 class Delivery:

@@ -35,7 +35,6 @@ class HubDelivery(Delivery):
         self._witnessing = Witnessing(sink, journal, tell, self._wake_in)
         self._branches = Branches(journal)
         self.photos = PhotoDelivery(sink, journal, wall_us)
-        self._adopted = False
         self._whole: set[str] = set()  # branches whose beginning the hub does not hold
 
     async def run(self) -> None:
@@ -123,12 +122,14 @@ class HubDelivery(Delivery):
         return self._position(held, receipts)
 
     async def _adopt(self) -> None:
-        """Once a run, where nothing was left of an earlier record: what stands open at the hub stays open."""
-        if self._asks.adopt is not None and not self._adopted:
-            told = await self.hub.standing()
-            if told is not None:
-                await self._asks.adopt(*told)
-            self._adopted = True
+        """Once, where the record or its end was lost or rolled back: what stands open at the hub stays open."""
+        if self._asks.adopt is None or not self._asks.lost():
+            return
+        told = await self.hub.standing()
+        if told is not None:
+            held = {each.epoch: each.size for each in self._journal.known_epochs()}
+            common = {each.epoch: branch.size for each in self._journal.known_epochs() if (branch := self._branches.of(each.epoch))}
+            await self._asks.adopt(*told, held | common)
 
     def _name(self, epoch: str) -> str:
         """The id by which the hub knows our epoch."""

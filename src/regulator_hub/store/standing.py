@@ -45,4 +45,4 @@ def _record(step: dict[str, Any], entry: bytes) -> dict[str, Any]:
     else:
         known = {**step, "level": "violation" if step["violated"] else "notice", "episode": 1}
     level = "violation" if step["violated"] else str(known.get("level") or "notice")
-    return {key: known[key] for key in RECORD_KEYS if key in known} | {"level": level}
+    return {key: known[key] for key in RECORD_KEYS if key in known} | {"level": level, "at": {"epoch": step["epoch"], "seq": step["seq"]}}
