@@ -138,6 +138,53 @@ def test_a_restart_before_every_call_changes_nothing(seed: int) -> None:
     assert with_standings(seed, restart=True) == with_standings(seed, restart=False)
 
 
+def wrong_while_standing(seed: int) -> list[str]:
+    """Every kind: what an armed rule tells while it is not armed, and may not."""
+    rng = random.Random(seed)
+    made = rules(rng)
+    calls, _ = course(rng, Engine(made))
+    engine = Engine(made)
+    keys = [(rule.id, rule.point) for rule in made]
+    whys: dict[tuple[str, str], set[str]] = {key: set() for key in keys}
+    since: dict[tuple[str, str], int] = {}
+    broken: set[tuple[str, str]] = set()
+    wrong = []
+    for call in calls:
+        told: list[Step] = []
+        if rng.random() < 0.15:
+            why, chosen = rng.choice(WHYS), {key: "m" for key in keys if rng.random() < 0.5}
+            told = engine.stand(call.at, call.at, why, chosen)
+            for key in keys:
+                stood = bool(whys[key])
+                (whys[key].add if key in chosen else whys[key].discard)(why)
+                if whys[key] and not stood:
+                    since[key] = call.at
+        for step in [*told, *call.make(engine)]:
+            key = step.rule, step.point
+            was_broken = key in broken
+            if step.step == VIOLATED:
+                broken.add(key)
+            elif step.step == "recovered":
+                broken.discard(key)
+            if not whys[key] or step.rule_us <= since[key] or step.step in (FIRED, ENDED, "unknown", "cancelled", "undecided"):
+                continue
+            runs_on = whys[key] <= {"mark", "phase"} and step.first.rule_us <= since[key]
+            if step.step not in (NOTICE, VIOLATED, "active") or not runs_on or was_broken:
+                wrong.append(f"seed {seed}: {step} while {whys[key]} since {since[key]}")
+    return wrong
+
+
+def test_no_rule_of_any_kind_recovers_or_begins_anything_while_it_is_not_armed() -> None:
+    """N = 400 courses of every kind but ``sequence`` and ``combined``, seeds 0 to 399."""
+    found = [why for seed in range(400) for why in wrong_while_standing(seed)]
+    assert not found, f"{len(found)}: {found[0]}"
+
+
+def test_an_armed_rule_that_is_told_of_marked_readings_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Stood, "runs_on", lambda self, seen_us, rule_us: True)
+    assert any(wrong_while_standing(seed) for seed in range(60))
+
+
 def test_what_is_told_twice_changes_nothing() -> None:
     rule = limit(random.Random(0))
     engine = Engine([rule])
