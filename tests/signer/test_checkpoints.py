@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -126,6 +127,29 @@ def test_without_a_signer_the_gateway_goes_on_and_says_so(plant: Plant, signer: 
         signer.start()
         gateway.wait(lambda: gateway.status()["signing"]["made"] >= 1, "a checkpoint")
         gateway.wait(lambda: gateway.status()["signing"]["trouble"] == "", "the trouble is over")
+
+
+@pytest.mark.parametrize("notes_too", [False, True])
+def test_the_end_of_an_epoch_is_signed_though_the_gateway_died_there(notes_too: bool, plant: Plant, signer: SignerProcess, tmp_path: Path) -> None:
+    """Planted: one bad row of the tail after a kill; then also every kept note is gone."""
+    gateway = site(tmp_path, plant, signer)
+    gateway.start()
+    gateway.wait(lambda: gateway.status()["signing"]["made"] >= 1, "a checkpoint")
+    gateway.wait(lambda: gateway.status()["signing"]["unsigned"] > 10, "entries that no checkpoint covers")
+    gateway.kill()
+    database = sqlite3.connect(gateway.state / "journal.sqlite")
+    with database:
+        database.execute("UPDATE tail SET crc = crc + 1 WHERE seq = (SELECT max(seq) FROM tail)")
+        if notes_too:
+            database.execute("DELETE FROM checkpoints")
+    database.close()
+    with gateway:
+        gateway.wait(lambda: gateway.status()["signing"]["made"] >= 2, "the new epoch is signed, and the end of the old one")
+        assert gateway.status()["signing"]["trouble"] == ""
+    reading = Reading(gateway.state)
+    old, _ = reading.epochs()
+    assert max(size for epoch, size, _ in reading.checkpoints() if epoch == old.epoch) == old.size
+    reading.close()
 
 
 # --- the tree -----------------------------------------------------------------------------------------------------

@@ -7,24 +7,29 @@ a person's step, a stop and a reconnect. While the signer is away the record goe
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 from edge_gateway.backoff import Backoff
 from edge_gateway.errors import JournalDamaged, JournalError, SignerAway, SignerError, SignerRefused
 from edge_gateway.events import Alarmed, Event, SignerTroubled
-from edge_gateway.journal.base import Journal, Position
+from edge_gateway.journal.base import EpochInfo, Journal, Position, SegmentInfo
 from edge_gateway.record.checkpoint import Checkpoint
 from edge_gateway.record.merkle import leaf_hash
 from edge_gateway.record.note import ED25519, Key, Signature, note_bytes
 from edge_gateway.signer.base import Ask, Signer
 from edge_gateway.signer.tree import Missing, Tree
 
+log = logging.getLogger(__name__)
 #: Real seconds, and entries.
 EVERY_S, EVERY_ENTRIES, AT_ONCE_S = 30.0, 1000, 1.0
 #: Committed entries that may wait to be hashed.
 MOST_WAITING = 4000
+#: Earlier epochs whose end may still be signed after a start; under which name is kept of which the signer knows another end.
+MOST_ENDS, _REFUSED = 8, "ends refused"
 _READ_ENTRIES, _READ_BYTES = 1024, 4 << 20
 #: Entries that are signed at once: rules' and persons' steps, what changes a figure's meaning, starts and stops.
 _URGENT = tuple(f'"kind":"{kind}"'.encode() for kind in ("violation", "command", "mark", "phase", "config", "event"))
@@ -128,7 +133,39 @@ class Checkpoints:
                 raise JournalDamaged(f"entry {tree.size} of epoch {epoch} does not read")
             tree.add(found)
         signed = max((size for name, size, _ in await self._journal.checkpoints() if name == epoch), default=0)
+        await self._catch_up_ends()
         self._epoch, self._tree, self._signed = epoch, tree, min(signed, tree.size)
+
+    async def _catch_up_ends(self) -> None:
+        """The ends of earlier epochs that no kept note covers: the gateway died there. Not of what was rolled back: the record went on without it."""
+        known, segments = list(self._journal.known_epochs()), await self._journal.segments()
+        signed = {name: size for name, size, _ in sorted(await self._journal.checkpoints(), key=lambda note: note[1])}
+        refused = (self._journal.remembered(_REFUSED) or {}).get("epochs", [])
+        for info, after in list(pairwise(known))[-MOST_ENDS:]:
+            if not info.closed or after.reason == "roll-back" or info.epoch in refused or signed.get(info.epoch, 0) >= info.size:
+                continue
+            mine = sorted((s for s in segments if s.epoch == info.epoch), key=lambda s: s.first)
+            try:
+                tree = await self._whole(info, mine)
+            except (JournalDamaged, KeyError) as wrong:  # told where it is mended, and tried again at the next start
+                log.warning("the end of epoch %s cannot be signed: %s", info.epoch, wrong)
+                continue
+            if tree.size == info.size:
+                self._left.append((info.epoch, tree, signed.get(info.epoch, 0)))
+
+    async def _whole(self, info: EpochInfo, mine: Sequence[SegmentInfo]) -> Tree:
+        """The tree of an epoch that ended; shorter where segments do not follow one another. Raises JournalDamaged, KeyError."""
+        every = self._journal.segment_entries
+        whole = [s for number, s in enumerate(mine) if s.first == number * every and s.count == every]
+        tree = Tree(every, [bytes.fromhex(s.root) for s in whole])
+        if len(whole) < len(mine) - 1:
+            return tree
+        while tree.size < info.size:
+            found = await self._journal.read(Position(info.epoch, tree.size), max_entries=_READ_ENTRIES, max_bytes=_READ_BYTES)
+            if not found:
+                break
+            tree.add(found)
+        return tree
 
     def _take(self) -> None:
         """Hash what was committed meanwhile. A new epoch begins a new tree."""
@@ -160,9 +197,14 @@ class Checkpoints:
     # --- signing --------------------------------------------------------------------------------------------------
 
     async def _sign_due(self) -> None:
-        """Everything that waits for a signature, the oldest first. Raises SignerError, JournalDamaged."""
+        """Everything that waits for a signature: what is written now, then what ended. Raises SignerError, JournalDamaged."""
         if self._key is None:
             self._key = Key(self._name, ED25519, await self._signer.public())
+        for size in sorted({*self._due_sizes, self._tree.size}):
+            if size > self._signed:
+                await self._sign(self._epoch, self._tree, self._signed, size)
+                self._signed = size
+            self._due_sizes.discard(size)
         while self._left:
             epoch, tree, signed = self._left[0]
             try:
@@ -171,13 +213,13 @@ class Checkpoints:
                 if not refused.root:
                     raise
                 # It knows another end of that epoch and always will: a copy was restored. The new epoch is signed all the same.
+                self._given_up(epoch)
                 self._tell(Alarmed(code="signer-refused", why=f"the end of epoch {epoch} is not signed: {refused}"))
             self._left.pop(0)
-        for size in sorted({*self._due_sizes, self._tree.size}):
-            if size > self._signed:
-                await self._sign(self._epoch, self._tree, self._signed, size)
-                self._signed = size
-            self._due_sizes.discard(size)
+
+    def _given_up(self, epoch: str) -> None:
+        before = (self._journal.remembered(_REFUSED) or {}).get("epochs", [])
+        self._journal.remember(_REFUSED, {"epochs": [*before, epoch][-2 * MOST_ENDS :]})
 
     async def _sign(self, epoch: str, tree: Tree, signed: int, size: int) -> None:
         """Raises SignerError. The signer's own word on what it signed last is believed over ours: a note may have been lost."""
