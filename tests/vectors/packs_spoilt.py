@@ -262,10 +262,14 @@ def hole(rng: Random, site: Site) -> Spoilt:
 
 
 def untied(rng: Random, site: Site) -> Spoilt:
-    """The epochs in another order, or the later one's beginning left out."""
+    """The epochs in another order, or the later one names another one than the earlier."""
     if len(site.epochs) < 2:
         return hole(rng, site)
-    site.epochs.reverse()
+    if rng.random() < 0.5:
+        site.epochs.reverse()
+    else:
+        later, named = site.epochs[1], site.epochs[0].epoch.encode()
+        later.entries[0] = later.entries[0].replace(b'"previous":{"epoch":"' + named, b'"previous":{"epoch":"' + rng.randbytes(8).hex().encode(), 1)
     return None, {}, (CANNOT, "untied", None)
 
 
@@ -322,7 +326,7 @@ SPOILERS: tuple[Callable[[Random, Site], Spoilt], ...] = (
     altered_entry, altered_entry, altered_and_signed_by_a_stranger, altered_under_the_old_root, renumbered_entry, missing_segment, damaged_segment,
     segment_of_another_place, text_altered, photo_altered, cut_back_by_its_maker, cut_back_to_an_older_checkpoint, another_history, checkpoint_of_another_epoch,
     checkpoint_of_a_stranger, no_keys, no_witness_key, fingerprint_of_nobody, another_witness, not_cosigned, wrong_cosignature, wrong_signature, unsigned,
-    root_that_was_never, claims_what_was_not_witnessed, *(earlier_entries_that_nobody_cosigned,) * 2, claims_beyond_the_witness, claims_from_before, hole, untied, newer_format,
+    root_that_was_never, claims_what_was_not_witnessed, *(earlier_entries_that_nobody_cosigned,) * 2, claims_beyond_the_witness, claims_from_before, hole, *(untied,) * 2, newer_format,
 )  # fmt: skip
 MALFORMED: tuple[Callable[[Random, Site], Spoilt], ...] = (
     _manifest(lambda told: told["epochs"][0].update(size=1.5)), _manifest(lambda told: told["epochs"].append(told["epochs"][0])),
