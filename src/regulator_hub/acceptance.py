@@ -15,6 +15,7 @@ from typing import Any
 import apsw
 import orjson
 
+from edge_gateway.record.merkle import Frontier
 from regulator_hub.gateways import Gateways, Registered
 from regulator_hub.store import reader as read
 from regulator_hub.store import witnessed as store
@@ -24,6 +25,8 @@ from regulator_hub.store.writer import Writer
 
 #: In whose name, and why, the first epoch is accepted that comes after the key.
 ITSELF, FIRST = "regulator-hub", "the first epoch since the key was registered"
+#: Entries that are hashed at a time.
+CHUNK = 512
 #: epoch -> (size, root) of what was cosigned last.
 Logs = Mapping[str, tuple[int, bytes]]
 
@@ -59,24 +62,47 @@ def waiting(registered: Registered | None, epochs: Sequence[EpochRow], cosigned:
     return [each.epoch for each in epochs if each.size and each.epoch not in done and each.branch_of is None]
 
 
-def behind(entry: bytes, epoch: str, epochs: Sequence[EpochRow], cosigned: Logs) -> Behind | None:
+def behind(entry: bytes, epoch: str, epochs: Sequence[EpochRow], cosigned: Logs, roots: Mapping[int, bytes] | None = None) -> Behind | None:
     """What is wrong with what the first entry of ``epoch`` names; None if it names all that was cosigned before it.
 
     The end of the epoch before it may be cosigned after it was born, so what it says to hold of that one counts too,
-    unless it was given up as rolled back.
+    unless it was given up as rolled back. A size alone is a claim: it counts with the root that we cosigned, or that our own bytes
+    have there (``roots``, by size: see ``claims``).
     """
-    before = [each.epoch for each in epochs[: [each.epoch for each in epochs].index(epoch)] if each.epoch in cosigned]
-    if not before:
+    newest = _newest(epoch, epochs, cosigned)
+    if newest is None:
         return None
-    newest = before[-1]
     size, root = cosigned[newest]
-    previous = _table(_table(_decoded(entry)).get("previous"))
-    named = _table(previous.get("cosigned"))
-    if (named.get("epoch"), named.get("size")) == (newest, size) and named.get("root") != root.hex():
-        return Behind(FORK, newest, size, size)
-    sizes = [table.get("size") for table in (named, previous) if table.get("epoch") == newest and _counts(table)]
-    most = max((each for each in sizes if isinstance(each, int)), default=0)
+    known = {**(roots or {}), size: root}
+    most = 0
+    for told, claimed in _claims(entry, newest):
+        if (own := known.get(told)) is not None and own.hex() == claimed:
+            most = max(most, told)
+        elif told == size:
+            return Behind(FORK, newest, size, size)
     return None if most >= size else Behind(ROLL_BACK, newest, size, most)
+
+
+def claims(entry: bytes, epoch: str, epochs: Sequence[EpochRow], cosigned: Logs) -> tuple[EpochRow, list[int]] | None:
+    """The epoch of which the first entry of ``epoch`` names sizes, and those that our own bytes can prove; None: nothing was cosigned before it."""
+    newest = _newest(epoch, epochs, cosigned)
+    if newest is None:
+        return None
+    row = next(each for each in epochs if each.epoch == newest)
+    return row, sorted({told for told, _ in _claims(entry, newest) if told != cosigned[newest][0] and told <= row.size})
+
+
+def _newest(epoch: str, epochs: Sequence[EpochRow], cosigned: Logs) -> str | None:
+    """The newest epoch before this one of which something was cosigned."""
+    before = [each.epoch for each in epochs[: [each.epoch for each in epochs].index(epoch)] if each.epoch in cosigned]
+    return before[-1] if before else None
+
+
+def _claims(entry: bytes, newest: str) -> list[tuple[int, str]]:
+    """(size, root) of ``newest`` that a first entry names: as the newest cosigned one, and as what was there."""
+    previous = _table(_table(_decoded(entry)).get("previous"))
+    tables = [table for table in (_table(previous.get("cosigned")), previous) if table.get("epoch") == newest and _counts(table)]
+    return [(table["size"], str(table.get("root"))) for table in tables if type(table.get("size")) is int and table["size"] > 0]
 
 
 class Acceptance:
@@ -108,7 +134,7 @@ class Acceptance:
         epochs = await self._reader.run(read.epochs, gateway)
         mine = next((each for each in epochs if each.epoch == epoch), None)
         first = await self._reader.run(read.entries, mine.id, 0, 1) if mine is not None else []
-        found = behind(first[0][1], epoch, epochs, cosigned) if first else None
+        found = behind(first[0][1], epoch, epochs, cosigned, await self._roots(first[0][1], epoch, epochs, cosigned)) if first else None
         if found is not None:
             detail: dict[str, object] = {"cosigned": found.size, "of": found.epoch, "named": found.named}
             now_us, about = self._wall_us(), f"epoch {epoch}"
@@ -117,6 +143,23 @@ class Acceptance:
                 store.raised(db, gateway, found.kind, about, now_us, detail)
 
             await self._writer.run(alarm)
+        return found
+
+
+    async def _roots(self, entry: bytes, epoch: str, epochs: Sequence[EpochRow], cosigned: Logs) -> dict[int, bytes]:
+        """size -> root of our own bytes, where a first entry claims such a size. Empty beyond a hole. Raises StoreFailed."""
+        claimed = claims(entry, epoch, epochs, cosigned)
+        found: dict[int, bytes] = {}
+        if claimed is None:
+            return found
+        row, sizes = claimed
+        tree: Frontier | None = Frontier()
+        for size in sizes:
+            while tree is not None and tree.size < size:
+                tree = await self._reader.run(store.grown, row.id, tree, min(size, tree.size + CHUNK))
+            if tree is None:
+                break
+            found[size] = tree.root()
         return found
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from edge_gateway.record.checkpoint import Checkpoint
 from edge_gateway.record.note import Note
-from regulator_hub.acceptance import FIRST, ITSELF, Behind, behind
+from regulator_hub.acceptance import FIRST, ITSELF, Behind, behind, claims
 from regulator_hub.gateways import Gateways
 from regulator_hub.store.reader import EpochRow
 from tests.regulator_hub import record
@@ -167,16 +167,23 @@ def test_what_a_first_entry_must_name() -> None:
     entries = record.start(9)
     logs = {EPOCH: (9, bytes.fromhex(root(entries)))}
 
-    def lacks(previous: dict[str, Any] | None, epoch: str = OTHER) -> Behind | None:
-        return behind(born(previous)[0], epoch, rows, logs)
+    def lacks(previous: dict[str, Any] | None, epoch: str = OTHER, roots: dict[int, bytes] | None = None) -> Behind | None:
+        return behind(born(previous)[0], epoch, rows, logs, roots)
 
     assert lacks(named(entries)) is None
     assert lacks(named(entries), THIRD) is None
-    # The end of the epoch before may be cosigned after this one was born: that it is held is enough.
-    late = named(entries[:5], size=9)
+    # The end of the epoch before may be cosigned after this one was born: that it is held is enough, if its root is that of our bytes.
+    late = named(entries[:5], size=9) | {"root": root(entries)}
     assert lacks(late) is None
-    assert lacks(late | {"reason": "roll-back"}) == Behind("roll-back", EPOCH, 9, 5)
-    assert lacks(late | {"size": 8}) == Behind("roll-back", EPOCH, 9, 8)
+    assert lacks(late | {"root": "ab" * 32}) == Behind("fork", EPOCH, 9, 9)
+    assert lacks(late | {"reason": "roll-back"}) == Behind("roll-back", EPOCH, 9, 0)
+    assert lacks(late | {"reason": "roll-back"}, roots={5: bytes.fromhex(root(entries[:5]))}) == Behind("roll-back", EPOCH, 9, 5)
+    assert lacks(late | {"size": 8}) == Behind("roll-back", EPOCH, 9, 0)
+    # More than we hold, or more with a root that nobody can check, is a claim and no more.
+    beyond = named(entries[:5]) | {"size": 20, "root": "ab" * 32}
+    assert lacks(beyond) == Behind("roll-back", EPOCH, 9, 0)
+    assert claims(born(beyond)[0], OTHER, rows, logs) == (rows[0], [5])
+    assert claims(born(late | {"size": 8})[0], OTHER, rows, logs) == (rows[0], [5, 8])
     assert lacks(None, EPOCH) is None  # nothing was cosigned before it
     for nonsense in (b"no entry", b"[]", b'{"previous":7}', b'{"previous":{"cosigned":[]}}'):
         assert behind(nonsense, OTHER, rows, logs) == Behind("roll-back", EPOCH, 9, 0)
