@@ -68,7 +68,7 @@ async def test_the_newest_snapshot_and_all_behind_it_come_back_with_their_texts(
 
 async def test_nobody_elses_text_comes_back_and_a_lacking_one_gives_nothing(tmp_path: Path) -> None:
     """Planted: another gateway's text is asked for by its hash."""
-    token, theirs = registered(tmp_path), registered(tmp_path, "yard-1")
+    token, theirs, spies = (registered(tmp_path, *name) for name in ((), ("yard-1",), ("yard-2",)))
     async with running_hub(tmp_path) as running:
         async with gateway(running.url, theirs, "yard-1") as other:
             await other.entries(0, [record.snapshot(0), record.config(1, SHA)])
@@ -80,6 +80,11 @@ async def test_nobody_elses_text_comes_back_and_a_lacking_one_gives_nothing(tmp_
             await site.entries(0, [record.snapshot(0), record.batch(1, 1.0)])
             answer = await site.ask({"kind": "fetch-text", "sha256": SHA, "at": 0})
             assert answer.get("gone") is True
+        async with gateway(running.url, spies, "yard-2") as spy:
+            await spy.entries(0, [record.snapshot(0), record.config(1, SHA)])  # the hash alone is not the text
+            answer = await spy.ask({"kind": "fetch-text", "sha256": SHA, "at": 0})
+            assert answer.get("gone") is True
+        async with gateway(running.url, token) as site:
             await site.entries(2, [record.config(2, "ab" * 32)])  # its text never came
         with pytest.raises(Unreachable, match="lacks the text"):
             await had_back(running.url, token, tmp_path)

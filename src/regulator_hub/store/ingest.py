@@ -184,7 +184,8 @@ def keep_text(db: apsw.Connection, gateway: str, name: str, text: bytes | None, 
         if sha256(text).hexdigest() != name:
             raise WireError("bad-sha256", f"the text's hash is not {name}")
         db.execute("INSERT OR IGNORE INTO texts VALUES (?,?)", (name, text))
-        db.execute("DELETE FROM wanted WHERE sha256=?", (name,))
+        db.execute("INSERT OR IGNORE INTO given VALUES (?,?)", (gateway_id, name))
+        db.execute("DELETE FROM wanted WHERE gateway=? AND sha256=?", (gateway_id, name))
     return wanted(db, gateway_id)
 
 
@@ -324,14 +325,14 @@ def _live_differs(db: apsw.Connection, at: _Epoch, seq: int, held: bytes, copied
 
 
 def _want_texts(db: apsw.Connection, gateway_id: int, entries: Sequence[bytes]) -> None:
-    """Note which texts configurations and snapshots name. A cheap look first: most entries are batches."""
+    """Note which texts configurations and snapshots name that this gateway has not delivered. A cheap look first: most entries are batches."""
     for entry in entries:
         if b'"config"' not in entry and b'"snapshot"' not in entry:
             continue
         for name in named_texts(entry):
             db.execute(
                 "INSERT OR IGNORE INTO wanted (gateway, sha256) SELECT ?1, ?2"
-                " WHERE NOT EXISTS (SELECT 1 FROM texts WHERE sha256=?2)",
+                " WHERE NOT EXISTS (SELECT 1 FROM given WHERE gateway=?1 AND sha256=?2)",
                 (gateway_id, name),
             )
 

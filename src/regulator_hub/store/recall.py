@@ -28,13 +28,14 @@ def newest(db: apsw.Connection, gateway: str) -> dict[str, Any] | None:
 
 
 def text_of(db: apsw.Connection, gateway: str, sha256: str) -> bytes | None:
-    """A text that the entries of this state name: another gateway's are not for the asking."""
+    """A text that the entries of this state name and this gateway delivered: another gateway's are not for the asking."""
     at = newest(db, gateway)
     if at is None:
         return None
     held = read.run_of(db, gateway, at["epoch"], at["first"], at["size"] - at["first"])
     named = any(sha256 in named_texts(entry) for entry in held if sha256.encode() in entry)
-    return read.text(db, sha256) if named else None
+    sql = "SELECT 1 FROM given WHERE sha256=? AND gateway=(SELECT id FROM gateways WHERE name=?)"
+    return read.text(db, sha256) if named and db.execute(sql, (sha256, gateway)).get else None
 
 
 def _newest(db: apsw.Connection, gateway: str) -> EpochRow | None:

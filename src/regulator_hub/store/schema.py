@@ -14,7 +14,7 @@ import apsw
 from edge_gateway.errors import JournalTooNew
 from edge_gateway.links.sqlite import check_library
 
-SCHEMA = 3
+SCHEMA = 4
 SEQ_BITS = 40
 
 TABLES = """
@@ -45,8 +45,10 @@ CREATE TABLE views (gateway INTEGER PRIMARY KEY, state BLOB NOT NULL);
 COSIGNED = "CREATE TABLE cosigned (epoch INTEGER PRIMARY KEY, size INTEGER NOT NULL, note BLOB NOT NULL);"
 #: Since layout 3: what was refused in one epoch is kept as another; its entries below ``branch_at`` lie in the one that it left.
 BRANCHES = "ALTER TABLE epochs ADD COLUMN branch_of INTEGER; ALTER TABLE epochs ADD COLUMN branch_at INTEGER NOT NULL DEFAULT 0;"
+#: Since layout 4: who delivered which text. One that names another's text by its hash must deliver it, and has back only its own.
+GIVEN = "CREATE TABLE given (gateway INTEGER NOT NULL, sha256 TEXT NOT NULL, PRIMARY KEY (gateway, sha256)) WITHOUT ROWID;"
 #: What each layout added to the one before.
-LAYOUTS = (TABLES, COSIGNED, BRANCHES)
+LAYOUTS = (TABLES, COSIGNED, BRANCHES, GIVEN)
 
 
 def open_writer(path: Path) -> apsw.Connection:
