@@ -2,7 +2,7 @@
 
 A site of eight rooms with 32 temperature probes, defrost signals and door contacts is simulated (air that follows doors, defrosts, and failures; sterilisers that are
 heated up in the morning and switched off after work, with the phases of the day begun by a person; probes with their own offset and noise) and judged by the shipped packs through the real intake and journal in virtual time.
-Counted are the notices and violations that are begun, per day; chatter is three of one rule at one point within a minute. An excursion is
+Counted are the notices and violations that are begun, or come back from under their cause, per day; chatter is three of one rule at one point within a minute. An excursion is
 true where the probe's own air, without noise, stays beyond the limit for longer than the rule's delay: each must be a violation.
 ``python -m tests.faults.alarms --n 30 --seed 1``; the last line is JSON, exit 1 where a goal is missed.
 """
@@ -277,7 +277,7 @@ def entries_of(folder: Path) -> list[dict[str, Any]]:
 def judged(day: Day, entries: list[dict[str, Any]]) -> dict[str, Any]:
     """Counts of one day."""
     steps = [e for e in entries if e["kind"] == "violation"]
-    begun = [e for e in steps if e["step"] == "notice" or (e["step"] == "violated" and not _noticed(steps, e))]
+    begun = [e for e in steps if _begins(steps, e)]
     first_us = int(entries[0]["mono_us"])
     at_s = {id(e): (int(e["mono_us"]) - first_us) / 1e6 for e in steps}
     told: dict[tuple[str, str], list[float]] = defaultdict(list)
@@ -293,6 +293,13 @@ def judged(day: Day, entries: list[dict[str, Any]]) -> dict[str, Any]:
         "begun": len(begun), "rules": Counter(e["rule"] for e in begun), "chatter": chatter, "after_power": len(after_power),
         "excursions": sum(map(len, day.truth.excursions.values())), "missed": missed,
     }  # fmt: skip
+
+
+def _begins(steps: list[dict[str, Any]], e: dict[str, Any]) -> bool:
+    """Whether an entry tells people of something new. What goes on as part of another is not told; when it comes back, it is."""
+    if e.get("handling") == "merged":
+        return False
+    return e["step"] in ("notice", "unmerged") or (e["step"] == "violated" and (e.get("before") == "merged" or not _noticed(steps, e)))
 
 
 def _noticed(steps: list[dict[str, Any]], violated: dict[str, Any]) -> bool:

@@ -33,7 +33,8 @@ def every_kind(chance: random.Random) -> list[BoundRule]:
 
 def setup(made: list[BoundRule]) -> Setup:
     groups = {each.id: {"device": each.device, "points": list(each.points), "interval_us": each.interval_us} for each in (PAIR, ALONE)}
-    resolved = {"gateway": "tlf-007", "site": {"id": "tlf-007"}, "points": {}, "groups": groups, "rules": rules_document(made)}
+    resolved = {"gateway": "tlf-007", "site": {"id": "tlf-007"}, "groups": groups, "rules": rules_document(made), "semantics": {"causes": 1}}
+    resolved |= {"devices": {"ab": {"bus": "hall"}, "c": {"bus": "yard"}}, "points": {id_: {"device": "c" if id_ == "c" else "ab"} for id_ in "abc"}}
     return Setup(resolved=resolved, groups={PAIR.id: PAIR, ALONE.id: ALONE}, texts={}, rules=made, software="t")
 
 

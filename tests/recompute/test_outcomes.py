@@ -63,6 +63,7 @@ def test_an_honest_record_is_the_same_one_for_one(record: tuple[Entries, dict[st
     assert judged.same.keys() >= {"limit", "rate", "stale", "window", "combined"}
     assert not judged.undecided
     assert {entry.get("event") for _, entry in entries} >= {"stayed-undecided", "started"}
+    assert any(is_outcome(entry) and entry.get("handling") == "merged" for _, entry in entries), "silences of one cause"
 
 
 def test_minutes_are_never_fewer_than_none(record: tuple[Entries, dict[str, bytes]]) -> None:

@@ -209,11 +209,11 @@ class Model:
             case = self.of(number)
             if case is None or case.handling == "merged":
                 continue
-            self.let_go(case)
-            case.handling, case.cause, case.asker = "merged", cause, None
-            if case.severity == "major" and cause.severity == "minor":
-                cause.severity = "major"
-                cause.due = {what: min(at, now + cause.hours(what)) for what, at in cause.due.items()}
+            for each in [case, *(other for other in self.cases if other.cause is case)]:
+                each.handling, each.cause, each.asker = "merged", cause, None
+                if each.severity == "major" and cause.severity == "minor":
+                    cause.severity = "major"
+                    cause.due = {what: min(at, now + cause.hours(what)) for what, at in cause.due.items()}
         self.clocks(now)
         return True
 

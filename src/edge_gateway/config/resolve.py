@@ -17,6 +17,7 @@ from edge_gateway.profiles.spec import DeviceSpec
 from edge_gateway.reading import Group
 from edge_gateway.record.entry import DECODE, canonical
 from edge_gateway.rules.base import rules_document
+from edge_gateway.violations.causes import CAUSES
 
 
 def device_specs(loaded: Loaded) -> dict[str, tuple[DeviceSpec, ...]]:
@@ -47,7 +48,7 @@ def resolved(loaded: Loaded, groups: Mapping[str, Group], software: str) -> dict
     config, models = loaded.config, _models(loaded)
     document = {
         "software": software,
-        "semantics": {"decode": DECODE},
+        "semantics": {"decode": DECODE, "causes": CAUSES},
         "clock": config.clock.model_dump(include={"trust", "speed"}),
         "gateway": config.site.id,
         "site": config.site.model_dump(exclude={"id"}) | {"id": config.site.id},

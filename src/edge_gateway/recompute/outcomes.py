@@ -31,6 +31,8 @@ Differs = Callable[[Body, str, Any, Any, str], None]
 OUTCOMES, SNAPSHOTS, LATENESS = "outcomes", "snapshots", "lateness"
 #: Events that may stand between the outcomes of one cause, and say nothing to rules.
 BETWEEN = frozenset({"rules-not-armed"})
+#: Steps of violations that follow from a rule's step of another.
+FOLLOWING = frozenset({"merged", "holding", "unmerged"})
 
 
 @dataclass(slots=True)
@@ -139,6 +141,9 @@ class Outcomes:
             return
         if entry["kind"] == "event" and entry.get("event") in BETWEEN:
             return
+        if self._midway and entry["kind"] == "violation" and entry["step"] in FOLLOWING:
+            self._replaying.take(entry)
+            return
         self._none_waits(entry)
         self._midway = False
         if entry["kind"] in ("batch", "tick"):
@@ -187,7 +192,7 @@ class Outcomes:
         older = "at_rule_us" in body and "at_rule_us" not in entry  # an earlier release did not say so much
         wrong = [key for key in body if entry.get(key, _Absent) != body[key] and not (older and key not in entry)]
         if not wrong and entry["kind"] == kind:
-            judged.same[self._kind_of(entry)] += 1
+            judged.same[self._kind_of(entry)] += is_outcome(entry)
             return
         judged.differs += 1
         self._differs(entry, _name(entry), {key: entry.get(key) for key in wrong}, {key: body[key] for key in wrong}, OUTCOMES)

@@ -6,7 +6,7 @@ asks is told nothing twice and changes nothing by a step that is refused. The bo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from edge_gateway.rules.base import ACTIVE, CANCELLED, RECOVERED, VIOLATED, BoundRule, Step
@@ -143,27 +143,40 @@ class Violations:
             raise StepRefused(f"'{under}' is no active violation that could hold others")
         held = [self._open[id_] for id_ in ids if id_ in self._open and self._open[id_]["handling"] != MERGED]
         made = []
-        for record in held:
-            made += self._let_go(record, at)
+        for record in [each for one in held for each in (one, *self._held(one["violation"]))]:
             before = record["handling"]
             record |= {"handling": MERGED, "into": under, "withdrawal": None}
             settle(record, None)
+            self._widen(cause, record, at)
             tidy(record)
             made.append(body(record, MERGED) | {"before": before})
-            self._widen(cause, record, at)
         tidy(cause)
         return made + ([body(cause, "holding")] if held else [])
+
+    def release(self, id_: str, at: Moment) -> None:
+        """One that its cause does not explain any more is new: by the entry that its rule's step makes. Raises KeyError."""
+        self._return(self._open[id_], "unmerged", at)
+
+    def entry(self, id_: str, step: str, before: str) -> Body:
+        """An open one's entry as it is now, after a step; ``before``: its handling before that. Raises KeyError."""
+        record = self._open[id_]
+        return body(record, step) | ({"before": before} if before != record["handling"] else {})
+
+    def standing(self) -> Iterator[Mapping[str, Any]]:
+        """What is active and not part of another."""
+        return (each for each in self._open.values() if each["condition"] == ACTIVE and each["handling"] != MERGED)
 
     def _widen(self, cause: Body, record: Body, at: Moment) -> None:
         if severest(cause["severity"], record["severity"]) != cause["severity"]:
             raise_severity(cause, record["severity"])
             hasten(cause, at.wall_us if at.trusted else None)
-        scope = dict(cause.get("scope") or {})
-        points = sorted({*scope.get("points", ()), record["point"]})
+        scope, its = dict(cause.get("scope") or {}), dict(record.get("scope") or {})
+        points = sorted({*scope.get("points", ()), *its.pop("points", ()), record["point"]})
         scope["points"] = points[:_MOST_POINTS]
-        if len(points) > _MOST_POINTS:
-            scope["more"] = scope.get("more", 0) + 1
+        if more := scope.get("more", 0) + its.pop("more", 0) + len(points[_MOST_POINTS:]):
+            scope["more"] = more
         cause |= {"scope": scope, "holds": cause.get("holds", 0) + 1}
+        record |= {"scope": its, "holds": None}  # what it held goes on under the same cause
 
     def _holds(self, record: Mapping[str, Any]) -> bool:
         """Whether the cause that this one is part of still hides it."""
@@ -172,7 +185,7 @@ class Violations:
 
     def _let_go(self, cause: Mapping[str, Any], at: Moment) -> list[Body]:
         """The cause hides nothing any more: what it held and what has not recovered returns as new, with its own start."""
-        still = [self._open[each["violation"]] for each in self.held(cause["violation"]) if each["condition"] != RECOVERED]
+        still = [each for each in self._held(cause["violation"]) if each["condition"] != RECOVERED]
         return [self._return(record, "unmerged", at) for record in still]
 
     def _return(self, record: Body, step: str, at: Moment) -> Body:
@@ -235,11 +248,15 @@ class Violations:
 
     def records(self) -> list[Body]:
         """What is open, what is part of another included: copies; ``level`` is ``notice`` or ``violation``."""
-        return [dict(record) for record in sorted(self._open.values(), key=_order)]
+        return [dict(record) for record in sorted(self._open.values(), key=in_order)]
 
     def held(self, under: str) -> list[Body]:
         """What goes on as part of this one."""
-        return [record for record in self.records() if record["handling"] == MERGED and record.get("into") == under]
+        return [dict(record) for record in self._held(under)]
+
+    def _held(self, under: str) -> list[Body]:
+        held = [each for each in self._open.values() if each["handling"] == MERGED and each.get("into") == under]
+        return sorted(held, key=in_order)
 
     def at(self, rule: str, point: str) -> str | None:
         """The id of what is open of a rule at a point."""
@@ -310,8 +327,8 @@ class Violations:
     def _end(self, record: Body, rule_us: int) -> None:
         """It is over; what opens next at its place names it, for a while or (withdrawn while it went on) once."""
         self._forget(record)
-        for held in self.held(record["violation"]):
-            self._forget(self._open[held["violation"]])
+        for held in self._held(record["violation"]):
+            self._forget(held)
         if record["rule"] == FINDING:
             return
         goes_on = record["handling"] == WITHDRAWN and record["condition"] != RECOVERED
@@ -329,6 +346,7 @@ class Violations:
             del self._by_rule[record["rule"], record["point"]]
 
 
-def _order(record: Mapping[str, Any]) -> tuple[int, str]:
+def in_order(record: Mapping[str, Any]) -> tuple[int, str]:
+    """To sort records by: the order of opening."""
     number = str(record["violation"]).rpartition("-")[2]
     return (int(number) if number.isdecimal() else 0, str(record["violation"]))
