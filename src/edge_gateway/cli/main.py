@@ -49,6 +49,7 @@ VERBS = {
     "signer": ("signer", "run the process that signs the record", "运行签名进程"),
     "export": ("export", "export readings from the journal", "从台账导出读数"),
     "schema": ("schema", "print JSON Schemas of the files", "输出各文件的 JSON Schema"),
+    "simulate": ("simulate", "one thing goes wrong at a simulated site", "在模拟站点上演一个情景"),
     "demo": ("demo", "a whole site, simulated, in a minute", "一分钟演示：完整的模拟站点"),
 }
 _EXAMPLES = (

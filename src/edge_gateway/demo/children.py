@@ -26,6 +26,7 @@ class Child:
         self.name = name
         self._process = process
         self._log = log
+        self._given_up = False
         self._said: asyncio.Queue[str | None] = asyncio.Queue()
         self._listening = asyncio.create_task(self._listen(), name=f"hear {name}")
 
@@ -70,8 +71,10 @@ class Child:
         return heard
 
     async def ended(self) -> None:
-        """Wait for its end, which must not come: raises ChildFailed."""
+        """Wait for its end, which must not come: raises ChildFailed. One that was given up may end."""
         await self._process.wait()
+        if self._given_up:
+            await asyncio.Event().wait()
         raise ChildFailed(self._last_words())
 
     def order(self, word: str) -> None:
@@ -90,6 +93,16 @@ class Child:
                 self.kill()
         await self._listening
         return await self._process.wait()
+
+    def give_up(self) -> None:
+        """SIGKILL, and its end is nobody's fault."""
+        self._given_up = True
+        self.kill()
+
+    def send(self, number: signal.Signals) -> None:
+        """A signal, if it still lives."""
+        if self.running:
+            self._signal(number)
 
     def kill(self) -> None:
         """SIGKILL, if it still lives."""

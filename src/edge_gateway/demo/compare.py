@@ -213,8 +213,9 @@ def steps_from_hub(url: str, gateway: str) -> list[tuple[str, str, str]]:
                 text = _get(f"{url}/api/v1/gateways/{gateway}/entries?epoch={epoch['epoch']}&first={first}&count=5000")
                 for line in text.splitlines():
                     entry = json.loads(line)
-                    if entry["kind"] == "violation":
-                        steps.append((entry["rule"], entry["point"], entry["step"]))
+                    step = entry.get("step") if entry["kind"] == "violation" else entry.get("event")
+                    if entry["kind"] == "violation" or step == "would-have-fired":
+                        steps.append((entry["rule"], entry["point"], step))
                 first += 5000
     return steps
 

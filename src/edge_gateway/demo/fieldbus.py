@@ -13,6 +13,9 @@ Written = Callable[[float], None]
 #: (unit, request PDU) -> the answer's PDU and whom to tell that it was written; None to stay silent.
 Answering = Callable[[int, bytes], tuple[bytes, Written] | None]
 
+#: A frame as it is sent -> as it arrives.
+OnTheLine = Callable[[bytes], bytes]
+
 _HEARTBEAT_S = 0.02
 #: A character on a serial line at 9600 baud, 10 bits.
 _CHARACTER_S = 10 / 9600
@@ -86,9 +89,10 @@ class TcpServer:
 class SerialLine:
     """A pseudo terminal whose far end is several RTU units at the pace of 9600 baud. ``path`` is for the gateway."""
 
-    def __init__(self, answer: Answering, heartbeat: Heartbeat) -> None:
+    def __init__(self, answer: Answering, heartbeat: Heartbeat, on_the_line: OnTheLine = bytes) -> None:
         self._answer = answer
         self._heartbeat = heartbeat
+        self._on_the_line = on_the_line
         self._near, self._far = os.openpty()
         tty.setraw(self._near)
         tty.setraw(self._far)  # kept open: the line stays alive while nobody has it open
@@ -130,8 +134,10 @@ class SerialLine:
         answer = frame[:1] + reply
         answer += crc16(answer)
         await asyncio.sleep((_REQUEST_BYTES + len(answer) + 4) * _CHARACTER_S)
-        os.write(self._near, answer)
-        written(asleep_s + asyncio.get_running_loop().time() - came_s)
+        arriving = self._on_the_line(answer)
+        os.write(self._near, arriving)
+        if arriving == answer:
+            written(asleep_s + asyncio.get_running_loop().time() - came_s)
 
 
 def crc16(data: bytes) -> bytes:

@@ -6,17 +6,21 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import aiohttp
 
 from edge_gateway.demo.children import ChildFailed
+from edge_gateway.demo.scenarios import TEXTS as SCENARIO_TEXTS
 from edge_gateway.demo.scene import BROKER_BUS, DEVICES, SITE_EN, SITE_ZH
 from edge_gateway.demo.site import Site
-from edge_gateway.demo.story import TEXTS
+from edge_gateway.demo.story import TEXTS as STORY_TEXTS
 from edge_gateway.units import symbol
 
+TEXTS = STORY_TEXTS | SCENARIO_TEXTS
+#: What is done at the site when something happens: moves what is not the plant.
+Acts = Mapping[str, Callable[[], Awaitable[None]]]
 _POLL_S = 0.25
 _START_POLL_S = 0.05
 _CATCH_UP_S = 60.0
@@ -62,11 +66,12 @@ class Teller:
 
 
 class Follower:
-    """Knows the gateway from its control socket only, and the plant from what it says."""
+    """Knows the gateway from its control socket only, and the plant from what it says. ``acts``: what is done beside the line to the hub."""
 
-    def __init__(self, site: Site, teller: Teller) -> None:
+    def __init__(self, site: Site, teller: Teller, acts: Acts | None = None) -> None:
         self._site = site
         self._teller = teller
+        self._acts: Acts = {"hub-cut": self._cut, "hub-back": self._mend} | dict(acts or {})
         self._begun_s = 0.0
         self._catching_up: asyncio.Task[None] | None = None
         self._shown: dict[str, tuple[str, str, str]] = {}
@@ -158,11 +163,15 @@ class Follower:
             if what is None:
                 continue
             self._teller.at(heard["story_s"], *TEXTS[what])
-            if what == "hub-cut":
-                self._site.line.cut()
-            elif what == "hub-back":
-                await self._site.line.mend()
-                self._catching_up = asyncio.create_task(self._caught_up(), name="catch up")
+            if (act := self._acts.get(what)) is not None:
+                await act()
+
+    async def _cut(self) -> None:
+        self._site.line.cut()
+
+    async def _mend(self) -> None:
+        await self._site.line.mend()
+        self._catching_up = asyncio.create_task(self._caught_up(), name="catch up")
 
     async def _violations(self) -> None:
         while True:

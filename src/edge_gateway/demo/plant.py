@@ -1,8 +1,8 @@
 """The simulated plant as a program of its own: field buses and publishers on a scaled clock, its story, its truth log.
 
 Started with ``--options-file``; its first line on stdout tells ports and the serial line's path, later ones what happens.
-Lines on stdin are orders: ``begin`` (the story starts), ``hold`` (the site stands still, devices answer on), ``quiet`` (answer
-nothing any more), end of input (end).
+Lines on stdin are orders: ``begin`` (the story starts), ``listening`` (somebody is subscribed again), ``hold`` (the site stands
+still, devices answer on), ``quiet`` (answer nothing any more), end of input (end).
 It knows nothing of gateway and hub.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import random
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from edge_gateway.clock import SystemClock
 from edge_gateway.demo.fieldbus import Answering, Heartbeat, SerialLine, TcpServer, Written
 from edge_gateway.demo.publishers import PUBLISHERS, Listened, Publisher
 from edge_gateway.demo.registers import Answer, Unit
+from edge_gateway.demo.scenarios import SCENARIOS
 from edge_gateway.demo.scene import DEVICES, SERIAL_BUS, TCP_BUSES
 from edge_gateway.demo.story import Telling
 from edge_gateway.demo.truthlog import TruthLog
@@ -29,6 +31,8 @@ _SURELY = 0.7
 _STORY_EVERY_S = 0.05
 #: What no device behind a TCP gateway answers: exception 11, "target did not respond".
 _NO_TARGET = 0x0B
+#: How many of a noisy line's answers are damaged.
+_DAMAGED = 1 / 10
 
 
 class Plant:
@@ -38,14 +42,18 @@ class Plant:
         self._options = options
         self._clock = SystemClock(declared=True, speed=options["speed"], origin_us=options["origin_us"])
         self._truth = TruthLog(Path(options["truth"]))
-        self._telling = Telling(options["seed"], options["speed"])
+        scenario = options.get("scenario")
+        coming = SCENARIOS[scenario].happenings(options["seed"]) if scenario else None
+        self._telling = Telling(options["seed"], options["speed"], coming)
+        self._noise = random.Random(f"{options['seed']}:noise")
         self._listened = Listened()
         self._heartbeat = Heartbeat()
         self._begun_us: int | None = None
         self._held = False
         self._units = {
-            (device.bus, device.unit): Unit(
-                device.profile, {point.channel: point.id for point in device.points}, self._measure
+            (device.bus, device.unit): (
+                device.id,
+                Unit(device.profile, {point.channel: point.id for point in device.points}, self._measure),
             )
             for device in DEVICES
             if device.unit
@@ -55,7 +63,7 @@ class Plant:
         """Until stdin ends."""
         servers = {bus: TcpServer(self._answering(bus), self._heartbeat) for bus in TCP_BUSES}
         ports = {bus: await server.listen(self._options["ports"].get(bus, 0)) for bus, server in servers.items()}
-        line = SerialLine(self._answering(SERIAL_BUS), self._heartbeat)
+        line = SerialLine(self._answering(SERIAL_BUS), self._heartbeat, self._on_the_line)
         tasks = [
             asyncio.create_task(self._heartbeat.run(), name="heartbeat"),
             asyncio.create_task(line.run(), name="serial"),
@@ -84,6 +92,8 @@ class Plant:
                 case "begin":
                     self._begun_us = self._clock.mono_us()
                     self._listened.begun.set()
+                case "listening":  # after a power cut: what is published earlier reaches nobody
+                    self._listened.dark = self._telling.probes.dark
                 case "hold":
                     self._now()
                     self._held = True
@@ -100,10 +110,11 @@ class Plant:
         for happening in self._telling.advance((self._clock.mono_us() - self._begun_us) / 1e6):
             self._truth.event(self._clock.wall_us(), happening.at_s, happening.what)
             _say({"event": happening.what, "story_s": happening.at_s})
+        self._listened.dark |= self._telling.probes.dark
 
     def _measure(self, point: str) -> float:
         self._now()
-        return self._telling.world.value(point)
+        return self._telling.probes.value(point)
 
     async def _tell(self) -> None:
         while True:
@@ -112,10 +123,10 @@ class Plant:
 
     def _answering(self, bus: str) -> Answering:
         def answer(unit: int, pdu: bytes) -> tuple[bytes, Written] | None:
-            if self._listened.quiet:
+            if self._listened.quiet or self._telling.probes.dark:
                 return None
-            device = self._units.get((bus, unit))
-            if device is not None:
+            id_, device = self._units.get((bus, unit), ("", None))
+            if device is not None and id_ not in self._telling.probes.silent:
                 given = device.answer(pdu)
                 return given.pdu, lambda waited_s: self._written(bus, unit, given, waited_s)
             # A serial line stays silent; what sits before it on TCP says so.
@@ -123,10 +134,20 @@ class Plant:
 
         return answer
 
+    def _on_the_line(self, frame: bytes) -> bytes:
+        """What arrives of a frame: now and then two neighbouring bytes are others, which a CRC of 16 bits always shows."""
+        if not self._telling.probes.noisy or self._noise.random() >= _DAMAGED:
+            return frame
+        at = self._noise.randrange(len(frame) - 1)
+        damaged = bytes([frame[at] ^ self._noise.randint(1, 255), frame[at + 1] ^ self._noise.randint(0, 255)])
+        self._truth.write({"kind": "damaged", "t_us": self._clock.wall_us(), "frame": frame.hex()})
+        return frame[:at] + damaged + frame[at + 2 :]
+
     def _written(self, bus: str, unit: int, given: Answer, waited_s: float) -> None:
         if given.data:  # an exception carries no reading
             request = (unit, given.pdu[0], given.start)
-            counts = waited_s < self._options["timeout_s"] * _SURELY
+            # A poll of several requests fails with one of them: on a noisy line a good answer may stand for nothing.
+            counts = waited_s < self._options["timeout_s"] * _SURELY and not (self._telling.probes.noisy and bus == SERIAL_BUS)
             self._truth.reply(self._clock.wall_us(), bus, request, given.data, given.values, counts=counts)
 
 

@@ -64,11 +64,14 @@ PUBLISHERS: tuple[tuple[str, str, Compose], ...] = (
 
 
 class Listened:
-    """``begun`` is set once somebody is known to be subscribed: what is published earlier reaches nobody. ``quiet`` ends all."""
+    """``begun`` is set once somebody is known to be subscribed: what is published earlier reaches nobody. ``quiet`` ends all.
+
+    While it is ``dark`` nothing is published.
+    """
 
     def __init__(self) -> None:
         self.begun = asyncio.Event()
-        self.quiet = False
+        self.quiet = self.dark = False
 
 
 class Publisher:
@@ -100,6 +103,8 @@ class Publisher:
             await clock.sleep_until(clock.mono_us() // self._interval_us * self._interval_us + self._interval_us)
             if listened.quiet:
                 return
+            if listened.dark:
+                continue
             t_us = clock.wall_us()
             payload, values = self._compose(t_us, measure)
             try:

@@ -99,15 +99,19 @@ async def run(options: Options) -> int:
     return 0 if sound(result) else 1
 
 
+async def started(site: Site, follower: Follower, teller: Teller, stop: asyncio.Event) -> bool:
+    """Start everything, until the first reading; False when it was interrupted before that. Raises ChildFailed."""
+    starting = asyncio.create_task(site.start(), name="start")
+    if not await _unless(stop, starting):
+        return False
+    teller.addresses(site)
+    return await _unless(stop, asyncio.create_task(follower.first_reading(), name="first reading"))
+
+
 async def _live(site: Site, options: Options, teller: Teller, stop: asyncio.Event) -> dict[str, Any] | None:
     """Start, follow, end in order, judge. None when it was interrupted before the first reading."""
     follower = Follower(site, teller)
-    starting = asyncio.create_task(site.start(), name="start")
-    if not await _unless(stop, starting):
-        return None
-    teller.addresses(site)
-    first = asyncio.create_task(follower.first_reading(), name="first reading")
-    if not await _unless(stop, first):
+    if not await started(site, follower, teller, stop):
         return None
     first_reading_s = process_age_s()
     teller.say(f"First reading {first_reading_s:.1f} s after start.", f"启动后 {first_reading_s:.1f} 秒得到首个读数。")
@@ -178,12 +182,17 @@ def _report(result: dict[str, Any], options: Options, teller: Teller) -> None:
 def main() -> None:
     """Entry point."""
     options = Options(**json.loads(sys.argv[1]))
+    need_broker(options.language)
+    sys.exit(asyncio.run(run(options)))
+
+
+def need_broker(language: str) -> None:
+    """Ends with 1 and a sentence where the demonstration's broker is not installed."""
     if find_spec("amqtt") is None or find_spec("aiomqtt") is None:
-        teller = Teller(options.language)
+        teller = Teller(language)
         hint = "pip install 'edge-gateway[demo]'"
         teller.say(f"demo: the demonstration's broker is not installed: {hint}", f"演示：未安装演示所需组件：{hint}")
         sys.exit(1)
-    sys.exit(asyncio.run(run(options)))
 
 
 if __name__ == "__main__":

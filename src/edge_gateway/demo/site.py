@@ -15,7 +15,7 @@ from edge_gateway.demo.children import Child, ChildFailed, module, program
 from edge_gateway.demo.control import Control
 from edge_gateway.demo.cut import Line
 from edge_gateway.demo.scene import SITE_ID
-from edge_gateway.demo.site_config import Places, gateway_toml, hub_toml
+from edge_gateway.demo.site_config import PACKS, Places, gateway_toml, hub_toml
 
 #: Ports that people know from the documentation; another free one is taken where they are not free.
 KNOWN_PORTS = {"page": 8080, "hub": 8090, "plc": 5020, "broker": 1884}
@@ -24,7 +24,7 @@ _FREE_PORTS = range(12000, 32000)
 #: How far an observation may be from the giving of the reading (real seconds): the machine may be busy.
 SLACK_S = 2.0
 #: Processes that do one thing and end.
-_SHORT = ("token", "hub-key", "command-key", "signer-key", "introduction", "compare")
+_SHORT = ("token", "hub-key", "command-key", "signer-key", "introduction", "compare", "person")
 #: What the gateway may take to end: it delivers the rest within 8 s.
 END_GATEWAY_S = 8.0
 
@@ -43,6 +43,11 @@ class SiteOptions:
     broker_port: int | None = None
     mqtt_protocol: str = "3.1.1"
     receiver_url: str = ""
+    #: one of ``scenarios``; "" for the demonstration's own story
+    scenario: str = ""
+    packs: tuple[str, ...] = PACKS
+    #: whether the gateway's wall clock can be moved (SIGUSR1)
+    clock_jumps: bool = False
 
 
 class Site:
@@ -118,21 +123,31 @@ class Site:
             hub_url=f"http://127.0.0.1:{self.line.port}", token_file=token_file, hub_vkey=hub_vkey,
             command_vkey=command_vkey, signer=options.sockets / "sign.sock", receiver_url=receiver, database="demo",
             page=f"127.0.0.1:{page_port}", language=self.language, speed=options.speed, origin_us=self._origin_us,
-            interval_s=options.interval_s, timeout_s=options.timeout_s, mqtt_protocol=options.mqtt_protocol,
+            interval_s=options.interval_s, timeout_s=options.timeout_s, mqtt_protocol=options.mqtt_protocol, packs=options.packs,
         )  # fmt: skip
-        config = folder / "gateway.toml"
-        config.write_text(gateway_toml(places), encoding="utf-8")
-        where = [
-            "--config",
-            str(config),
-            "--state",
-            str(folder / "state"),
-            "--socket",
-            str(options.sockets / "gateway.sock"),
-        ]
-        self._gateway = await self._child("gateway", [*program("edge-gateway"), *where, "run", "--log", "warning"])
-
+        (folder / "gateway.toml").write_text(gateway_toml(places), encoding="utf-8")
+        await self.start_gateway()
         self._introducing = asyncio.create_task(self._introduce(), name="introduce the signer")
+
+    async def start_gateway(self) -> None:
+        """Start the gateway, at first or after ``kill_gateway``."""
+        command = [*program("edge-gateway"), *self._where(), "run", "--log", "warning"]
+        if self.options.clock_jumps:
+            command = module("jumping", *self._where())
+        self._gateway = await self._child("gateway", command)
+
+    def kill_gateway(self) -> None:
+        """SIGKILL: what it had not committed is gone."""
+        self.gateway.give_up()
+
+    async def person(self, *words: str) -> str:
+        """What a person types at the site, and the first line that it says. Raises ChildFailed."""
+        return await (await self._child("person", [*program("edge-gateway"), *self._where(), *words])).hear()
+
+    def _where(self) -> list[str]:
+        folder = self.options.folder
+        places = {"config": folder / "gateway.toml", "state": folder / "state", "socket": self.options.sockets / "gateway.sock"}
+        return [word for name, place in places.items() for word in (f"--{name}", str(place))]
 
     async def begin(self) -> None:
         """Let the story begin. Raises ChildFailed when the hub was not told the signer's key."""
@@ -154,14 +169,14 @@ class Site:
         if (code := await self.gateway.end(END_GATEWAY_S)) != 0:
             raise ChildFailed(f"the gateway ended with exit code {code}; see {self.options.folder / 'logs'}")
 
-    async def judge(self) -> dict[str, Any]:
-        """What the comparison says. Raises ChildFailed."""
+    async def judge(self, slack_s: float = 0.0) -> dict[str, Any]:
+        """What the comparison says; ``slack_s`` more for the time of each reading, in simulated seconds. Raises ChildFailed."""
         options = {
             "truth": str(self.options.folder / "truth.jsonl"),
             "lines": str(self.options.folder / "influx.lines"),
             "hub_url": self.hub_url,
             "gateway": SITE_ID,
-            "slack_us": round(SLACK_S * self.options.speed * 1e6),
+            "slack_us": round((SLACK_S * self.options.speed + slack_s) * 1e6),
         }
         comparison = await self._child(
             "compare", module("compare", "--options-file", str(self._file("compare", options)))
@@ -225,6 +240,7 @@ class Site:
     async def _start_plant(self, broker: Any) -> dict[str, Any]:
         options = {
             "seed": self.options.seed,
+            "scenario": self.options.scenario,
             "speed": self.options.speed,
             "origin_us": self._origin_us,
             "truth": str(self.options.folder / "truth.jsonl"),

@@ -20,6 +20,9 @@ from edge_gateway.demo.scene import (
     Zone,
 )
 
+#: What the demonstration's site is judged by.
+PACKS = ("cold-chain", "offal-cooling", "plant-rooms", "cleaning-water", "wastewater")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
@@ -42,6 +45,7 @@ class Places:
     interval_s: float
     timeout_s: float
     mqtt_protocol: str
+    packs: tuple[str, ...] = PACKS
 
 
 def gateway_toml(places: Places) -> str:
@@ -67,7 +71,7 @@ def _lines(places: Places) -> Iterator[str]:
     yield from _buses(places)
     for device in DEVICES:
         yield from _device(device, places.interval_s)
-    yield from _table("rules", packs=["cold-chain", "offal-cooling", "plant-rooms", "cleaning-water", "wastewater"])
+    yield from _table("rules", packs=places.packs)
     yield from _table(
         "outlets.outlet1", zone="outlet1", permit="DEMO", permit_date="2026-01-01", permit_until="2030-12-31", document_sha256="0" * 64, checked_by="demo", ph_low=6.0, ph_high=9.0,
         temperature_cel=40.0, flow_m3_h=20.0,

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edge_gateway.demo.physics import World
+from edge_gateway.demo.probes import Probes
 
 #: One round of the story, in simulated seconds.
 CYCLE_S = 2700
@@ -84,20 +85,25 @@ def apply(world: World, what: str) -> None:
 
 
 class Telling:
-    """World and story together: ``advance`` brings both to a time and returns what happened on the way."""
+    """World, probes and story together: ``advance`` brings them to a time and returns what happened on the way.
 
-    def __init__(self, seed: int, speed: float) -> None:
+    ``coming``: other happenings than the demonstration's, in order of time.
+    """
+
+    def __init__(self, seed: int, speed: float, coming: Iterator[Happening] | None = None) -> None:
         self.world = World(seed)
-        self._coming = happenings(seed, speed)
-        self._next = next(self._coming)
+        self.probes = Probes(self.world)
+        self._coming = happenings(seed, speed) if coming is None else coming
+        self._next = next(self._coming, None)
 
     def advance(self, to_s: float) -> list[Happening]:
         """Step to ``to_s`` simulated seconds; happenings in order. Going back is not possible and changes nothing."""
         happened = []
         while self.world.at_s + 1 <= to_s:
             self.world.step()
-            while self._next.at_s <= self.world.at_s:
+            while self._next is not None and self._next.at_s <= self.world.at_s:
                 apply(self.world, self._next.what)
+                self.probes.apply(self._next.what)
                 happened.append(self._next)
-                self._next = next(self._coming)
+                self._next = next(self._coming, None)
         return happened
