@@ -30,6 +30,7 @@ class Case:
     follows: int | None = None
     cause: Case | None = None
     recovered_h: float = 0.0
+    awaited: float = 0.0
     due: dict[str, float] = field(default_factory=dict)
 
     def hours(self, what: str) -> int:
@@ -81,11 +82,20 @@ class Model:
         if case.notice and what == "cancelled":
             self.cases.remove(case)
         if case.condition != "active":
-            self.let_go(case)
+            self.over(case, now)
         self.clocks(now)
 
     def hides(self, cause: Case) -> bool:
         return cause in self.cases and cause.condition == "active" and cause.handling in OPEN
+
+    def over(self, cause: Case, now: float) -> None:
+        """By readings, and not known any more are two things: ten minutes, and at once."""
+        if cause.condition == "unknown":
+            self.let_go(cause)
+            return
+        for held in self.cases:
+            if held.cause is cause:
+                held.awaited = now + 1 / 6
 
     def let_go(self, cause: Case) -> None:
         for case in self.cases:
@@ -210,7 +220,7 @@ class Model:
             if case is None or case.handling == "merged":
                 continue
             for each in [case, *(other for other in self.cases if other.cause is case)]:
-                each.handling, each.cause, each.asker = "merged", cause, None
+                each.handling, each.cause, each.asker, each.awaited = "merged", cause, None, 0.0
                 if each.severity == "major" and cause.severity == "minor":
                     cause.severity = "major"
                     cause.due = {what: min(at, now + cause.hours(what)) for what, at in cause.due.items()}
@@ -218,7 +228,11 @@ class Model:
         return True
 
     def passing(self, now: float) -> None:
-        """Time alone: minor ones close by themselves."""
+        """Time alone: what outlived its cause by ten minutes is new, minor ones close by themselves."""
+        for case in self.cases:
+            if case.cause is not None and case.condition != "recovered" and not self.hides(case.cause) and now >= case.awaited - 1e-9:
+                case.cause, case.handling, case.due = None, "new", {}
+        self.clocks(now)
         for case in list(self.cases):
             complete = (case.severity, case.handling, case.condition) == ("minor", "submitted", "recovered") and not case.found
             if complete and case.asker is None and now - case.recovered_h >= case.hours("stable"):

@@ -131,6 +131,11 @@ class Course:
                 self.dark_s = now_s - self.chance.choice((0, 30, 300))
             point = self.chance.choice(list(PLACES))
             what = self._next(point, now_s)
+            if self.chance.random() < 0.5:
+                us = int(now_s * 1e6)
+                self.entries += [{**body, "seq": 1, "rule_us": us, "wall_us": us} for body in self.book.passing(at(now_s))]
+                self.other.model.passing(now_s / 3600)
+                self.other.model.clocks(now_s / 3600)
             self.entries += taken(self.book, what, point, now_s, self.since[point])
             self.other.step(what, point, now_s, self.since[point])
             if (one := shown(self.book)) != (other := self.other.shown()):
@@ -170,7 +175,9 @@ def test_random_courses_are_the_same_in_both_programs_and_over_a_restart(seed: i
 
 FAULTS: dict[str, Any] = {
     "a cause that forgets its points": mock.patch.object(Violations, "_widen"),
-    "held ones that never return": mock.patch.object(Violations, "_let_go", return_value=[]),
+    "held ones that never return": mock.patch.object(Violations, "_outlived", return_value=False),
+    "held ones stay under what is unknown": mock.patch.object(Violations, "_let_go", return_value=[]),
+    "all return at once": mock.patch.object(Violations, "_await"),
     "a later silence stays hidden": mock.patch.object(Violations, "release"),
     "everything belongs together": mock.patch.object(Silences, "together", return_value=True),
     "buses do not matter": mock.patch.object(causes, "ACROSS_US", 10**12),
@@ -218,11 +225,22 @@ def test_a_point_that_stays_silent_after_the_bus_came_back_is_new_with_its_own_s
         taken(book, "notice", point, 10_200, since_s)
     [first] = taken(book, "cancelled", "a4", 10_900, 9_940.0)
     assert first["handling"] == "merged"
-    made = taken(book, "cancelled", "a1", 10_900, 9_995.0)
-    assert [(each["point"], each["step"], each["handling"], each["first"]["rule_us"]) for each in made] == [
-        ("a1", "cancelled", "new", 9_995_000_000), ("a2", "unmerged", "new", 9_950_000_000),
-    ]  # fmt: skip
+    taken(book, "cancelled", "a1", 10_900, 9_995.0)
+    assert book.passing(at(11_499)) == []
+    [made] = book.passing(at(11_500))
+    assert (made["point"], made["step"], made["handling"], made["first"]["rule_us"]) == ("a2", "unmerged", "new", 9_950_000_000)
     assert [each["point"] for each in book.open()] == ["a2"]
+
+
+def test_points_that_speak_again_with_their_bus_are_told_no_more() -> None:
+    """A cut that lasted: one violation to be handled, and not one a point."""
+    book, silent = Violations("g"), ("a1", "a2", "b1")
+    for what, now_s in (("notice", 10_200), ("violated", 12_000), ("recovered", 13_000)):
+        for point in silent:
+            made = taken(book, what, point, now_s, 9_990)
+            assert {each["violation"] for each in made if each["handling"] != "merged"} <= {"g-1"}
+    assert book.passing(at(14_000)) == []
+    assert [(each["violation"], each["condition"], each["holds"]) for each in book.open()] == [("g-1", "recovered", 2)]
 
 
 def test_what_began_at_another_time_or_is_no_silence_is_told_by_itself() -> None:

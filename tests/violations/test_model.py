@@ -197,7 +197,7 @@ FAULTS: dict[str, Any] = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_found(fault: str) -> None:
     with FAULTS[fault]:
-        assert any(_found(seed) for seed in range(60)), fault
+        assert any(_found(seed) for seed in range(240)), fault
 
 
 def _found(seed: int) -> bool:

@@ -186,10 +186,14 @@ def test_a_merged_one_keeps_its_minutes_and_is_not_shown_as_open() -> None:
 def test_what_still_holds_when_its_cause_does_not_returns_as_new_with_its_own_start(condition: str) -> None:
     violations = cause_of("a", "b")
     violations.apply(step("recovered", point="b"), RULE, at())
-    made = violations.apply(step(condition, rule="power", point="mains"), None, at(99))
-    assert [(each["violation"], each["step"], each["handling"]) for each in made[1:]] == [("tlf-007-2", "unmerged", "new")]
-    assert made[1]["first"] == {"rule_us": 1, "wall_us": 2, "value": -17.0}
-    assert made[1]["due"]["acknowledge"] == 99_000_000 + HOUR
+    now_s = 99 if condition == "unknown" else 699
+    made = violations.apply(step(condition, rule="power", point="mains"), None, at(99))[1:]
+    if condition == "recovered":  # it has ten minutes to be over too
+        assert made == violations.passing(at(698)) == []
+        made = violations.passing(at(699))
+    assert [(each["violation"], each["step"], each["handling"]) for each in made] == [("tlf-007-2", "unmerged", "new")]
+    assert made[0]["first"] == {"rule_us": 1, "wall_us": 2, "value": -17.0}
+    assert made[0]["due"]["acknowledge"] == now_s * 1_000_000 + HOUR
     assert [each["violation"] for each in violations.held(ID)] == ["tlf-007-3"]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from edge_gateway.rules.base import ACTIVE, CANCELLED, RECOVERED, VIOLATED, BoundRule, Step
+from edge_gateway.rules.base import ACTIVE, CANCELLED, RECOVERED, UNKNOWN, VIOLATED, BoundRule, Step
 from edge_gateway.violations import persons, table
 from edge_gateway.violations.asked import AUTOMATIC, Ask, Moment, StepRefused, Who
 from edge_gateway.violations.assessment import severest
@@ -32,6 +32,8 @@ from edge_gateway.violations.table import CLOSED, ENDED, MERGED, NEW, SUBMITTED,
 HOUSE = "edge-gateway"
 #: Points that the record of a cause names; the rest are counted.
 _MOST_POINTS = 200
+#: How long (µs of rule time) what a cause held has to be over too, after the cause was: the house's choice.
+AWAITED_US = 600_000_000
 Body = dict[str, Any]
 
 
@@ -58,7 +60,9 @@ class Violations:
             made[0] = self._return(record, step.step, at)
         if step.step == CANCELLED and record["level"] == "notice":
             self._forget(record)
-        return made + (self._let_go(record, at) if record["condition"] != ACTIVE else [])
+        if record["condition"] == RECOVERED:
+            self._await(record, at.rule_us)
+        return made + (self._let_go(record, at) if record["condition"] == UNKNOWN else [])
 
     def _record(self, step: Step, rule: BoundRule | None, at: Moment) -> Body:
         """The open record of a rule at a point, or a new one under the next number."""
@@ -146,6 +150,7 @@ class Violations:
         for record in [each for one in held for each in (one, *self._held(one["violation"]))]:
             before = record["handling"]
             record |= {"handling": MERGED, "into": under, "withdrawal": None}
+            record.pop("awaited_us", None)
             settle(record, None)
             self._widen(cause, record, at)
             tidy(record)
@@ -188,8 +193,20 @@ class Violations:
         still = [each for each in self._held(cause["violation"]) if each["condition"] != RECOVERED]
         return [self._return(record, "unmerged", at) for record in still]
 
+    def _await(self, cause: Mapping[str, Any], rule_us: int) -> None:
+        """The cause is over by itself: what it held has some time to be over too."""
+        for each in self._held(cause["violation"]):
+            each["awaited_us"] = rule_us + AWAITED_US
+
+    def _outlived(self, record: Mapping[str, Any], at: Moment) -> bool:
+        """Whether it still holds, so long after its cause."""
+        if record["handling"] != MERGED or record["condition"] == RECOVERED or self._holds(record):
+            return False
+        return at.rule_us >= int(record.get("awaited_us", 0))
+
     def _return(self, record: Body, step: str, at: Moment) -> Body:
         record |= {"handling": NEW, "into": None, "due": {}, "overdue": []}
+        record.pop("awaited_us", None)
         settle(record, at.wall_us if at.trusted else None)
         tidy(record)
         return body(record, step) | {"before": MERGED}
@@ -197,11 +214,12 @@ class Violations:
     # --- time -----------------------------------------------------------------------------------------------------
 
     def passing(self, at: Moment, silent: Callable[[str, str], bool] = lambda _rule, _point: False) -> list[Body]:
-        """What time alone does: deadlines that begin, those that are over (each told once), minor ones that close by themselves.
+        """What time alone does: what outlived its cause returns, deadlines that begin, those that are over (each told once), minor ones that close by themselves.
 
         ``silent``: whether nothing is known now of what this rule watches at this point; then nothing closes by itself.
         """
-        made: list[Body] = []
+        outlived = [each for each in self._open.values() if self._outlived(each, at)]
+        made = [self._return(record, "unmerged", at) for record in sorted(outlived, key=in_order)]
         for record in [each for each in self._open.values() if each["handling"] in table.OPEN and each["level"] == "violation"]:
             if self._closes(record, at, silent):
                 made += self._close(record, at)
@@ -288,7 +306,12 @@ class Violations:
                 self._ended.pop((entry["rule"], entry["point"]), None)
             if "seq" in entry and epoch:
                 record["opened"] = {"epoch": epoch, "seq": int(entry["seq"])}
+        into = record.get("into")
         replayed(record, entry)
+        if record.get("into") != into:
+            record.pop("awaited_us", None)
+        if entry["step"] in (RECOVERED, CANCELLED) and "by" not in entry:
+            self._await(record, int(entry.get("rule_us", 0)))
         number = id_.removeprefix(f"{self._gateway}-")
         if number.isdecimal():
             self._number = max(self._number, int(number))
