@@ -100,6 +100,15 @@ def test_the_list_and_what_is_no_scenario(tmp_path: Path) -> None:
         assert "compressor-stop" in err
 
 
+@pytest.mark.parametrize("text", ["id = ", "name = 1\n", 'id = "../x"\n'])
+def test_a_file_that_is_no_pack_is_refused_in_a_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "bad.toml").write_text(text, encoding="utf-8")
+    code, out, err = simulate(tmp_path, "normal", "--pack", str(tmp_path / "bad.toml"))
+    assert (code, out) == (1, "")
+    assert "bad.toml: " in err
+    assert "Traceback" not in err
+
+
 def result(out: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(out)
     assert found["schema"] == "edge-gateway/simulate/1"

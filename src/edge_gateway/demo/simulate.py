@@ -132,7 +132,12 @@ def _packs(files: list[str], folder: Path) -> tuple[str, ...]:
     """The packs by name; files of the reader's own take the place of the shipped ones of their names, or stand beside them."""
     names = [*PACKS, "instrument-health"]
     for file in map(Path, files):
-        name = str(tomllib.loads(file.read_text(encoding="utf-8"))["id"])
+        try:
+            name = str(tomllib.loads(file.read_text(encoding="utf-8")).get("id", ""))
+        except ValueError as error:
+            raise SystemExit(f"simulate: {file}: {error}") from error
+        if not name.replace("-", "").isalnum():
+            raise SystemExit(f"simulate: {file}: a rule pack names itself, as in id = \"my-pack\"")
         (folder / "rules").mkdir(exist_ok=True)
         shutil.copyfile(file, folder / "rules" / f"{name}.toml")
         names += [name] if name not in names else []
