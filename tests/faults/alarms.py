@@ -171,8 +171,8 @@ class Day:
 
     @property
     def quiet(self) -> bool:
-        """Nothing happens that anybody need be told of."""
-        return not self.fails and self.power[1] == 0.0
+        """Nothing happens that anybody need be told of: doors, defrosts, a start-up."""
+        return not self.fails and not self.edge and self.power[1] == 0.0
 
 
 def day_of(seed: int) -> Day:
@@ -287,12 +287,27 @@ def judged(day: Day, entries: list[dict[str, Any]]) -> dict[str, Any]:
     after_power = [e for e in begun if day.power[1] and 0 <= at_s[id(e)] - day.power[0] <= 600]
     missed = []
     for probe, stretches in day.truth.excursions.items():
-        broken = [at_s[id(e)] for e in steps if e["step"] == "violated" and e["point"] == probe]
-        missed += [f"seed {day.seed}: {probe} from {a:.0f} s to {b:.0f} s" for a, b in stretches if not any(a <= t <= b + EVERY_S for t in broken)]
+        its = [(at_s[id(e)], e["rule"], e["step"]) for e in steps if e["point"] == probe]
+        missed += [f"seed {day.seed}: {probe} from {a:.0f} s to {b:.0f} s" for a, b in stretches if not _stands(its, a, b + EVERY_S)]
     return {
         "begun": len(begun), "rules": Counter(e["rule"] for e in begun), "chatter": chatter, "after_power": len(after_power),
         "excursions": sum(map(len, day.truth.excursions.values())), "missed": missed,
     }  # fmt: skip
+
+
+def _stands(steps: list[tuple[float, str, str]], since_s: float, until_s: float) -> bool:
+    """Whether a violation was open in this stretch: begun in it, or before it and not recovered (a defrost cuts the truth's stretches, not a violation)."""
+    open_: set[str] = set()
+    for at_s, rule, step in steps:
+        if at_s > until_s:
+            break
+        if step == "violated":
+            open_.add(rule)
+            if at_s >= since_s:
+                return True
+        elif step == "recovered" and at_s < since_s:
+            open_.discard(rule)
+    return bool(open_)
 
 
 def _begins(steps: list[dict[str, Any]], e: dict[str, Any]) -> bool:
@@ -346,14 +361,15 @@ def run(n: int, seed: int, budget_s: float = 1e9) -> dict[str, Any]:
     while len(days) < n and time.monotonic() - began_s < budget_s:
         days.append(run_day(seed + len(days)))
     quiet = [found["begun"] for day, found in days if day.quiet]
-    after = [found["after_power"] for day, found in days if not day.quiet and day.power[1]]
+    edge = [found["begun"] for day, found in days if day.edge]
+    after = [found["after_power"] for day, found in days if day.power[1]]
     missed = [each for _, found in days for each in found["missed"]]
     chatter = sum(found["chatter"] for _, found in days)
     rules = sum((found["rules"] for _, found in days), Counter())
     caught = planted(seed)
     goals = max(quiet, default=0) <= A_QUIET_DAY and max(after, default=0) <= AFTER_POWER and chatter <= CHATTER and not missed
     return {
-        "n": len(days), "seed": seed, "probes": len(PROBES), "quiet_days": len(quiet), "notices_a_quiet_day": quiet, "notices_after_power": after,
+        "n": len(days), "seed": seed, "probes": len(PROBES), "quiet_days": len(quiet), "notices_a_quiet_day": quiet, "notices_with_a_store_at_its_limit": edge, "notices_after_power": after,
         "chatter": chatter, "excursions": sum(found["excursions"] for _, found in days), "missed": missed[:10], "rules": dict(rules),
         "planted": caught, "passed": goals and all(caught.values()), "seconds": round(time.monotonic() - began_s, 1),
     }  # fmt: skip

@@ -25,6 +25,15 @@ def test_what_is_begun_and_what_chatters_is_counted() -> None:
     assert judged(day, entries)["missed"] == ["seed 1: f2-1 from 0 s to 2000 s"]
 
 
+def test_a_violation_that_goes_on_through_a_defrost_is_not_missed() -> None:
+    day = Day(2)
+    day.truth.excursions["f1-1"] = [(1000.0, 4000.0)]
+    entries = [step(0, "notice", point="x"), step(500, "violated"), step(5000, "recovered")]
+    assert judged(day, entries)["missed"] == []
+    entries[2] = step(900, "recovered")
+    assert len(judged(day, entries)["missed"]) == 1
+
+
 def test_what_is_hidden_by_its_cause_is_not_told_until_it_comes_back() -> None:
     entries = [step(0, "notice"), step(0, "notice", point="f1-2", violation="v-2") | {"handling": "merged"}, step(9, "holding"), step(20, "unmerged", point="f1-2", violation="v-2")]
     assert judged(Day(1, power=(0.0, 200.0)), entries)["begun"] == 2
