@@ -105,7 +105,7 @@ GATEWAY_VERBS = {
     "phase show": READS, "phase next": "phase", "phase sign": "phase", "calibrate list": READS, "calibrate found": "calibration",
     "calibrate left": "calibration", "rules cards": READS, "rules explain": READS, "rules list": READS, "mark list": READS, "mark start": "mark", "mark extend": "mark", "mark end": "mark", "record list": READS, "record show": READS,
     "record trace": READS, **{f"record {kind}": "record" for kind in ("intake", "lot", "dispatch", "document", "void")},
-    "replay": READS, "rules backtest": READS, "rules state": "pack-state-changed", "photo add": FILES, "photo save": READS, "rules check": READS, "rules test": READS, "rules sign": FILES, "quarantine list": READS,
+    "replay": READS, "simulate": READS, "rules backtest": READS, "rules state": "pack-state-changed", "photo add": FILES, "photo save": READS, "rules check": READS, "rules test": READS, "rules sign": FILES, "quarantine list": READS,
     "quarantine retry": "quarantine-retry", "quarantine drop": "quarantine-drop", "provision diff": READS,
     "provision apply": "provision-started", "provision verify": "provision-verified", "journal verify": READS,
     "journal export": READS, "journal prove": READS, "journal recompute": READS, "journal gaps": READS, "journal availability": READS,

@@ -113,6 +113,7 @@ async def test_planted_a_sink_that_does_not_check_codes_is_caught(
     assert await freed_by_forgery(tmp_path, broker) == 5
 
 
+@pytest.mark.timing
 async def test_replayed_receipts_free_nothing(tmp_path: Path, broker: Mosquitto) -> None:
     """Eve recorded every answer of a real session, and plays them all again to each later message."""
     async with eve(broker.port) as spy:
