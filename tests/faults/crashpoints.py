@@ -31,7 +31,7 @@ from tests.faults.trapped import Trapped
 #: Calls of one pass: a start with its recovery, then commits, deliveries, seals, checkpoints.
 DEPTHS = {"gateway": 320, "stop": 60, "hub": 200, "signer": 80}
 #: What a planted fault is looked for with, and from which call on.
-PLANTED, FIRST_AT_WORK = ("unsealed", "early"), 110
+PLANTED, FIRST_AT_WORK = ("unsealed", "early"), 240
 LOAD = Load(units=6, interval_s=0.1, topics=2, publish_s=0.15, signer=True, segment_entries=16)
 
 
@@ -39,13 +39,15 @@ class Pass:
     """One site, one process that is killed at call after call. ``left`` may end it early (the time, or enough points)."""
 
     first = step = 1
+    depth = 0
 
     def __init__(self, site: Site, which: str, counted: Points, left: Callable[[], int]) -> None:
         self.site, self.which, self.counted, self.left = site, which, counted, left
+        self.depth = DEPTHS[which]
         self.state = site.folder / "state"
 
     def calls(self) -> Iterator[int]:
-        for call in range(self.first, self.first + DEPTHS[self.which], self.step):
+        for call in range(self.first, self.first + self.depth, self.step):
             if not self.left():
                 return
             yield call
@@ -99,6 +101,8 @@ def site_pass(folder: Path, which: str, counted: Points, left: Callable[[], int]
         plain = site.gateway
         one = Pass(site, which, counted, left)
         one.first, one.step = first, 5 if planted else 1
+        if planted:  # it is met by chance, once in some twenty points: as far as ``left`` permits
+            one.depth *= 4
         site.configure("mqtt" if counted.total % 2 else "http")
         gateway = ends.enter_context(Trapped("gateway", plain.command[3:], folder, plain._ready, plain.environment))
         site.gateway = gateway  # type: ignore[assignment]
@@ -136,7 +140,7 @@ def campaign(n: int, folder: Path, budget_s: float, passes: tuple[str, ...] = tu
     return counted
 
 
-def caught(folder: Path, planted: str, most: int = 50) -> int:
+def caught(folder: Path, planted: str, most: int = 150) -> int:
     """Points until a planted fault is noticed, from where a start has become work; 0 if it is not."""
     counted = Points()
     site_pass(folder, "gateway", counted, lambda: most - counted.total, planted=planted, first=FIRST_AT_WORK, segment=4)
