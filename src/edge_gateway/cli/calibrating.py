@@ -34,7 +34,7 @@ def _options(function: Any) -> Any:
         option("--json", "as_json", is_flag=True, help="one JSON object", zh="输出一个 JSON 对象"),
         option("--wait", "wait_s", type=Duration(), default="10m", help="how long to wait for it to be steady", zh="等待稳定的最长时间"),
         option("--steady-for", "steady_s", type=Duration(), default="60s", help="steady is: so long …", zh="稳定判据：持续时间"),
-        option("--steady-within", "band", type=float, default=0.1, help="… within so much, in the point's unit", zh="稳定判据：波动范围（测点单位）"),
+        option("--steady-within", "band", type=click.FloatRange(min=0), default=0.1, help="… within so much, in the point's unit", zh="稳定判据：波动范围（测点单位）"),
         option("--reason", required=True, help="why, and what was done", zh="理由，写入记录"),
         option("--due", default="", metavar="DATE", help="when the next is due", zh="下次校准日期"),
         option("--medium", default="", help="ice bath, buffer solution …", zh="介质：冰浴、标准液等"),

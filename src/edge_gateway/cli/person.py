@@ -50,7 +50,10 @@ def secret(ctx: Context, file: Path | None, prompt: str, *, twice: bool = False)
     if file is not None:
         try:
             with (sys.stdin.buffer if str(file) == "-" else file.open("rb")) as data:
-                text = data.read(_MOST_BYTES).decode().rstrip("\r\n")
+                read = data.read(_MOST_BYTES + 1)
+            if len(read) > _MOST_BYTES:
+                raise NoSecret(f"{file} holds more than a secret: more than {_MOST_BYTES} bytes")
+            text = read.decode().rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             raise NoSecret(f"the secret in {file} cannot be read: {error}") from None
         return text

@@ -8,6 +8,7 @@ from typing import Any
 from edge_gateway.cli.verbs import Context
 from edge_gateway.cli.words import local
 from edge_gateway.traceability.model import kg
+from edge_gateway.units import symbol
 
 TYPES: Mapping[str, tuple[str, str]] = {
     "intake": ("intake", "进货查验"),
@@ -31,7 +32,7 @@ def weight(ctx: Context, grams: int | None) -> str:
 
 def measured(ctx: Context, told: Mapping[str, Any]) -> str:
     """A temperature with its point, age, quality and entry."""
-    value = ctx.say("no value", "无数值") if told.get("value") is None else f"{told['value']} {'°C' if told.get('unit') == 'Cel' else told.get('unit', '')}"
+    value = ctx.say("no value", "无数值") if told.get("value") is None else f"{told['value']} {symbol(str(told.get('unit', '')))}"
     where = f"  {ctx.say('entry', '条目')} {told['entry'][1]}" if told.get("entry") else ""
     return f"{value}  {told['point']}  {told['quality']}  {ctx.say('age', '时延')} {told['age_us'] / 1e6:.0f} s{where}"
 

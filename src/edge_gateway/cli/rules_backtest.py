@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
@@ -51,8 +52,9 @@ def backtest(ctx: Context, /, folder: Path | None, sets: Sequence[str], as_json:
     """
     from edge_gateway.config.load import ConfigRefused, load
 
+    asked, seen = [_asked(each) for each in sets], set[str]()
     if sets:
-        change = _changing([_asked(each) for each in sets])
+        change = _changing(asked, seen)
     else:
         try:
             rules = load(ctx.config, None, running=False).binding.rules
@@ -61,6 +63,8 @@ def backtest(ctx: Context, /, folder: Path | None, sets: Sequence[str], as_json:
             return NO
         change = lambda _: rules  # noqa: E731
     test, damaged = _run(folder or ctx.state_dir, change)
+    if unknown := [id_ for id_, _, _ in asked if id_ not in seen]:
+        raise click.BadParameter(f"no rule '{unknown[0]}' was in force in this record")
     answer = _answer(test, damaged)
     if as_json:
         click.echo(json.dumps({"schema": "edge-gateway/rules-backtest/1"} | answer, ensure_ascii=False))
@@ -106,15 +110,20 @@ def _asked(text: str) -> tuple[str, str, str]:
     if not rule or key not in (*LIMITS, *DELAYS):
         raise click.BadParameter(f"'{text}': write RULE.KEY=VALUE, with KEY one of {', '.join((*LIMITS, *DELAYS))}")
     try:
-        float(value)
+        number = float(value)
     except ValueError:
-        raise click.BadParameter(f"'{text}': '{value}' is no number") from None
+        number = math.nan
+    if not math.isfinite(number) or (key in DELAYS and number < 0):
+        raise click.BadParameter(f"'{text}': '{value}' is no {'time' if key in DELAYS else 'number'}")
     return rule, key, value
 
 
-def _changing(asked: Sequence[tuple[str, str, str]]) -> Callable[[Sequence[BoundRule]], Sequence[BoundRule]]:
+def _changing(asked: Sequence[tuple[str, str, str]], seen: set[str]) -> Callable[[Sequence[BoundRule]], Sequence[BoundRule]]:
+    """``seen`` takes the ids of all rules that were in force."""
+
     def changed(rules: Sequence[BoundRule]) -> Sequence[BoundRule]:
         found = list(rules)
+        seen.update(rule.id for rule in rules)
         for id_, key, value in asked:
             more: dict[str, Any] = {key: value} if key in LIMITS else {_US[key]: round(float(value) * 1e6)}
             if key in ("low", "high"):  # the hysteresis keeps its width

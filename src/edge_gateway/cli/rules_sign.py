@@ -44,8 +44,9 @@ def command(ctx: Context, pack: str, key_file: Path, name: str, new: bool) -> in
     loaded, _ = read_pack(file)
     if loaded is None:
         raise GatewayError(f"pack '{pack}' cannot be read")
-    private = _key(key_file, new=new)
     try:
+        Key(name, ED25519, bytes(range(32)))  # its name, before a key file is made
+        private = _key(key_file, new=new)
         key = Key(name, ED25519, private.public_key().public_bytes_raw())
     except NoteError as error:
         raise GatewayError(str(error)) from error

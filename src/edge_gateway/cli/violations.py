@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -166,8 +165,8 @@ def _assessed(ctx: Context, violation: str, asked: dict[str, Any]) -> dict[str, 
 def _period(from_: str | None, to: str | None, record: dict[str, Any], zone: ZoneInfo, now_us: int) -> dict[str, int]:
     first = (record.get("whole") or record)["first"]
     try:
-        since_us = moment_us(from_, zone, time.time_ns() // 1000) if from_ else int(first["wall_us"])
-        until_us = moment_us(to, zone, time.time_ns() // 1000) if to else max(now_us, since_us)
+        since_us = moment_us(from_, zone, now_us) if from_ else int(first["wall_us"])
+        until_us = moment_us(to, zone, now_us) if to else max(now_us, since_us)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     return {"from_us": since_us, "to_us": until_us}

@@ -134,7 +134,7 @@ def _packs(files: list[str], folder: Path) -> tuple[str, ...]:
     for file in map(Path, files):
         try:
             name = str(tomllib.loads(file.read_text(encoding="utf-8")).get("id", ""))
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             raise SystemExit(f"simulate: {file}: {error}") from error
         if not name.replace("-", "").isalnum():
             raise SystemExit(f"simulate: {file}: a rule pack names itself, as in id = \"my-pack\"")

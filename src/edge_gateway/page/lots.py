@@ -15,6 +15,7 @@ from edge_gateway.page.photos import shown
 from edge_gateway.page.recording import overview, settings
 from edge_gateway.page.site import Site
 from edge_gateway.traceability.model import kg
+from edge_gateway.units import symbol
 from edge_gateway.web import pages
 
 PART = "lots"
@@ -66,11 +67,14 @@ def _lot(lot: Mapping[str, Any], words: Mapping[str, str], places: tuple[Mapping
     }  # fmt: skip
 
 
+MINUS = "\u2212"
+
+
 def _measured(told: Mapping[str, Any] | None) -> str:
     if told is None or told.get("value") is None:
         return "–"
     doubt = "" if told["quality"] == "good" else f" ({told['quality']})"
-    return f"{told['value']} {'°C' if told.get('unit') == 'Cel' else told.get('unit', '')}{doubt}".replace("-", "\u2212", 1)
+    return f"{str(told['value']).replace('-', MINUS)} {symbol(str(told.get('unit', '')))}{doubt}"
 
 
 def _expiring(item: Mapping[str, Any], words: Mapping[str, str]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Everything is on record before it has an effect. Decides no step: the book of vi
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -34,6 +35,7 @@ class Persons:
         self._intake = intake
         self._journal = journal
         self._people = people
+        self._changing = asyncio.Lock()
         self._prover = Prover(people) if people is not None else None
 
     # --- who ------------------------------------------------------------------------------------------------------
@@ -74,10 +76,10 @@ class Persons:
         """自查: what a person found becomes a violation. Raises StepRefused, NotProven, PhotoRefused."""
         ask = await self._ask("open", "", asked, user)
         point, resolved = ask.detail.get("point"), self._intake.state.resolved
-        if point and point not in resolved.get("points", {}):
+        if point and (not isinstance(point, str) or point not in resolved.get("points", {})):
             raise StepRefused(f"no point '{point}'", hint="`edge-gateway status --points` shows them")
         zone = ask.detail.get("zone")
-        if zone and zone not in resolved.get("zones", {}):
+        if zone and (not isinstance(zone, str) or zone not in resolved.get("zones", {})):
             raise StepRefused(f"no zone '{zone}'", hint="zones stand in the configuration")
         return await self._do(ask)
 
@@ -131,19 +133,25 @@ class Persons:
         name, reason = str(asked.get("name") or ""), str(asked.get("reason") or "")
         if not reason.strip():
             raise GatewayError("a reason is missing", hint='add --reason "why"')
+        async with self._changing:
+            return await self._changed(self._people, verb, asked, (name, reason, user[0]))
+
+    async def _changed(self, known: People, verb: str, asked: Mapping[str, Any], who: tuple[str, str, str]) -> dict[str, Any]:
+        """One change after the other: each begins with what the one before wrote."""
+        name, reason, user = who
         await self._notice()
-        others = [each for each in self._people.all() if each.name.casefold() != name.strip().casefold()]
+        others = [each for each in known.all() if each.name.casefold() != name.strip().casefold()]
         people = list(others)
         if verb == "add":
             role = str(asked.get("role") or "")
             check(name, role)
-            people.append(Person(name, role, hashed(str(asked.get("secret") or ""))))
+            people.append(Person(name, role, await asyncio.to_thread(hashed, str(asked.get("secret") or ""))))
         elif verb != "remove":
             raise GatewayError(f"no such step '{verb}'", hint="add or remove")
-        elif len(others) == len(self._people.all()):
+        elif len(others) == len(known.all()):
             raise GatewayError(f"nobody is called '{name}'", hint="`edge-gateway people list` shows the names")
-        await self._record(people, user[0], reason)
-        self._people.write(people)
+        await self._record(people, user, reason)
+        known.write(people)
         return {"name": name, "people": len(people)}
 
     async def _notice(self) -> None:

@@ -16,7 +16,7 @@ from edge_gateway.journal.base import Journal, Position
 from edge_gateway.page.site import Site
 from edge_gateway.record.entry import Stamp, decode
 from edge_gateway.traceability.ledger import Requires
-from edge_gateway.traceability.model import KEYS, MAX_TEXT, Lot, RecordRefused, civil_day, days_left
+from edge_gateway.traceability.model import KEYS, MAX_TEXT, Lot, RecordRefused, days_left
 
 #: Zones in which work on a lot begins.
 STARTING = frozenset({"washing"})
@@ -39,7 +39,7 @@ def routes(site: Site, body_of: Any) -> list[Route]:
 
 def overview(site: Site) -> dict[str, Any]:
     """Records in force, lots (newest first), what expires soon; JSON-able."""
-    ledger, now = site.intake.state.ledger, today(site)
+    ledger, now = site.intake.state.ledger, site.today()
     lots = [lot_row(lot, now) for lot in reversed(list(ledger.lots.values()))]
     return {"today": now, "records": ledger.records(), "lots": lots, "expiring": ledger.expiring(now, settings(site)["warn_days"])}
 
@@ -57,11 +57,6 @@ def settings(site: Site) -> Mapping[str, Any]:
     return {"start_requires": [], "dispatch_requires": [], "warn_days": 30, **known}
 
 
-def today(site: Site) -> str:
-    """The civil day at the site."""
-    return civil_day(str(site.intake.state.resolved.get("site", {}).get("timezone", "UTC")), site.clock.wall_us())
-
-
 async def recorded(site: Site, kind: str, asked: Mapping[str, Any], by: str) -> dict[str, Any]:
     """Make it an entry: durable on return. Raises RecordRefused, PhotoRefused."""
     reason = str(asked.get("reason") or "").strip()
@@ -74,7 +69,7 @@ async def recorded(site: Site, kind: str, asked: Mapping[str, Any], by: str) -> 
         raise RecordRefused(f"no record '{kind[:40]}'", hint=f"one of {', '.join(KEYS)}, void")
     zones = site.intake.state.resolved.get("zones", {})
     zone = given.get("zone")
-    if zone and zone not in zones:
+    if zone and (not isinstance(zone, str) or zone not in zones):
         raise RecordRefused(f"no zone '{str(zone)[:40]}'", hint=f"one of {', '.join(zones)}"[:300])
     more: dict[str, Any] = {"by": by, "reason": reason}
     if asked.get("corrects") and asked.get("temperature"):
@@ -94,7 +89,7 @@ async def recorded(site: Site, kind: str, asked: Mapping[str, Any], by: str) -> 
         body = ledger.draft(kind, given, more)
         if corrects:
             return ledger.corrected(corrects, body, requires)
-        lacking = ledger.check(body, (stamp.rule_us, stamp.wall_us), requires, starts=starts, today=today(site))
+        lacking = ledger.check(body, (stamp.rule_us, stamp.wall_us), requires, starts=starts, today=site.today())
         return body | ({"lacking": lacking} if lacking else {})
 
     return await _added(site, made)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from edge_gateway import events
 from edge_gateway.clock import Clock, rtc_present
@@ -125,8 +123,7 @@ class Site:
 
     def today(self) -> str:
         """The site's civil day: ``2026-11-28``."""
-        zone = ZoneInfo(self.intake.state.resolved.get("site", {}).get("timezone") or "Asia/Shanghai")
-        return datetime.fromtimestamp(self.clock.wall_us() / 1e6, UTC).astimezone(zone).date().isoformat()
+        return civil_day(self.intake.state.resolved.get("site", {}).get("timezone") or "Asia/Shanghai", self.clock.wall_us())
 
     def wear(self) -> dict[str, Any]:
         """What became of storage since the start: ``written_bytes`` and ``bytes_per_reading``, None while (or where) nobody knows."""
@@ -167,8 +164,7 @@ class Site:
             for item in drift
             for row in item["differs"]
         ]
-        zone, warn = str(state.resolved.get("site", {}).get("timezone", "UTC")), state.resolved.get("records", {}).get("warn_days", 0)
-        expiring = state.ledger.expiring(civil_day(zone, self.clock.wall_us()), warn)
+        expiring = state.ledger.expiring(self.today(), state.resolved.get("records", {}).get("warn_days", 0))
         problems += [f"expired: {item.get('document') or 'lot ' + item['lot']}" for item in expiring if item["days_left"] < 0]
         alarms = [{"code": alarm.code, "why": alarm.why} for alarm in self.telemetry.alarms]
         problems += [f"{alarm['code']}: {alarm['why']}" for alarm in alarms]
