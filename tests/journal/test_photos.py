@@ -197,6 +197,20 @@ def test_only_so_many_wait_for_their_entry_and_the_oldest_goes(tmp_path: Path) -
     assert photos.size_bytes == sum(photo.size_bytes for photo in brought[3:])
 
 
+def test_what_an_entry_names_stays_when_it_is_brought_again_and_many_after_it(tmp_path: Path) -> None:
+    photos = Photos(DiskFiles(), tmp_path)
+    photos.open()
+    kept = photos.put(picture(0, 100))
+    photos.named([kept.sha256])
+    photos = Photos(DiskFiles(), tmp_path)  # a restart
+    photos.open()
+    photos.keep_only({FOLDER + kept.sha256})
+    photos.put(picture(0, 100))
+    for seed in range(1, MAX_LOOSE + 2):
+        photos.put(picture(seed, 100))
+    assert photos.get(kept.sha256) == picture(0, 100)
+
+
 def test_a_photo_that_was_changed_on_the_disk_is_not_given_out(tmp_path: Path) -> None:
     photos = Photos(DiskFiles(), tmp_path)
     photos.open()

@@ -100,6 +100,18 @@ class Files(Readable, Protocol):
         ...
 
 
+def opened(files: Files, folder: Path) -> int:
+    """Make a folder of content-addressed files, remove unfinished ones; the bytes that are there. Raises OSError."""
+    files.make_folder(folder)
+    size_bytes = 0
+    for name in files.names(folder):
+        if name.endswith(TEMPORARY):
+            files.unlink(folder / name)
+        else:
+            size_bytes += files.size(folder / name)
+    return size_bytes
+
+
 def write_durably(files: Files, path: Path, chunks: Iterable[bytes]) -> int:
     """Temporary name, write, fsync, rename, fsync the folder: after return the file is whole, also after a power cut.
 

@@ -12,7 +12,7 @@ from threading import Lock
 from typing import Any
 
 from edge_gateway.errors import JournalDamaged
-from edge_gateway.journal.files import TEMPORARY, Files, write_durably
+from edge_gateway.journal.files import TEMPORARY, Files, opened, write_durably
 from edge_gateway.record.photo import FOLDER, MAX_PHOTOS, Photo, PhotoRefused, is_name, media_type, photo_of
 
 #: Photos that no entry names yet; beyond, the oldest goes.
@@ -29,17 +29,12 @@ class Photos:
         self._loose: dict[str, Photo] = {}  # brought, and named by nothing, oldest first
         self._named: set[str] = set()  # named in this run; an entry that is committed may not be seen yet
         self._coming: set[str] = set()  # being written
+        self._kept: set[str] = set()  # named by entries that are kept, when somebody looked last
         self.size_bytes = 0
 
     def open(self) -> None:
         """Make the folder, remove unfinished files, count what is there."""
-        self._files.make_folder(self._folder)
-        self.size_bytes = 0
-        for name in self._files.names(self._folder):
-            if name.endswith(TEMPORARY):
-                self._files.unlink(self._folder / name)
-            else:
-                self.size_bytes += self._files.size(self._folder / name)
+        self.size_bytes = opened(self._files, self._folder)
 
     def put(self, data: bytes) -> Photo:
         """Make a photo durable: whole on the disk, and its name too, on return. Raises PhotoRefused, OSError.
@@ -65,7 +60,10 @@ class Photos:
                 self._loose.pop(photo.sha256, None)
                 self._loose[photo.sha256] = photo
             while len(self._loose) > MAX_LOOSE:
-                self._remove(next(iter(self._loose)))
+                oldest = next(iter(self._loose))
+                del self._loose[oldest]
+                if oldest not in self._kept:  # one that was brought again
+                    self._remove(oldest)
         return photo
 
     def named(self, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -107,8 +105,10 @@ class Photos:
         """Remove what is neither in ``named`` (``photos/<sha256>``), nor loose, nor named in this run; returns how many."""
         with self._lock:
             known = {name.removeprefix(FOLDER) for name in named if name.startswith(FOLDER)}
-            gone = [name for name in self.names() if name not in known | self._loose.keys() | self._named | self._coming]
+            keep = known | self._loose.keys() | self._named | self._coming
+            gone = [name for name in self.names() if name not in keep]
             self._named -= known
+            self._kept = known
             for name in gone:
                 self._remove(name)
         return len(gone)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edge_gateway.errors import JournalDamaged
-from edge_gateway.journal.files import TEMPORARY, Files, write_durably
+from edge_gateway.journal.files import TEMPORARY, Files, opened, write_durably
 from edge_gateway.record.entry import text_hash
 
 
@@ -21,13 +21,7 @@ class Texts:
 
     def open(self) -> None:
         """Make the folder, remove unfinished files, count what is there."""
-        self._files.make_folder(self._folder)
-        self.size_bytes = 0
-        for name in self._files.names(self._folder):
-            if name.endswith(TEMPORARY):
-                self._files.unlink(self._folder / name)
-            else:
-                self.size_bytes += self._files.size(self._folder / name)
+        self.size_bytes = opened(self._files, self._folder)
 
     def put(self, texts: Iterable[bytes]) -> None:
         """Make texts durable. Raises OSError.
