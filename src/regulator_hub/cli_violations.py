@@ -152,11 +152,11 @@ def _command(verb: str, violation: str, told: dict[str, Any], more: dict[str, An
 def _instant(text: str) -> int:
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        if at.tzinfo is None:
+            raise click.UsageError("--until: say the zone: 2026-12-05T18:00+08:00")
+        return int(at.astimezone(UTC).timestamp()) * 1_000_000
+    except (ValueError, OverflowError):
         raise click.UsageError(f"--until: '{text}' is no time; write 2026-12-05T18:00+08:00") from None
-    if at.tzinfo is None:
-        raise click.UsageError("--until: say the zone: 2026-12-05T18:00+08:00")
-    return int(at.astimezone(UTC).timestamp()) * 1_000_000
 
 
 def _seen(file: Path | None, state_dir: Path | None, gateway: str | None) -> tuple[HubToml, list[View]]:

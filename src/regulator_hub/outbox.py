@@ -9,8 +9,9 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from errno import EPERM
 from hashlib import sha256
 from pathlib import Path
 
@@ -49,7 +50,10 @@ class Outbox:
         """Durable on return. Raises ConfigError where too many wait, GatewayError where it cannot be written."""
         folder = self._folder / command.gateway
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
+            if (owner := self._folder.parent.stat().st_uid) != os.geteuid():  # root can write here, and the hub could not read it
+                raise PermissionError(EPERM, f"the hub's folder belongs to user {owner}")
             sync_folder(self._folder.parent)
             sync_folder(self._folder)
             handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -74,7 +78,7 @@ class Outbox:
         folder = self._folder / gateway
         try:
             changed = folder.stat().st_mtime_ns
-        except FileNotFoundError:
+        except OSError:
             return []
         known = self._known.get(gateway)
         if known is None or known[0] != changed:
@@ -113,8 +117,3 @@ def _read(path: Path) -> Waiting | None:
         return Waiting(path.stem, note, HubCommand.parse(Note.parse(note).text))
     except (OSError, NoteError, CommandError):
         return None
-
-
-def names(items: Sequence[Waiting], violation: str) -> list[Waiting]:
-    """Those about one violation."""
-    return [item for item in items if item.command.violation == violation]

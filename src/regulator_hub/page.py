@@ -118,7 +118,7 @@ class Page:
     def _violations(self) -> dict[str, Any]:
         views = self._interpreter.views.values()
         found = [v for view in views for v in rows.violations(view, ended=False, now_us=self._clock.wall_us())]
-        return {f"{v['gateway']}/{v['violation']}": v | {"steps": v["steps"][-MAX_STEPS:], "waiting": self._waiting(v)} for v in found}
+        return {f"{v['gateway']}/{v['row']}": v | {"steps": v["steps"][-MAX_STEPS:], "waiting": self._waiting(v)} for v in found}
 
     def _waiting(self, step: Mapping[str, Any]) -> list[dict[str, str]]:
         """Commands about a violation that its gateway has not answered."""

@@ -88,14 +88,15 @@ def violations(view: View, *, ended: bool, now_us: int = 0) -> list[dict[str, An
     """
     meaning = view.current()
     found = []
-    for step in view.state["violations"].values():
+    for row, step in view.state["violations"].items():
         if (step["ended"] or step.get("into")) and not ended:
             continue
         point = str(step["point"])
         about = (meaning.points.get(point) if meaning else None) or {"name_zh": point, "name_en": point}
         rule = (meaning.rules.get(f"{step['rule']} {point}") if meaning else None) or {}
         in_order = step["seq"] < view.state["cursors"].get(step["epoch"], 0)
-        found.append({"gateway": view.gateway, **about, **rule, **step, "in_order": in_order, "overdue": handling.overdue(step, now_us)})
+        # A view that an earlier release kept knows no steps.
+        found.append({"gateway": view.gateway, "steps": [], **about, **rule, **step, "row": row, "in_order": in_order, "overdue": handling.overdue(step, now_us)})
     return sorted(found, key=lambda v: (v["ended"], not v["overdue"], not v["violated"], -int(v["step_us"])))
 
 

@@ -50,7 +50,7 @@ class Watch:
         """Known gateways have from now on ``dark_after_s`` to be heard; who was dark stays dark until then."""
         now_s = self._mono_s()
         self._newest = await self._reader.run(read.newest)
-        self.dark = await self._reader.run(read.gateways_with_alarm, DARK)
+        self.dark = {gateway for gateway, _ in await self._reader.run(read.open_alarms, DARK)}
         known = await self._reader.run(read.gateways)
         self._last_us = {str(row["gateway"]): int(row["last_us"]) for row in known}
         self._heard_s = {name: -math.inf if name in self.dark else now_s for name in self._last_us}

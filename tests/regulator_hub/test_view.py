@@ -264,8 +264,11 @@ def test_another_opening_under_an_open_id_is_a_second_row() -> None:
         assert rows.violations(made, ended=False) == []
     same_place = view()
     feed(same_place, A, first, 5)
+    for kept in same_place.state["violations"].values():
+        del kept["steps"]  # as an earlier release kept it
+    assert [row["steps"] for row in rows.violations(same_place, ended=False)] == [[]]
     feed(same_place, B, [record.violation(7, "violated")], 7)  # of the same rule and point, and the first is known to have opened elsewhere
-    assert len(rows.violations(same_place, ended=False)) == 2
+    assert len({row["row"] for row in rows.violations(same_place, ended=False)}) == 2
 
 
 def test_a_violation_of_an_earlier_release_stays_one_row_though_its_point_is_renamed() -> None:

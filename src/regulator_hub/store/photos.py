@@ -17,6 +17,7 @@ from typing import Any
 import apsw
 import orjson
 
+from edge_gateway.links.synced import sync_folder
 from edge_gateway.record.photo import FOLDER, MAX_PHOTO_BYTES, is_name, media_type, photos_of
 from edge_gateway.wire.hub import MAX_NEED_TEXT, WireError
 from regulator_hub.store.schema import rows
@@ -39,7 +40,7 @@ class PhotoFiles:
     def __init__(self, state_dir: Path) -> None:
         self._folder = state_dir / "photos"
         self._folder.mkdir(mode=0o750, exist_ok=True)
-        _sync(self._folder.parent)
+        sync_folder(self._folder.parent)
         self._lock = Lock()
 
     def take(self, gateway: str, part: Part) -> tuple[int, bool]:
@@ -67,6 +68,8 @@ class PhotoFiles:
                 file.write(part.data)
                 file.flush()
                 os.fsync(file.fileno())
+            if part.at == 0:
+                sync_folder(self._folder)
             have += len(part.data)
         if have < part.size:
             return have, False
@@ -77,7 +80,7 @@ class PhotoFiles:
         with unfinished.open("rb") as file:
             os.fsync(file.fileno())
         unfinished.rename(whole)
-        _sync(self._folder)
+        sync_folder(self._folder)
         return have, True
 
     def get(self, name: str) -> bytes:
@@ -92,10 +95,6 @@ class PhotoFiles:
             raise StoreFailed(f"photo {name} is damaged", hint="take it from a copy, or from the gateway")
         return data
 
-    def has(self, name: str) -> bool:
-        """Whether all of it is here."""
-        return is_name(name) and (self._folder / name).exists()
-
 
 def want(db: apsw.Connection, gateway_id: int, entries: Sequence[bytes]) -> None:
     """Note which photos these entries name. A cheap look first."""
@@ -104,7 +103,8 @@ def want(db: apsw.Connection, gateway_id: int, entries: Sequence[bytes]) -> None
             continue
         with suppress(orjson.JSONDecodeError, AttributeError):
             for photo in photos_of(orjson.loads(entry)):
-                db.execute("INSERT OR IGNORE INTO wanted (gateway, sha256) VALUES (?,?)", (gateway_id, FOLDER + photo.sha256))
+                sql = "INSERT INTO wanted (gateway, sha256) VALUES (?,?) ON CONFLICT DO UPDATE SET gone=0"  # it may have been brought again
+                db.execute(sql, (gateway_id, FOLDER + photo.sha256))
 
 
 def wanted(db: apsw.Connection, gateway_id: int) -> list[str]:
@@ -137,11 +137,3 @@ def _more(db: apsw.Connection, gateway: str) -> dict[str, Any]:
     found = rows(db, "SELECT id FROM gateways WHERE name=?", (gateway,))
     need = wanted(db, found[0][0]) if found else []
     return {"need_photo": need} if need else {}
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -67,12 +67,6 @@ def newest(db: apsw.Connection) -> dict[tuple[str, str], int]:
     return {(name, epoch): seq for name, epoch, seq in rows(db, sql, (SEQ_BITS,))}
 
 
-def gateways_with_alarm(db: apsw.Connection, kind: str) -> set[str]:
-    """Gateways about which an alarm of this kind is open."""
-    sql = "SELECT g.name FROM alarms a JOIN gateways g ON g.id = a.gateway WHERE a.kind=? AND a.until_us IS NULL"
-    return {name for (name,) in rows(db, sql, (kind,))}
-
-
 def open_alarms(db: apsw.Connection, kind: str) -> set[tuple[str, str]]:
     """(gateway, about) of the alarms of this kind that are open."""
     sql = "SELECT g.name, a.about FROM alarms a JOIN gateways g ON g.id = a.gateway WHERE a.kind=? AND a.until_us IS NULL"
