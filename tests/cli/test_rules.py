@@ -10,34 +10,10 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from edge_gateway.cli.main import run
+from tests.config.test_packs import SITE as PACKED
 
 RULES = Path(__file__).resolve().parents[2] / "rules"
-SITE = """
-[site]
-id = "s"
-origin = "example.org/s"
-name_zh = "站"
-name_en = "Site"
-[zones.room]
-stage = "dispatch"
-kind = "cutting-room"
-[buses.b]
-kind = "tcp"
-host = "127.0.0.1"
-[devices.d]
-bus = "b"
-profile = "generic/xy-md02"
-unit = 1
-interval_s = 60.0
-[points.air]
-device = "d"
-channel = "temperature"
-zone = "room"
-[rules]
-packs = ["cold-chain", "plant-rooms"]
-[rules.state]
-plant-rooms = "shadow"
-"""
+SITE = PACKED % '"cold-chain", "plant-rooms"' + '[rules.state]\nplant-rooms = "shadow"\n'
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import click
 
 from edge_gateway.cli.junit import document
 from edge_gateway.cli.main import NO, OK
-from edge_gateway.cli.verbs import Context, option, verb
+from edge_gateway.cli.verbs import Context, option, picked, verb
 from edge_gateway.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -70,13 +70,8 @@ def command(ctx: Context, packs: tuple[str, ...], junit: Path | None, as_json: b
 def chosen(ctx: Context, wanted: Sequence[str]) -> dict[str, Path]:
     """The packs named, or all along the search path (the folder beside the configuration first). Raises ConfigError."""
     from edge_gateway.rules.load import available
-    from edge_gateway.toml_errors import did_you_mean
 
-    known = available([ctx.config.parent / "rules"])
-    for id_ in wanted:
-        if id_ not in known:
-            raise ConfigError(f"no rule pack '{id_}'", code="no-pack", hint=did_you_mean(id_, known))
-    return {id_: known[id_] for id_ in wanted} if wanted else known
+    return picked(available([ctx.config.parent / "rules"]), wanted, "rule pack", "no-pack")
 
 
 def trial(id_: str, file: Path) -> Tried:

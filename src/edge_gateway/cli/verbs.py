@@ -205,3 +205,14 @@ def verb(name: str, *, zh: str, examples: Sequence[str]) -> Callable[[Callable[.
 def noun(name: str, *, zh: str, examples: Sequence[str]) -> Callable[[Callable[..., Any]], Verbs]:
     """Makes a function a noun that verbs are added to."""
     return click.group(name, cls=Verbs, zh=zh, examples=examples)
+
+
+def picked(known: dict[str, Path], wanted: Sequence[str], what: str, code: str) -> dict[str, Path]:
+    """Those that were named of what is known, or all. Raises ConfigError with the nearest name."""
+    from edge_gateway.errors import ConfigError
+    from edge_gateway.toml_errors import did_you_mean
+
+    for id_ in wanted:
+        if id_ not in known:
+            raise ConfigError(f"no {what} '{id_}'", code=code, hint=did_you_mean(id_, known))
+    return {id_: known[id_] for id_ in wanted} if wanted else known
