@@ -68,6 +68,7 @@ class Hub:
     photos: PhotoFiles
     overdue: Overdue
     outbox: Outbox
+    mqtt: MqttCarrier | None = field(default=None)
     stopping: bool = field(default=False)
 
     async def writes(self) -> bool:
@@ -216,8 +217,8 @@ async def run_until(hub: Hub, stop: asyncio.Event, listening: Callable[[str], No
         async with asyncio.TaskGroup() as outer:
             carriers = [outer.create_task(_serve(hub, page, sock), name="http")]
             if config.mqtt is not None:
-                carrier = MqttCarrier(config.mqtt, hub.desk, hub.gateways)
-                carriers.append(outer.create_task(carrier.run(), name="mqtt"))
+                hub.mqtt = MqttCarrier(config.mqtt, hub.desk, hub.gateways)
+                carriers.append(outer.create_task(hub.mqtt.run(), name="mqtt"))
             scheme = "https" if config.cert_file else "http"
             shown = f"[{host}]" if ":" in host else host
             listening(f"{scheme}://{shown}:{port}")

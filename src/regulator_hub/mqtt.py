@@ -50,6 +50,10 @@ class MqttCarrier:
             for number in range(4):
                 group.create_task(self._answer_all(), name=f"mqtt-desk-{number}")
 
+    async def ready(self) -> None:
+        """Wait until the broker has our subscription: what a gateway says before is lost, and it asks again."""
+        await self._link.ready()
+
     async def _greet(self, _session_present: bool) -> None:
         await self._link.subscribe([UP])
 

@@ -65,6 +65,9 @@ async def bench(folder: Path, via: str, mosquitto: Mosquitto, *, name: str = "hu
         mine.texts[record.SHA] = record.TEXT
         live = asyncio.create_task(sink.run_live(mine))
         try:
+            if running.hub.mqtt is not None:  # what comes before its subscription is lost, and asked again only after ten seconds
+                async with asyncio.timeout(10.0):
+                    await running.hub.mqtt.ready()
             yield Bench(running, sink, mine)
         finally:
             live.cancel()
