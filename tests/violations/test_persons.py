@@ -412,3 +412,17 @@ def test_an_assessment_from_before_it_became_graver_still_counts() -> None:
     violations.apply(step("recovered"), MINOR, at())
     body = do(violations, "submit")
     assert (body["handling"], body["severity"], body["assessment"]["severity"]) == ("submitted", "major", "major")
+
+
+@pytest.mark.parametrize("period", [{"from_us": 1e22, "to_us": 1e22}, {"from_us": 0, "to_us": float("inf")}, {"from_us": "1" * 400, "to_us": "2" * 400}, {"from_us": -1, "to_us": 5}])
+def test_a_period_that_no_entry_could_hold_is_refused(period: dict[str, Any]) -> None:
+    violations = handled("acknowledged", "active")
+    before = violations.snapshot()
+    with pytest.raises(StepRefused, match="period"):
+        do(violations, "correct", period=period)
+    assert violations.snapshot() == before
+
+
+def test_a_finding_gives_no_longer_a_reason_than_any_other_step() -> None:
+    with pytest.raises(StepRefused, match="at most"):
+        Violations("tlf-007").find(Ask("open", "", WANG, "x" * 60_000, {"severity": "minor", "zone": "hall"}), at())

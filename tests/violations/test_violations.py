@@ -205,6 +205,26 @@ def test_what_still_holds_returns_when_its_cause_is_withdrawn() -> None:
     assert state(violations) == [("tlf-007-2", "violation", "active", "new")]
 
 
+def test_what_returns_when_its_cause_is_withdrawn_is_whole_after_a_restart_too() -> None:
+    """Wherever the record was cut between the two entries: what was done about the held one before is not forgotten, nor itself."""
+    violations = Violations("tlf-007")
+    violations.apply(step("violated", rule="power", point="mains"), RULE, at())
+    violations.apply(step("violated", point="a"), RULE, at())
+    do(violations, "ack", WANG, "tlf-007-2")
+    do(violations, "correct", WANG, "tlf-007-2", cause="door")
+    violations.hold(["tlf-007-2"], ID, at())
+    do(violations, "ask-withdrawal")
+    taken = orjson.loads(record_entry.canonical(violations.snapshot()))
+    entries = [{**body, "seq": 8 + n, "wall_us": 10_000_000, "rule_us": 10_000_000} for n, body in enumerate(violations.take(Ask("withdraw", ID, LI, "because"), at()))]
+    assert [each["step"] for each in entries] == ["withdrawn", "unmerged"]
+    restarted = Violations("tlf-007")
+    restarted.restore(taken)
+    restarted.replay(entries[0], "e1")
+    assert [each["violation"] for each in restarted.records()] == ["tlf-007-2"]
+    restarted.replay(entries[1], "e1")
+    assert restarted.snapshot() == violations.snapshot()
+
+
 def test_active_again_after_the_cause_recovered_is_new_at_once() -> None:
     violations = cause_of("a")
     violations.apply(step("recovered", point="a"), RULE, at())

@@ -1,6 +1,6 @@
 """Violations on two axes, condition x handling: rules' steps and persons' steps become entries; pure, and knows no journal."""
 
-from edge_gateway.violations.asked import CLAIMED, HUB, PROOFS, SECRET, Ask, Moment, StepRefused, Who
+from edge_gateway.violations.asked import CLAIMED, HUB, SECRET, Ask, Moment, StepRefused, Who
 from edge_gateway.violations.book import Violations
 from edge_gateway.violations.record import ENTRY_KEYS, FINDING, RECORD_KEYS
 from edge_gateway.violations.table import (
@@ -18,6 +18,6 @@ from edge_gateway.violations.table import (
 
 __all__ = [
     "ACKNOWLEDGED", "CLAIMED", "CLOSED", "CORRECTING", "ENDED", "ENTRY_KEYS", "FINDING", "HANDLINGS", "HUB", "MERGED",
-    "NEW", "PROOFS", "RECORD_KEYS", "SECRET", "SUBMITTED", "TABLE", "WITHDRAWN", "Ask", "Moment", "StepRefused",
+    "NEW", "RECORD_KEYS", "SECRET", "SUBMITTED", "TABLE", "WITHDRAWN", "Ask", "Moment", "StepRefused",
     "Violations", "Who",
 ]  # fmt: skip

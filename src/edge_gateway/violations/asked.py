@@ -12,7 +12,6 @@ from edge_gateway.errors import GatewayError
 CLAIMED, SECRET, HUB = "claimed", "secret", "hub"
 #: No person at all: time and the record's own rules.
 AUTOMATIC = "automatic"
-PROOFS = (CLAIMED, SECRET, HUB, AUTOMATIC)
 
 
 class StepRefused(GatewayError):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from edge_gateway.record.entry import MAX_INTEGER
 from edge_gateway.violations.asked import StepRefused
 
 SEVERITIES = ("minor", "major")
@@ -19,7 +20,7 @@ CAUSES = (
 #: What must be said before a violation can be submitted.
 NEEDED = ("cause", "severity", "zone", "period", "lots", "products")
 _MOST_LOTS, _MOST_PRODUCTS, _MOST_TEXT = 200, 50, 300
-_KG = re.compile(r"^\d{1,7}(\.\d{1,3})?$")
+_KG = re.compile(r"^\d{1,7}(\.\d{1,3})?\Z")
 
 
 def severest(*severities: str | None) -> str:
@@ -67,10 +68,10 @@ def _zone(value: Any) -> str:
 def _period(value: Any) -> dict[str, int]:
     try:
         since_us, until_us = int(value["from_us"]), int(value["to_us"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise StepRefused("the period needs a beginning and an end", hint="--from TIME --to TIME") from None
-    if until_us < since_us:
-        raise StepRefused("the period ends before it begins", hint="--from TIME --to TIME")
+    if not 0 <= since_us <= until_us <= MAX_INTEGER:
+        raise StepRefused("the period ends before it begins, or is no time", hint="--from TIME --to TIME")
     return {"from_us": since_us, "to_us": until_us}
 
 

@@ -120,6 +120,7 @@ class Violations:
         who, reason, found = ask.who, ask.reason, ask.detail
         if not who.name.strip() or not reason.strip():
             raise StepRefused("who found it, and what, is missing", hint='add --reason "what you saw"')
+        persons.said(ask)
         if severest(found.get("severity")) == "":
             raise StepRefused("how severe it is, is missing", hint="--severity minor or major")
         record = self._fresh(FINDING, str(found.get("point") or ""))
@@ -351,7 +352,8 @@ class Violations:
         """It is over; what opens next at its place names it, for a while or (withdrawn while it went on) once."""
         self._forget(record)
         for held in self._held(record["violation"]):
-            self._forget(held)
+            if held["condition"] == RECOVERED:  # the others return, by entries of their own
+                self._forget(held)
         if record["rule"] == FINDING:
             return
         goes_on = record["handling"] == WITHDRAWN and record["condition"] != RECOVERED

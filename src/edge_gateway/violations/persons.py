@@ -39,17 +39,22 @@ def take(record: dict[str, Any], ask: Ask, at: Moment) -> dict[str, Any]:
     return made
 
 
-def _permitted(record: Mapping[str, Any], ask: Ask) -> None:
-    """What every step needs, and the table's word."""
-    id_ = record["violation"]
-    if ask.step not in table.TABLE:
-        raise StepRefused(f"no step '{ask.step}'", hint=", ".join(table.TABLE))
+def said(ask: Ask) -> None:
+    """Raises StepRefused unless somebody is named and gives a reason, not too long."""
     if not ask.who.name.strip():
         raise StepRefused("who takes this step is not known", hint="the control socket tells the user's name")
     if not ask.reason.strip():
         raise StepRefused("a reason is missing", hint='add --reason "what you saw or did"')
     if len(ask.reason) > MOST_REASON:
         raise StepRefused(f"a reason is at most {MOST_REASON} characters", hint="the essence here, the rest as a photo or document")
+
+
+def _permitted(record: Mapping[str, Any], ask: Ask) -> None:
+    """What every step needs, and the table's word."""
+    id_ = record["violation"]
+    if ask.step not in table.TABLE:
+        raise StepRefused(f"no step '{ask.step}'", hint=", ".join(table.TABLE))
+    said(ask)
     if record["handling"] in table.OVER:
         raise refusal(table.OVER[record["handling"]], record)
     if record["level"] == "notice":

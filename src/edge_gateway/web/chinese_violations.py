@@ -75,7 +75,7 @@ VIOLATIONS: tuple[tuple[str, str], ...] = (
     ("'{}' is no severity", "“{}”不是严重程度"),
     ("the zone is no short text", "区域不是简短文字"),
     ("the period needs a beginning and an end", "时段须有起止"),
-    ("the period ends before it begins", "时段的终止早于起始"),
+    ("the period ends before it begins, or is no time", "时段的终止早于起始，或不是有效时间"),
     ("the lots are no list of at most {} short names", "批次须为至多 {} 个简短编号"),
     ("--lot ID, or --no-lots", "--lot 批次，或 --no-lots"),
     ("what became of the product is not said", "未说明产品处置"),
