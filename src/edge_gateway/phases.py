@@ -133,12 +133,12 @@ class Phases:
         about = next((each for each in look if each["item"] == item), None)
         if about is None:
             raise PhaseRefused(f"no item '{item}' in this phase", hint="`edge-gateway phase show` lists them")
-        _said(who, photos_do=True)
+        _said(who)
         if about["state"] == DONE:
             raise PhaseRefused(f"{item} is in order already", hint="nothing needs to be signed")
         if about["state"] == BEYOND:
             raise PhaseRefused(f"a rule says that {item} is not in order: no signature changes that", hint="correct it, or go on with a reason: `phase next --reason …`")
-        if about["automatic"] and (not who.proven or who.name == self.by or not who.reason.strip()):
+        if about["automatic"] and (not who.proven or who.name.strip().casefold() == self.by.strip().casefold() or not who.reason.strip()):
             why = f"nobody knows whether {item} is in order: a second person signs for it, proven by a secret of their own, with a reason"
             raise PhaseRefused(why, hint="--as NAME; not the one who began the phase")
         signature: dict[str, Any] = {"by": who.name, "proven": who.proven, "reason": who.reason, "wall_us": wall_us}
@@ -194,8 +194,8 @@ class Phases:
         self.phase, self.by, self.since_wall_us, self.signed = phase, by, wall_us, {}
 
 
-def _said(who: Signer, *, photos_do: bool) -> None:
-    if not who.reason.strip() and not (photos_do and who.photos):
+def _said(who: Signer) -> None:
+    if not who.reason.strip() and not who.photos:
         raise PhaseRefused("a reason is missing", hint='--reason "what you saw", or --photo FILE')
     if len(who.reason) > MOST_TEXT:
         raise PhaseRefused(f"a reason is at most {MOST_TEXT} characters")

@@ -146,3 +146,9 @@ def test_a_file_of_somebody_else_proves_nobody(tmp_path: Path, people: People, m
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     with pytest.raises(PeopleFault, match="somebody else"):
         people.get("李敏")
+
+
+def test_a_hash_whose_base64_does_not_read_is_no_hash() -> None:
+    assert not sound("scrypt$16384$8$5$=AAAAAAA$" + "A" * 44)
+    assert not fits("whatever it may be", "scrypt$16384$8$5$=AAAAAAA$" + "A" * 44)
+    assert not sound(hashed("long enough secret 7") + "\n")

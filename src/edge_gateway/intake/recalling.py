@@ -57,12 +57,12 @@ async def recalled(taken: Recalled, gateway: str, rules: Sequence[BoundRule] = (
         rehearsed = Engine(rules)
         rehearsed.restore(found.state.engine.snapshot())
         rehearsed.tick(last["rule_us"], last["wall_us"], trusted=False)
+        _check(found.state)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as wrong:  # it comes from outside
         raise JournalDamaged(f"what the hub gave back does not read: {wrong!r}"[:300]) from None
     if found.damaged:
         raise JournalDamaged(found.damaged)
     state = found.state
-    _check(state)
     state.lost = True  # the hub may know more than its ordered entries say: it is still asked what stands open
     state.config = None  # an entry of another record: the first one here brings its own
     found.uncorrected = None
@@ -95,6 +95,8 @@ def _check(state: State) -> None:
     for what, table in (("slot", state.slots), ("correction", state.corrections)):
         for name, at_us in table.items():
             _fits({what: at_us}, {what: int}, f"the {what} of {name}")
+    if state.armed.day is not None and type(state.armed.day) is not str:
+        raise JournalDamaged(f"the day of arming is {state.armed.day!r}"[:300])
     for record in state.violations.records():
         _fits(record, NEEDED, "a violation")
     for device, kept in state.kept.items():

@@ -14,7 +14,7 @@ from edge_gateway.errors import GatewayError
 from edge_gateway.intake.loop import Intake
 from edge_gateway.journal.base import Journal
 from edge_gateway.people import NotProven, People, Person
-from edge_gateway.people.book import MOST_NAME, check
+from edge_gateway.people.book import MOST_NAME, check, permitted
 from edge_gateway.people.hashed import hashed
 from edge_gateway.people.proof import Prover
 from edge_gateway.rules.base import ACTIVE
@@ -150,6 +150,7 @@ class Persons:
             raise GatewayError(f"no such step '{verb}'", hint="add or remove")
         elif len(others) == len(known.all()):
             raise GatewayError(f"nobody is called '{name}'", hint="`edge-gateway people list` shows the names")
+        permitted(people)  # before it stands in the record
         await self._record(people, user, reason)
         known.write(people)
         return {"name": name, "people": len(people)}

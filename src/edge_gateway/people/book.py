@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_gateway.errors import GatewayError
+from edge_gateway.links.synced import write_synced
 from edge_gateway.people import hashed
 
 FILE = "people.toml"
@@ -56,6 +57,12 @@ def check(name: str, role: str) -> None:
         raise ValueError(f"'{role}' is no role: {', '.join(ROLES)}")
 
 
+def permitted(people: Sequence[Person]) -> None:
+    """Raises ValueError for too many, and for a name that stands twice."""
+    if len(people) > MOST_PEOPLE or len({_key(each.name) for each in people}) != len(people):
+        raise ValueError(f"at most {MOST_PEOPLE} people, each name once")
+
+
 class People:
     """The people who may prove who they are. Reads the file anew when it has changed."""
 
@@ -76,26 +83,13 @@ class People:
 
     def write(self, people: Sequence[Person]) -> None:
         """These and nobody else; durable on return. Raises PeopleFault, ValueError."""
-        if len(people) > MOST_PEOPLE or len({_key(each.name) for each in people}) != len(people):
-            raise ValueError(f"at most {MOST_PEOPLE} people, each name once")
+        permitted(people)
         text = _HEADER
         for each in people:
             check(each.name, each.role)
             text += f'\n[[person]]\nname = "{each.name}"\nrole = "{each.role}"\nsecret = "{each.secret}"\n'
-        temporary = self._path.with_name(f".{FILE}.new")
         try:
-            temporary.unlink(missing_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
-                file.write(text.encode())
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._path)
-            folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            write_synced(self._path, text.encode())
         except OSError as error:
             raise PeopleFault(f"{self._path} cannot be written: {error.strerror}", hint="the state folder belongs to the service's user") from None
         self._seen = None

@@ -19,7 +19,7 @@ _SALT_BYTES, _HASH_BYTES = 16, 32
 LEAST, MOST = 8, 256
 #: Costs beyond these are no hash that this program wrote: a file could make every proof last for minutes.
 _MOST_N, _MOST_R, _MOST_P = 1 << 17, 16, 16
-_FORM = re.compile(r"^scrypt\$(\d{1,7})\$(\d{1,3})\$(\d{1,3})\$([A-Za-z0-9+/=]{8,64})\$([A-Za-z0-9+/=]{43,88})$")
+_FORM = re.compile(r"^scrypt\$(\d{1,7})\$(\d{1,3})\$(\d{1,3})\$([A-Za-z0-9+/=]{8,64})\$([A-Za-z0-9+/=]{43,88})\Z")
 
 
 class SecretRefused(GatewayError):
@@ -39,12 +39,16 @@ def sound(text: str) -> bool:
     found = _FORM.match(text)
     if found is None:
         return False
+    try:
+        kept = [b64decode(each, validate=True) for each in found.groups()[3:]]
+    except ValueError:
+        return False
     n, r, p = (int(number) for number in found.groups()[:3])
-    return 1 < n <= _MOST_N and n & (n - 1) == 0 and 0 < r <= _MOST_R and 0 < p <= _MOST_P
+    return all(kept) and 1 < n <= _MOST_N and n & (n - 1) == 0 and 0 < r <= _MOST_R and 0 < p <= _MOST_P
 
 
 def fits(secret: str, text: str) -> bool:
-    """Whether the secret is the one of this hash; takes as long either way."""
+    """Whether the secret is the one of this hash; takes as long either way, but for a text that is no sound hash."""
     found = _FORM.match(text)
     if found is None or not sound(text):
         return False

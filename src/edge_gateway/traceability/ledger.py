@@ -54,8 +54,8 @@ class LotLedger:
 
         Raises RecordRefused: it cannot be, or it needs a reason, or something that no reason replaces.
         """
-        lots = lots_of.fold(self._effective())
-        made = lots_of.fold([*self._effective(), {**body, "rule_us": stamp[0], "wall_us": stamp[1]}])
+        lots = self._lots
+        made = lots_of.fold([*self._records.values(), {**body, "rule_us": stamp[0], "wall_us": stamp[1]}])
         name = str(body.get("lot", ""))
         open_: list[str] = []
         if body["type"] == DISPATCH and not body.get("disposal"):
@@ -125,9 +125,6 @@ class LotLedger:
         placed = {} if body is None else {"record": f"{self._gateway}-R{self.number + 1}", **body}
         return [placed if name == old else record for name, record in self._records.items() if not (gone and name == old)]
 
-    def _effective(self) -> list[dict[str, Any]]:
-        return list(self._records.values())
-
     def _count(self, name: str) -> None:
         number = name.rpartition("-R")[2]
         if number.isdecimal():
@@ -144,7 +141,8 @@ class LotLedger:
             while more := {other for one in family if one in self._lots for other in (*self._lots[one].parents, *self._lots[one].children)} - family:
                 family |= more
             if all(self._lots[one].over for one in family if one in self._lots):
-                return {name for one in family if one in self._lots for name in self._lots[one].records}
+                gone = {name for one in family if one in self._lots for name in self._lots[one].records}
+                return gone | {name for name, each in self._records.items() if each["type"] == DOCUMENT and each.get("lot") in family}
         return set()
 
     # --- questions ------------------------------------------------------------------------------------------------
