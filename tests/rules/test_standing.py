@@ -17,6 +17,8 @@ from edge_gateway.rules.standing import Stood
 from edge_gateway.rules.track import Track
 
 from .reference_standing import Seen, standing
+from .test_courses import CYCLE, washed
+from .test_engine import rule as rule_of
 from .traces import S, course, expected, rules, through_json
 
 COURSES = int(os.environ.get("COURSES", "1000"))
@@ -290,3 +292,40 @@ def test_a_snapshot_that_forgets_why_is_caught(monkeypatch: pytest.MonkeyPatch) 
     real = Stood.state
     monkeypatch.setattr(Stood, "state", lambda self: {**real(self), "own": True})
     assert any(with_standings(seed, restart=True) != with_standings(seed, restart=False) for seed in range(60))
+
+
+# --- what goes on over a border ---------------------------------------------------------------------------------------
+
+
+def test_a_shadow_completes_a_cycle_that_its_rule_began_and_neither_breaks_the_other() -> None:
+    made = rule_of("sequence", **CYCLE)
+    engine, steps = Engine([made]), list[Step]()
+
+    def feed(course: list[tuple[int, float | None, float | None]]) -> None:
+        nonlocal steps
+        for second, *values in course:
+            steps += engine.judge(second * S, second * S, ("p1", "p2"), list(values), None)
+
+    cycle = washed()
+    feed(cycle[:4])  # the first step is done
+    steps += engine.stand(95 * S, 95 * S, "phase", {(made.id, made.point): "production"})
+    engine = through_json(engine, [made])
+    feed(cycle[4:])
+    steps += engine.stand(300 * S, 300 * S, "phase", {})
+    feed(washed(2000))
+    steps += engine.tick(3000 * S, 3000 * S)
+    assert [step.step for step in steps if step.step in (VIOLATED, FIRED)] == []
+    assert [step.step for step in steps if step.step == "passed"] == ["passed"]
+
+
+def test_late_readings_of_a_batch_that_ends_a_standing_are_taken() -> None:
+    made = [
+        BoundRule(id="l", pack="t", pack_version="1", edition="1", kind="limit", point="x", high="10", violation_after_us=60 * S, fresh_us=10**9),
+        BoundRule(id="w", pack="t", pack_version="1", edition="1", kind="window", point="y", high="10", window_us=90 * S, violation_after_us=0,
+                  terms={"fn": "mean", "step_us": 10 * S, "interval_us": 10 * S, "late_us": 60 * S}),
+    ]  # fmt: skip
+    engine = Engine(made)
+    engine.judge(0, 0, ("x", "y"), [11.0, 1.0], None)
+    engine.stand(S, S, "mark", {("l", "x"): "M-1"})
+    assert [step.step for step in engine.judge(2 * S, 2 * S, ("x", "y"), [1.0, 1.0], ["good", "uncertain:late"])] == ["cancelled"]
+    engine.late((2 * S, 2 * S), ("x", "y"), [1.0, 1.0], ["good", "uncertain:late"], S)

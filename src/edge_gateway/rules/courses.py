@@ -52,6 +52,10 @@ class DescentTrack(Measured):
         self.began_us = None
         return self.no_verdict(rule_us, wall_us) if self.failed and self.phase != IDLE else self.known(0.0, rule_us, wall_us)
 
+    def blind(self, rule_us: int, wall_us: int) -> Step | None:
+        self.began_us = None  # how it goes on is not seen: the next run begins with the next reading above ``start``
+        return super().blind(rule_us, wall_us)
+
     def memory(self) -> Any:
         return None if self.began_us is None else [self.began_us, self.lowest, self.failed]
 
@@ -134,10 +138,18 @@ class SequenceTrack(Joint):
         """Readings carry a cycle on; time alone does not."""
         return None
 
+    def blind(self, rule_us: int, wall_us: int) -> Step | None:
+        self._idle()  # how it goes on is not seen
+        return super().blind(rule_us, wall_us)
+
     def memory(self) -> Any:
         joint = super().memory()
-        return None if joint is None else [joint, self.began_us, self.wall_us, self.since_us, self.done_us, self.done]
+        done = [list(each) for each in self.done]  # a shadow begins with it, and goes its own way
+        return None if joint is None else [joint, self.began_us, self.wall_us, self.since_us, self.done_us, done]
 
     def recall(self, memory: Any) -> None:
-        joint, self.began_us, self.wall_us, self.since_us, self.done_us, self.done = memory
+        joint, self.began_us, self.wall_us, self.since_us, self.done_us, done = memory
+        self.done = [list(each) for each in done]
         super().recall(joint)
+        if len(self.done) >= len(self.plan):  # of an edition with more steps
+            self._idle()

@@ -129,7 +129,7 @@ class Engine:
 
         ``now``: the batch's rule and wall time, the latter vouched for. What this changes is judged with the next reading.
         """
-        plan = self._roster.plans[points]
+        plan = self._roster.plans.get(points) or self._plan(points)  # ``judge`` gives it up where a standing ends
         for column, track, at in plan.measured:
             value = values[column]
             if quality is not None and quality[column] == UNCERTAIN_LATE and is_number(value):
