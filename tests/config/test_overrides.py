@@ -109,6 +109,13 @@ def refusal(rule: Any, key: str, value: Any) -> str:
     return ""
 
 
+def test_a_second_time_lengthens_a_silence_and_is_refused_where_that_is_verified() -> None:
+    rule = RULE["cold-chain-silence"]
+    verified = rule.model_copy(update={"after_s": None, "factor": 3.0, "basis": rule.basis.model_copy(update={"verified": "primary"})})
+    with pytest.raises(NotTightened):
+        overridden(verified, {"after_s": 86400.0})
+
+
 def test_notices_only_may_become_a_violation() -> None:
     rule = overridden(RULE["outlet-cod"], {"violation_after_s": 600.0})
     assert (rule.notices_only, rule.violation_after_s) == (False, 600.0)

@@ -210,6 +210,9 @@ def _packs(config: GatewayConfig, folder: Path, locate: Locator) -> tuple[list[L
             moved, found = _named(home, ("rules", "packs", at), lambda name: pack_files.load_pack(name, [folder / "rules"]), pack_files.read_pack, locate)
             faults += found
             if moved is not None:
+                for lost in sorted(rules - {rule.id for rule in moved.pack.rule}):
+                    why, hint = f"pack '{home}' has no rule '{lost}', which pack '{loaded.pack.id}' says went there", "take both packs from one release"
+                    faults.append(locate(("rules", "packs", at), why, code="unknown-rule", hint=hint))
                 faults += seal_faults(config.rules, [moved])
                 _take(packs, replace(moved, only=frozenset(rules), state=_state(config, home)))
     packs, found = with_overrides(config.rules, packs, locate)

@@ -44,7 +44,7 @@ def _not_monitored(config: GatewayConfig, binding: Binding, locate: Locate) -> I
 
 def _permits(config: GatewayConfig, binding: Binding, locate: Locate) -> Iterator[ConfigError]:
     """Permits of which a looser figure does not count."""
-    for id_ in sorted({rule.outlet for rule in binding.rules if "is not applied" in rule.source}):
+    for id_ in sorted({rule.outlet for rule in binding.rules if rule.outlet and "is not applied" in rule.source}):
         lacks = ", ".join(missing(config.outlets[id_].model_dump()))
         why, hint = f"the permit's looser figures are not applied: it lacks {lacks}", "a permit with all of them is the legal limit, looser or not"
         yield locate(("outlets", id_), why, code="permit", hint=hint)

@@ -30,7 +30,7 @@ MAX_INTEGER = 2**53 - 1
 
 #: Keys that every entry has, whatever its kind.
 ENVELOPE = frozenset({"v", "seq", "kind", "rule_us", "wall_us", "mono_us", "boot", "trusted"})
-KINDS = frozenset({"snapshot", "config", "batch", "gap", "tick", "violation", "command", "event", "correction", "skipped", "mark", "phase", "calibration"})
+KINDS = frozenset({"snapshot", "config", "batch", "gap", "tick", "violation", "command", "event", "correction", "skipped", "mark", "phase", "calibration", "record"})
 
 
 @dataclass(frozen=True, slots=True)

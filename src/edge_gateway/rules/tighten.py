@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from edge_gateway.rules.model_kinds import Excuse, LimitRule, Rule
+from edge_gateway.rules.model_kinds import Excuse, LimitRule, Rule, StaleRule
 
 _LESS, _MORE = -1, 1
 #: Key -> which way is tighter. Delays and amounts: less; how long it must be well before it is over: more.
@@ -83,8 +83,8 @@ def _permitted(rule: Any, key: str, before: Any, value: Any) -> None:
 
 
 def _is_tighter(rule: Any, key: str, before: Any, value: Any) -> bool:
-    if before is None:  # there was no such limit, or no violation at all
-        return True
+    if before is None:  # there was no such limit, or no violation at all; a silence is the longer of its two times
+        return not isinstance(rule, StaleRule) or key not in ("after_s", "factor")
     way = TIGHTER.get(key) or (_LESS if isinstance(rule, LimitRule) and rule.high is not None else _MORE)
     return (Decimal(str(value)) - Decimal(str(before))) * way >= 0
 
