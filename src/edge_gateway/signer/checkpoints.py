@@ -22,6 +22,7 @@ from edge_gateway.record.merkle import leaf_hash
 from edge_gateway.record.note import ED25519, Key, Signature, note_bytes
 from edge_gateway.signer.base import Ask, Signer
 from edge_gateway.signer.tree import Missing, Tree
+from edge_gateway.wire.hub import URGENT_KINDS
 
 log = logging.getLogger(__name__)
 #: Real seconds, and entries.
@@ -32,7 +33,7 @@ MOST_WAITING = 4000
 MOST_ENDS, _REFUSED = 8, "ends refused"
 _READ_ENTRIES, _READ_BYTES = 1024, 4 << 20
 #: Entries that are signed at once: rules' and persons' steps, what changes a figure's meaning, starts and stops.
-_URGENT = tuple(f'"kind":"{kind}"'.encode() for kind in ("violation", "command", "mark", "phase", "config", "event"))
+_URGENT = tuple(f'"kind":"{kind}"'.encode() for kind in (*sorted(URGENT_KINDS), "calibration", "config", "event", "record"))
 _HEAD_BYTES = 96
 
 
