@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_gateway.cli.client import Client
-from edge_gateway.cli.main import OK
+from edge_gateway.cli.main import OK, WARNINGS
 from edge_gateway.cli.record_words import expiring_line, lot_line, record_lines, trace_lines
 from edge_gateway.cli.verbs import Context, option, verb
 from edge_gateway.traceability.model import RecordRefused
@@ -35,13 +35,14 @@ _JSON = option("--json", "as_json", is_flag=True, help="one JSON object", zh="�
 def list_(ctx: Context, all_: bool, as_json: bool) -> int:
     """Lots, newest first, and what expires soon, as the running gateway has them."""
     if all_:
-        records, zone, odd = _in_force(ctx.state_dir)
+        entries, _, zone, unread = _read(ctx.state_dir)
+        records, odd = in_force(entries)
         if as_json:
-            click.echo(json.dumps({"schema": "edge-gateway/records/1", "records": records, "odd": odd}, ensure_ascii=False))
-            return OK
-        for record in records:
-            click.echo("\n".join(record_lines(ctx, record, zone)))
-        return OK
+            click.echo(json.dumps({"schema": "edge-gateway/records/1", "records": records, "odd": odd, "unread": unread}, ensure_ascii=False))
+        else:
+            for record in records:
+                click.echo("\n".join(record_lines(ctx, record, zone)))
+        return _whole(ctx, unread, odd)
     found = Client(ctx.socket).get("/v1/records")
     if as_json:
         click.echo(json.dumps({"schema": "edge-gateway/records/1", **found}, ensure_ascii=False))
@@ -61,7 +62,7 @@ def list_(ctx: Context, all_: bool, as_json: bool) -> int:
 @click.pass_obj
 def show(ctx: Context, record: str, as_json: bool) -> int:
     """One record, and what corrected it or was corrected by it, out of the journal."""
-    entries, _, zone = _read(ctx.state_dir)
+    entries, _, zone, unread = _read(ctx.state_dir)
     wanted = {record}
     for entry in [*entries, *reversed(entries)]:
         if {entry["record"], entry.get("corrects")} & wanted:
@@ -70,11 +71,11 @@ def show(ctx: Context, record: str, as_json: bool) -> int:
     if not any(entry["record"] == record for entry in found):
         raise RecordRefused(f"no record {record[:40]} is in the journal", hint="`edge-gateway record list --all` shows them")
     if as_json:
-        click.echo(json.dumps({"schema": "edge-gateway/records/1", "records": found}, ensure_ascii=False))
-        return OK
-    for entry in found:
-        click.echo("\n".join(record_lines(ctx, entry, zone)))
-    return OK
+        click.echo(json.dumps({"schema": "edge-gateway/records/1", "records": found, "unread": unread}, ensure_ascii=False))
+    else:
+        for entry in found:
+            click.echo("\n".join(record_lines(ctx, entry, zone)))
+    return _whole(ctx, unread)
 
 
 @verb(
@@ -87,38 +88,41 @@ def show(ctx: Context, record: str, as_json: bool) -> int:
 @click.pass_obj
 def trace(ctx: Context, lot: str, as_json: bool) -> int:
     """Where a lot came from, what it met (violations and marks in its zones while it was there), where it went. Offline, read-only."""
-    entries, periods, zone = _read(ctx.state_dir, met=True)
-    records, _ = in_force(entries)
-    lots, _ = lots_in_force(records)
+    entries, periods, zone, unread = _read(ctx.state_dir, met=True)
+    records, odd = in_force(entries)
+    lots, more = lots_in_force(records)
     found = traced(lots, records, lot, periods)
     if as_json:
-        click.echo(json.dumps({"schema": "edge-gateway/trace/1", **found}, ensure_ascii=False))
-        return OK
-    click.echo("\n".join(trace_lines(ctx, found, zone)))
-    return OK
+        click.echo(json.dumps({"schema": "edge-gateway/trace/1", **found, "unread": unread}, ensure_ascii=False))
+    else:
+        click.echo("\n".join(trace_lines(ctx, found, zone)))
+    return _whole(ctx, unread, odd + more)
 
 
-def _in_force(state_dir: Path) -> tuple[list[dict[str, Any]], str, int]:
-    entries, _, zone = _read(state_dir)
-    records, odd = in_force(entries)
-    return records, zone, odd
+def _whole(ctx: Context, unread: Sequence[str], odd: int = 0) -> int:
+    """Say what could not be read or does not fit: then this is not all, and nobody may think so."""
+    for place in unread:
+        click.echo(ctx.say(f"not read, the record is damaged at {place}", f"未读出，台账在此损坏：{place}"), err=True)
+    if odd:
+        click.echo(ctx.say(f"{odd} records do not fit to the others and are passed over", f"{odd} 条记录与其他记录不符，已略过"), err=True)
+    return WARNINGS if unread or odd else OK
 
 
-def _read(state_dir: Path, *, met: bool = False) -> tuple[list[dict[str, Any]], Sequence[Period], str]:
-    """All ``record`` entries, what happened besides (``met``), the site's time zone. Segments without such entries stay closed."""
+def _read(state_dir: Path, *, met: bool = False) -> tuple[list[dict[str, Any]], Sequence[Period], str, list[str]]:
+    """All ``record`` entries, what happened besides (``met``), the site's time zone, damaged places. Segments without such entries stay closed."""
     from edge_gateway.cli.export import site_zone
     from edge_gateway.evidence.glance import holding
     from edge_gateway.evidence.stretch import chunks
     from edge_gateway.journal.reading import Reading
 
-    kinds = frozenset({"record", "violation", "mark"} if met else {"record"})
+    kinds, unread = frozenset({"record", "violation", "mark"} if met else {"record"}), list[str]()
     with closing(Reading(state_dir)) as reading:
         here = chunks(reading.known_epochs(), reading.sealed())
-        found = [entry for _, entry in holding(state_dir, reading, here, kinds)]
+        found = [entry for _, entry in holding(state_dir, reading, here, kinds, unread)]
         zone, zones = site_zone(reading), _zones(reading) if met else {}
     of = {kind: [entry for entry in found if entry["kind"] == kind] for kind in kinds}
     periods = [*violation_periods(of["violation"], zones), *mark_periods(of["mark"], zones)] if met else []
-    return of["record"], periods, zone
+    return of["record"], periods, zone, unread
 
 
 def _zones(reading: Reading) -> dict[str, str]:

@@ -44,8 +44,10 @@ class Course:
         self.steps.append(entry | {"wall_us": wall_us})
 
 
-def holding(state_dir: Path, reading: Reading, chunks: Iterable[Chunk], kinds: frozenset[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """``(epoch, entry)`` of these kinds, in order; segments whose footers name none of them, or do not read, are passed over."""
+def holding(
+    state_dir: Path, reading: Reading, chunks: Iterable[Chunk], kinds: frozenset[str], unread: list[str] | None = None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """``(epoch, entry)`` of these kinds, in order; segments whose footers name none of them, or do not read (``unread``), are passed over."""
     marks = [f'"kind":"{kind}"'.encode() for kind in kinds]
     for chunk in chunks:
         try:
@@ -56,8 +58,9 @@ def holding(state_dir: Path, reading: Reading, chunks: Iterable[Chunk], kinds: f
             for data in entries(reading, chunk):
                 if any(mark in data for mark in marks) and (entry := decode(data))["kind"] in kinds:
                     yield chunk.epoch, entry
-        except (JournalDamaged, FileNotFoundError, KeyError):
-            continue
+        except (JournalDamaged, FileNotFoundError, KeyError) as error:
+            if unread is not None:
+                unread.append(f"{chunk.epoch}/{chunk.first}: {error}")
 
 
 def corrections(state_dir: Path, reading: Reading, here: Sequence[Chunk], run: Sequence[Chunk], order: Sequence[str]) -> list[Correction]:

@@ -15,6 +15,9 @@ from edge_gateway.record.entry import decode
 from edge_gateway.rules.base import BoundRule, each_rule
 from edge_gateway.toml_errors import did_you_mean
 
+#: Entries that say what is configured; an entry's kind stands at its beginning.
+_CONFIGURED = (b'"kind":"config"', b'"kind":"snapshot"')
+
 BEYOND, WITHIN, UNKNOWN, SEEN = "beyond", "within", "unknown", "seen"
 
 
@@ -91,7 +94,7 @@ def _told(
     named, at, told = f'"rule":"{rule}"'.encode(), None, []
     unarmed: Mapping[str, list[str]] = {}
     for position, data in lookback.entries():
-        if named not in data and b'"config' not in data and b"rules-not-armed" not in data:
+        if named not in data and b"rules-not-armed" not in data and not any(kind in data[:96] for kind in _CONFIGURED):
             continue
         entry = decode(data)
         kind, wall_us = entry["kind"], int(entry["wall_us"])

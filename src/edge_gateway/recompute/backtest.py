@@ -185,7 +185,7 @@ class Backtest:
             return None
         try:
             rules = self._change([BoundRule.from_config(rule) for rule in each_rule(resolved.get("rules", []))])
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, ValueError):
             self.not_decidable["*", "*"] = NOT_TOLD
             return None
         self._wanted |= {(rule.id, rule.point, (rule.point, *rule.others)) for rule in rules if rule.point}

@@ -227,7 +227,7 @@ class Outcomes:
 
     def end(self) -> None:
         """The record ends here."""
-        if self._waiting:
+        if self._waiting or self._bodies:
             self._none_waits(self._cause)
 
     def _kind_of(self, entry: Body) -> str:
