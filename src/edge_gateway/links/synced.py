@@ -20,11 +20,11 @@ def write_synced(
     ``ending`` makes the temporary name, of its own where several processes may write. Raises OSError.
     """
     fresh = path.with_name(path.name + ending)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
     try:
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
         put(fresh, path)
     finally:
         fresh.unlink(missing_ok=True)

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +66,6 @@ class MemoryFile:
             write_synced(self.path, text, mode=0o666, ending=".new")
         except OSError as error:
             self.said = f"{self.path}: {error.strerror or error}; what is learned now is forgotten at the next start"
-            with suppress(OSError):
-                self.path.with_name(f"{self.path.name}.new").unlink()
         else:
             self.said = ""
 
