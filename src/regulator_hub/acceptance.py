@@ -67,19 +67,23 @@ def behind(entry: bytes, epoch: str, epochs: Sequence[EpochRow], cosigned: Logs,
 
     The end of the epoch before it may be cosigned after it was born, so what it says to hold of that one counts too,
     unless it was given up as rolled back. A size alone is a claim: it counts with the root that we cosigned, or that our own bytes
-    have there (``roots``, by size: see ``claims``).
+    have there (``roots``, by size: see ``claims``). Only beyond what is left here of what we cosigned, after this hub lost its
+    store, is a size enough: nothing can prove it, and the loss is alarmed by itself.
     """
     newest = _newest(epoch, epochs, cosigned)
     if newest is None:
         return None
     size, root = cosigned[newest]
     known = {**(roots or {}), size: root}
+    held = next(each.size for each in epochs if each.epoch == newest)
     most = 0
     for told, claimed in _claims(entry, newest):
         if (own := known.get(told)) is not None and own.hex() == claimed:
             most = max(most, told)
         elif told == size:
             return Behind(FORK, newest, size, size)
+        elif held < size and told > held:
+            most = max(most, told)
     return None if most >= size else Behind(ROLL_BACK, newest, size, most)
 
 

@@ -184,6 +184,10 @@ def test_what_a_first_entry_must_name() -> None:
     assert lacks(beyond) == Behind("roll-back", EPOCH, 9, 0)
     assert claims(born(beyond)[0], OTHER, rows, logs) == (rows[0], [5])
     assert claims(born(late | {"size": 8})[0], OTHER, rows, logs) == (rows[0], [5, 8])
+    # A hub that lost its store cannot prove a size beyond what is left of it: there the gateway's word is enough, below it is not.
+    lost = [EpochRow(id=0, gateway=GATEWAY, epoch=EPOCH, number=0, size=4, closed_at=None), *rows[1:]]
+    assert behind(born(beyond)[0], OTHER, lost, logs) is None
+    assert behind(born(named(entries[:3]))[0], OTHER, lost, logs) == Behind("roll-back", EPOCH, 9, 0)
     assert lacks(None, EPOCH) is None  # nothing was cosigned before it
     for nonsense in (b"no entry", b"[]", b'{"previous":7}', b'{"previous":{"cosigned":[]}}'):
         assert behind(nonsense, OTHER, rows, logs) == Behind("roll-back", EPOCH, 9, 0)
