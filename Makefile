@@ -14,6 +14,9 @@ SEED ?= 1
 # Most tests wait for processes and lines more than they compute: three at a time for two cores.
 WORKERS ?= 3
 
+# Compiled modules are kept whatever the shell says: each of the hundreds of processes that a suite starts would compile them all anew (0.5 s).
+unexport PYTHONDONTWRITEBYTECODE
+
 setup: $(VENV)/.stamp-setup
 setup-dev: $(VENV)/.stamp-dev
 servers: $(VENV)/.stamp-dev
