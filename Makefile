@@ -11,8 +11,10 @@ PIP := $(PY) -m pip --disable-pip-version-check install --quiet --no-input
 # Lengths of the campaigns: make killloop N=50
 N ?=
 SEED ?= 1
-# Most tests wait for processes and lines more than they compute: three at a time for two cores.
-WORKERS ?= 3
+# Most tests wait for processes and lines more than they compute: four at a time for two cores.
+WORKERS ?= 4
+# Hundreds of programs are started: none compiles its modules anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 # Compiled modules are kept whatever the shell says: each of the hundreds of processes that a suite starts would compile them all anew (0.5 s).
 unexport PYTHONDONTWRITEBYTECODE
@@ -42,7 +44,7 @@ demo: setup
 	$(VENV)/bin/edge-gateway demo $(ARGS)
 
 test: setup-dev servers
-	$(PY) -m pytest -n $(WORKERS) --dist loadfile -m "not timing" $(ARGS)
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not timing" $(ARGS)
 	$(PY) -m pytest -m timing $(ARGS)
 
 check: setup-dev

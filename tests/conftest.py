@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.longest import SECONDS
 from tests.servers import write_ledger
 from tests.servers.certificates import CertificateAuthority
 from tests.servers.influxd import Influxd
@@ -31,6 +32,13 @@ if TYPE_CHECKING:
 def pytest_configure(config: pytest.Config) -> None:
     """One ledger of writing requests a worker; slaves in processes of their own find it in their environment."""
     os.environ[write_ledger.VARIABLE] = str(Path(tempfile.mkdtemp(prefix="edge-gateway-writes-")) / "ledger")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Several workers begin with the longest files, so that none is still busy with one when the others are through."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: -SECONDS.get(item.nodeid.partition("::")[0], 0))
 
 
 def pytest_unconfigure() -> None:
