@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from edge_gateway.clock import SystemClock
 from edge_gateway.errors import GatewayError
 from edge_gateway.profiles.spec import DeviceSpec
 from edge_gateway.reading import Batch
@@ -76,13 +77,13 @@ async def test_no_slot_and_no_value_is_lost_or_confused() -> None:
     async with running(plant, list(devices), timeout_s=0.05) as (source, inbox):
         for _ in range(30):
             await disturb(random, source, devices)
-    inbox.items += source.farewell()
+    inbox.items += source.farewell(SystemClock(declared=True).mono_us())
     await plant.stop()
     assert judge(inbox) > 100
 
 
 async def test_a_source_that_forgets_who_goes_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """Planted: what a reload drops is not accounted for."""
-    monkeypatch.setattr(ModbusSource, "_retire", lambda self, slots, begins_us: setattr(slots, "retired", True))
+    monkeypatch.setattr(ModbusSource, "_retire", lambda self, slots, begins_us, mono_us: setattr(slots, "retired", True))
     with pytest.raises(AssertionError):
         await test_no_slot_and_no_value_is_lost_or_confused()

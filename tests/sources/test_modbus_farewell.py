@@ -37,7 +37,7 @@ async def test_a_bus_that_is_stopped_in_the_midst_of_a_question() -> None:
         await until(asked.is_set)
         await asyncio.sleep(0.01)
     now_us = SystemClock(declared=True).mono_us()
-    inbox.items += source.farewell()
+    inbox.items += source.farewell(now_us)
     for unit in (1, 2):
         assert accounted_until(inbox, f"d{unit}.0") > now_us, "a due slot of which nothing is said"
     await plant.stop()

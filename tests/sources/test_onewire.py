@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_gateway.clock import SystemClock
 from edge_gateway.errors import ConfigError
 from edge_gateway.journal.reading import Reading
 from edge_gateway.profiles.spec import DeviceSpec, PointSpec
@@ -143,7 +144,7 @@ async def test_a_reload_leaves_other_devices_their_slots(tmp_path: Path) -> None
             await source.update([spec(config, "cold", COLD, "temperature"), broken(cold)])
         await source.update([cold])
         await until(lambda: len(inbox.batches("cold.0")) >= 25)
-    for item in source.farewell():
+    for item in source.farewell(SystemClock(declared=True).mono_us()):
         await inbox.put(item)
     inbox.account("cold.0", TICK)
     assert not inbox.gaps("cold.0")

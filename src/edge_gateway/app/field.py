@@ -111,35 +111,32 @@ class Field:
     async def exchange(self, loaded: Loaded, staged: Mapping[str, Source]) -> None:
         """Take over another configuration: untouched buses miss no slot, changed ones are exchanged for ``staged``."""
         specs = device_specs(loaded)
-        ended: dict[str, tuple[Sequence[Group], int]] = {}
-        for bus in list(self.sources):
-            if not self._goes_on(bus, loaded, specs):
-                source = self.sources[bus]
-                await self._stop(bus)
-                self._inbox.put_last(source.farewell())
-                ended[bus] = source.groups(), self._clock.mono_us()
-            elif specs[bus] != self._specs[bus]:
+        ended = {bus: source for bus, source in self.sources.items() if not self._goes_on(bus, loaded, specs)}
+        for bus in ended:
+            await self._stop(bus)
+        at_us = self._clock.mono_us()  # the one instant: what ends accounts for each slot up to it, what begins for each behind it
+        for bus, source in ended.items():
+            self._inbox.put_last(source.farewell(at_us))
+            self._account(bus, source.groups(), at_us)
+        for bus in self.sources:
+            if specs[bus] != self._specs[bus]:
                 await self.sources[bus].update(specs[bus])
-        for bus in staged:  # built anew: with what its predecessor knew, and no slot before its end
+        for bus in staged:  # built anew: with what its predecessor knew
             self.sources[bus] = self._build(bus, loaded.config.buses[bus], specs[bus])
+            self.sources[bus].begin_behind(at_us)
             self._start(bus, self.sources[bus])
-        for bus, (groups, ended_us) in ended.items():
-            self._account(bus, groups, ended_us)
         self._specs, self._loaded = specs, loaded
 
-    def _account(self, bus: str, groups: Sequence[Group], ended_us: int) -> None:
-        """Say why the rhythm of a source's groups ended: their next slots, if any, are another source's, which is built now.
+    def _account(self, bus: str, groups: Sequence[Group], at_us: int) -> None:
+        """Say why the rhythm of a source's groups ended: their next slots, if any, are another source's. No slot lies in this gap.
 
         Never waits: it runs inside intake, and nobody else makes room.
         """
-        slotted = [group for group in groups if group.interval_us]
+        slotted = tuple(group.id for group in groups if group.interval_us)
         if slotted:
-            now_us = self._clock.mono_us()
-            gap = f"reload-{bus}-{now_us}"
-            names = tuple(group.id for group in slotted)
-            missed = sum(now_us // group.interval_us - ended_us // group.interval_us for group in slotted)
-            opened = GapOpened(id=gap, groups=names, reason="reconfigured", since_slot_us=ended_us, detail=f"bus {bus}")
-            self._inbox.put_last((opened, GapClosed(id=gap, until_slot_us=now_us, slots=missed)))
+            gap, behind_us = f"reload-{bus}-{at_us}", at_us + 1
+            opened = GapOpened(id=gap, groups=slotted, reason="reconfigured", since_slot_us=behind_us, detail=f"bus {bus}")
+            self._inbox.put_last((opened, GapClosed(id=gap, until_slot_us=behind_us, slots=0)))
 
     async def _stop(self, bus: str) -> None:
         source = self.sources.pop(bus)

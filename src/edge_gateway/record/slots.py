@@ -306,7 +306,7 @@ class Accounts:
         begins_us = since_us if group.next_us is None or group.anew else max(since_us, group.next_us)
         if group.told and last is not None and last.reason:
             begins_us = max(since_us, last.until_mono_us)
-        may_be_none = group.anew or "since_boot" in entry
+        may_be_none = group.anew or "since_boot" in entry or (group.told and entry["reason"] == "reconfigured")
         if may_be_none and last is not None and not last.reason and boot == self._boot:
             group.last, before = None, last
         else:

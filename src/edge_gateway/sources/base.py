@@ -40,8 +40,15 @@ class Source(Protocol):
         """Read until cancelled. Link trouble is the source's own affair; only programming errors leave."""
         ...
 
-    def farewell(self) -> Sequence[Item]:
-        """After ``run`` was cancelled for good: what was not handed over, and the ends of the gaps that are open."""
+    def farewell(self, mono_us: int) -> Sequence[Item]:
+        """After ``run`` was cancelled for good: what was not handed over, and the ends of the gaps that are open.
+
+        ``mono_us``: the one instant at which this source ended; each slot up to it is accounted for, none behind it.
+        """
+        ...
+
+    def begin_behind(self, mono_us: int) -> None:
+        """Before ``run``, in place of a source that ended at this instant: the first slots are the first ones behind it."""
         ...
 
     def health(self) -> Mapping[str, Any]:

@@ -115,19 +115,24 @@ class LocalSource:
         begins = {poll.group.id: poll.slots.due_us for poll in polls}
         for poll in self._polls:
             if id(poll) not in kept:
-                self._retire(poll, begins.get(poll.group.id, 0))
+                self._retire(poll, begins.get(poll.group.id, 0), self._clock.mono_us())
         self._polls, self._devices = polls, tuple(devices)
         self._states = {device.id: self._states.get(device.id, _State()) for device in devices}
 
-    def farewell(self) -> Sequence[Item]:
+    def farewell(self, mono_us: int) -> Sequence[Item]:
         """See ``sources.base.Source.farewell``."""
         for poll in self._polls:
-            self._retire(poll, 0)
+            self._retire(poll, 0, mono_us)
         left, self._outbox = self._outbox, []
         return left
 
-    def _retire(self, poll: _Poll, begins_us: int) -> None:
-        self._outbox += poll.slots.last(begins_us, self._clock.mono_us(), self._gap_id())
+    def begin_behind(self, mono_us: int) -> None:
+        """See ``sources.base.Source.begin_behind``."""
+        for poll in self._polls:
+            poll.slots = Slots.starting(poll.group, mono_us)
+
+    def _retire(self, poll: _Poll, begins_us: int, mono_us: int) -> None:
+        self._outbox += poll.slots.last(begins_us, mono_us, self._gap_id())
 
     # --- the loop ------------------------------------------------------------------------------------------------
 

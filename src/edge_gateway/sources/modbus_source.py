@@ -165,22 +165,27 @@ class ModbusSource:
             for its in poll.slots:
                 begins = slots.get(its.group.id)
                 if begins is not its:
-                    self._retire(its, begins.due_us if begins else 0)
+                    self._retire(its, begins.due_us if begins else 0, self._clock.mono_us())
         self.bus = planned
         self._rota.disturb()
         self.identities.plan(devices, planned.units, self._clock.mono_us())
 
-    def farewell(self) -> Sequence[Item]:
+    def farewell(self, mono_us: int) -> Sequence[Item]:
         """See ``sources.base.Source.farewell``."""
         for poll in self.bus.polls:
             for slots in poll.slots:
-                self._retire(slots, 0)
+                self._retire(slots, 0, mono_us)
         left, self._outbox = self._outbox, []
         return left
 
-    def _retire(self, slots: Slots, begins_us: int) -> None:
+    def begin_behind(self, mono_us: int) -> None:
+        """See ``sources.base.Source.begin_behind``."""
+        for poll in self.bus.polls:
+            poll.slots = [Slots.starting(slots.group, mono_us) for slots in poll.slots]
+
+    def _retire(self, slots: Slots, begins_us: int, mono_us: int) -> None:
         slots.retired = True
-        self._outbox += slots.last(begins_us, self._clock.mono_us(), self._gap_id())
+        self._outbox += slots.last(begins_us, mono_us, self._gap_id())
 
     # --- the loop ------------------------------------------------------------------------------------------------
 

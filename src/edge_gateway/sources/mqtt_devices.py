@@ -63,7 +63,7 @@ def plan(specs: Sequence[DeviceSpec], before: Mapping[str, Device], clock: Clock
 def _changed(spec: DeviceSpec, known: Device | None, clock: Clock) -> Device:
     reader = PayloadReader(spec)
     suffix = spec.profile.payload.availability if isinstance(spec.profile, PayloadProfile) else ""
-    silences = slots(reader.groups, clock)
+    silences = slots(reader.groups, clock.mono_us(), clock.boot)
     before = {silence.group.id: silence for silence in known.silences} if known is not None else {}
     for silence in silences:
         if silence.group.id in before:
@@ -83,9 +83,9 @@ def _beside(topic: str, suffix: str) -> str:
     return f"{topic}{suffix}" if suffix else ""
 
 
-def slots(groups: Sequence[Group], clock: Clock) -> list[Silence]:
-    """Slots from now on, of those groups that have any."""
-    return [Silence(group, clock.mono_us(), clock.boot) for group in groups if group.interval_us]
+def slots(groups: Sequence[Group], from_us: int, boot: str) -> list[Silence]:
+    """Slots from an instant on, of those groups that have any."""
+    return [Silence(group, from_us, boot) for group in groups if group.interval_us]
 
 
 def topics(devices: Mapping[str, Device]) -> list[str]:

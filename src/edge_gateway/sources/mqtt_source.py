@@ -94,6 +94,7 @@ class MqttSource:
         self._subscribed: set[str] = set()
         self._devices_changed = asyncio.Event()
         self._paused_s = 0.0
+        self._begin_us: int | None = None
         self._trouble = ""
         self._counts = dict.fromkeys(
             ("journaled", "repeated", "retained", "queued", "unparsed", "untold", "oversized", "strays", "markers_refused"), 0
@@ -153,19 +154,25 @@ class MqttSource:
         self._wake.set()
         self._devices_changed.set()
 
-    def farewell(self) -> Sequence[Item]:
+    def farewell(self, mono_us: int) -> Sequence[Item]:
         """See ``sources.base.Source.farewell``. Messages not handed over are not acknowledged: they come again."""
         left, self._leaving = self._leaving, []
         for silence in self._silences():
-            left += silence.ended(self._clock.mono_us())
+            reason = silence.gap.reason if silence.gap else "reconfigured"
+            left += [*silence.passed(mono_us, reason), *silence.ended(mono_us)]
         return left
+
+    def begin_behind(self, mono_us: int) -> None:
+        """See ``sources.base.Source.begin_behind``: silence is measured from there."""
+        self._begin_us = mono_us
 
     # --- running ------------------------------------------------------------------------------------------------
 
     async def run(self, inbox: Inbox) -> None:
         """Hear and hand over until cancelled."""
+        begin_us = self._clock.mono_us() if self._begin_us is None else self._begin_us  # not when we were built
         for device in self._devices.values():
-            device.silences = slots(device.reader.groups, self._clock)  # from now, not from when we were built
+            device.silences = slots(device.reader.groups, begin_us, self._clock.boot)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._link.run(), name=f"mqtt link {self._id}")
             tasks.create_task(self._work(inbox), name=f"mqtt work {self._id}")

@@ -77,9 +77,12 @@ class ScriptedSource:
         self.done.set()
         await asyncio.get_running_loop().create_future()
 
-    def farewell(self) -> Sequence[Item]:
+    def farewell(self, mono_us: int) -> Sequence[Item]:
         """Nothing is left."""
         return ()
+
+    def begin_behind(self, mono_us: int) -> None:
+        """A script has no slots."""
 
     def health(self) -> Mapping[str, Any]:
         """Always well."""
