@@ -30,6 +30,8 @@ class Replaying:
         self.state, self.epoch = state, epoch
         #: config_seq -> the points of each group: a batch may have been on its way when another came into force
         self.groups: dict[int, dict[str, Any]] = {}
+        #: the rules as they were last described, and bound: most starts write down again what was in force before
+        self._bound: tuple[object, list[BoundRule]] = ((), [])
 
     def use(self, config_seq: int, resolved: dict[str, Any] | None) -> None:
         """A configuration comes into force; None: its text does not read, and nothing can be judged until the next."""
@@ -38,7 +40,10 @@ class Replaying:
             return
         self.groups[config_seq] = resolved.get("groups", {})
         self.state.derivation.use(resolved)
-        self.state.use_rules([BoundRule.from_config(rule) for rule in each_rule(resolved.get("rules", []))])
+        document = resolved.get("rules", [])
+        if document != self._bound[0]:
+            self._bound = document, [BoundRule.from_config(rule) for rule in each_rule(document)]
+        self.state.use_rules(self._bound[1])
 
     def take(self, body: Mapping[str, Any]) -> list[Step]:
         """Any entry but a snapshot, a configuration or a rule's own step: what the rules make of it. Raises Misfit."""
