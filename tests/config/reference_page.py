@@ -30,6 +30,7 @@ TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[page]", model.PageConfig),
     ("[records]", model.RecordsConfig),
     ("[phases.X]", model.PhaseItemConfig),
+    ("[workday]", model.WorkdayConfig),
     ("[zones.X]", model.ZoneConfig),
     ('[buses.X], kind = "rtu"', ModbusRtuConfig),
     ('[buses.X], kind = "tcp"', ModbusTcpConfig),

@@ -15,8 +15,10 @@ from edge_gateway.cli.person import person_options, said
 from edge_gateway.cli.photo import photo_option, sent
 from edge_gateway.cli.verbs import Context, noun, option, verb
 from edge_gateway.cli.words import local
+from edge_gateway.phases import NAMES_ZH
 
 _SIGNS = {"done": "[x]", "open": "[ ]", "beyond": "[!]", "unknown": "[?]"}
+_HOW = {"schedule": ("by schedule", "按日程"), "contact": ("by the line's contact", "由生产线触点")}
 _NAMES = {"pre-start": "before the start", "production": "production", "closing": "closing", "closed": "closed"}
 
 
@@ -48,7 +50,10 @@ def _lines(ctx: Context, told: dict[str, Any]) -> Iterator[str]:
         yield ctx.say("no phase was begun: every rule is armed", "尚未开始任何时段：全部规则处于判定状态")
     else:
         since = local(told["since_wall_us"], told["timezone"] or "Asia/Shanghai")
-        yield ctx.say(f"{_NAMES[told['phase']]}  since {since}  by {told['by']}", f"{told['phase_zh']}  自 {since}  {told['by']}")
+        by = ctx.say(*_HOW[told["how"]]) if told["how"] else ctx.say(f"by {told['by']}", told["by"])
+        yield ctx.say(f"{_NAMES[told['phase']]}  since {since}  {by}", f"{told['phase_zh']}  自 {since}  {by}")
+        if told["left"]:
+            yield f"  {ctx.say('begun with open items', '带着未完成项进入')}: {', '.join(told['left'])}"
     for item in told["items"]:
         kind = ctx.say("automatic", "自动") if item["automatic"] else ctx.say("signed", "签认")
         yield f"  {_SIGNS[item['state']]} {item['item']}  {ctx.say(item['name_en'], item['name_zh'])}  ({kind})"
@@ -60,8 +65,26 @@ def _lines(ctx: Context, told: dict[str, Any]) -> Iterator[str]:
     for each in told["disarmed"][:20]:
         yield f"  {ctx.say('not armed', '不判定')}: {each['rule']}/{each['point']}"
     yield f"  {ctx.say('next', '下一时段')}: {ctx.say(_NAMES[told['next']], told['next_zh'])}"
+    yield from _by_itself(ctx, told)
     if told["example"] and told["items"]:
         yield ctx.say("  the items are an example: name your own in [phases.<id>]", "  以上各项为示例：请在 [phases.<id>] 中配置本场所的项目")
+
+
+def _by_itself(ctx: Context, told: dict[str, Any]) -> Iterator[str]:
+    """What begins without a person, and why something does not."""
+    zone = told["timezone"] or "Asia/Shanghai"
+    if (waits := told["waits"]) is not None:
+        when, what = local(waits["due_wall_us"], zone), (_NAMES[waits["phase"]], NAMES_ZH[waits["phase"]])
+        if waits["why"] == "open":
+            yield ctx.say(f"  ! {what[0]} was due by itself at {when} and waits: closing has open items", f"  ! {what[1]}应于 {when} 自动开始，正在等待：收尾还有未完成项")
+        else:
+            yield ctx.say("  ! the schedule waits: nobody vouches for the clock", "  ! 日程等待中：时钟未经校准")
+    elif (coming := told["schedule"]) is not None:
+        when = local(coming["wall_us"], zone)
+        yield ctx.say(f"  by schedule: {_NAMES[coming['phase']]} at {when}", f"  按日程：{when} 进入{NAMES_ZH[coming['phase']]}")
+    if (contact := told["contact"]) is not None:
+        state = {True: ("the line runs", "生产线在运行"), False: ("the line stands", "生产线停着"), None: ("not known yet", "尚不清楚")}[contact["runs"]]
+        yield f"  {ctx.say('by contact', '由触点')} {contact['point']}: {ctx.say(*state)}"
 
 
 @verb("sign", zh="签认一项：写明所见，或附照片。规则判为超限的项目不能签认；未知的自动项须由第二人以口令签认。", examples=['edge-gateway phase sign machine-tools --reason "all sound"'])

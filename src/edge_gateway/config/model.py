@@ -318,6 +318,43 @@ class PhaseItemConfig(_Table):
     rules: tuple[Identifier, ...] = Field(default=(), max_length=16, description="the rules that say whether it is in order; none: a person signs it")
 
 
+def _is_time(text: str) -> str:
+    if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text):
+        raise ValueError(f'"{text}" is no time of day; write it as "07:30"')
+    return text
+
+
+#: Of the site, to the minute.
+TimeOfDay = Annotated[str, AfterValidator(_is_time)]
+PhaseName = Literal["pre-start", "production", "closing", "closed"]
+
+
+def _minutes(time: str) -> int:
+    hours, minutes = time.split(":")
+    return int(hours) * 60 + int(minutes)
+
+
+class WorkdayConfig(_Table):
+    """Phases that begin by themselves: at times of the day, or with a contact that says whether the line runs. Empty: a person begins each."""
+
+    begin: dict[PhaseName, TimeOfDay] = Field(
+        default_factory=dict, description="by phase: the site's time of day at which it begins, such as \"07:30\"; one that is earlier than the first begins behind midnight"
+    )
+    days: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = Field(default=(), description="days on which that working day begins; none: every day")
+    contact: Annotated[str, Field(pattern=r"^([a-z0-9-]{1,32})?$")] = Field(default="", description="the point whose value says whether the line runs: 生产中 begins with it, 收尾 when it stands")
+    running: float = Field(default=1.0, description="the value of that point while the line runs; any other: it stands")
+    running_for_s: float = Field(default=60.0, ge=0, le=86_400, description="how long it must run before 生产中 begins")
+    standing_for_s: float = Field(default=1_800.0, ge=0, le=86_400, description="how long it must stand before 收尾 begins: longer than any pause")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> WorkdayConfig:
+        times = [self.begin[phase] for phase in ("pre-start", "production", "closing", "closed") if phase in self.begin]
+        since_first = [(_minutes(time) - _minutes(times[0])) % 1440 for time in times]
+        if since_first != sorted(set(since_first)):
+            raise ValueError("the phases do not begin one after the other within a day; give each its own time, in their order")
+        return self
+
+
 class GatewayConfig(_Table):
     """The whole configuration, merged from all files."""
 
@@ -336,3 +373,4 @@ class GatewayConfig(_Table):
     sinks: dict[Identifier, SinkConfig] = Field(default_factory=dict)
     records: RecordsConfig = RecordsConfig()
     phases: dict[Identifier, PhaseItemConfig] = Field(default_factory=dict)
+    workday: WorkdayConfig = WorkdayConfig()

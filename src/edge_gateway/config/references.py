@@ -47,6 +47,7 @@ def check_references(config: GatewayConfig, profiles: Profiles, locate: Locate) 
     faults += _many(config, locate)
     faults += _renamed(config, locate)
     faults += _outlets(config, locate)
+    faults += _workday(config, locate)
     faults += _sinks(config, locate)
     return faults
 
@@ -274,6 +275,12 @@ def _outlets(config: GatewayConfig, locate: Locate) -> Iterable[ConfigError]:
         if outlet.ph_low is not None and outlet.ph_high is not None and outlet.ph_low >= outlet.ph_high:
             why = f"ph_low {outlet.ph_low} is not below ph_high {outlet.ph_high}"
             yield locate(("outlets", id_, "ph_low"), why, code="not-permitted", hint="exchange the two")
+
+
+def _workday(config: GatewayConfig, locate: Locate) -> Iterable[ConfigError]:
+    known = (*config.points, *config.derived)
+    if (point := config.workday.contact) and point not in known:
+        yield locate(("workday", "contact"), f"no point '{point}'", code="no-such", hint=_near("points", point, known))
 
 
 def _sinks(config: GatewayConfig, locate: Locate) -> Iterable[ConfigError]:

@@ -65,6 +65,7 @@ def resolved(loaded: Loaded, groups: Mapping[str, Group], software: str) -> dict
         "outlets": {id_: outlet.model_dump(exclude_none=True) for id_, outlet in config.outlets.items()},
         "records": config.records.model_dump(),
         "phases": {id_: item.model_dump() for id_, item in config.phases.items()},
+        "workday": config.workday.model_dump(),
         "sinks": {id_: {"kind": sink.kind} for id_, sink in config.sinks.items()},
     }
     parsed: dict[str, Any] = orjson.loads(canonical(document))  # plain JSON values only, as a reader will see them

@@ -19,6 +19,7 @@ from edge_gateway.errors import GatewayError, JournalFull
 from edge_gateway.intake.clockwatch import LOOK_S, ClockWatch
 from edge_gateway.intake.declaring import Declaring
 from edge_gateway.intake.inbox import Command, Inbox
+from edge_gateway.intake.items import look
 from edge_gateway.intake.late import judge
 from edge_gateway.intake.outcome import outcome
 from edge_gateway.intake.pace import Pace
@@ -141,6 +142,7 @@ class Intake:
         now = rule_us, batch.wall_us, trusted
         for step in judge(self.state.engine, self.state.own, now, columns, own_us):
             await self._take_step(step)
+        self.state.workday.note(columns, rule_us, batch.wall_us)
         for made, value, mark in self.state.derivation.note(batch.group.id, columns, batch.mono_us, rule_us):
             await self._take_batch(_derived(batch, made.group, value, mark))
 
@@ -198,7 +200,9 @@ class Intake:
         await self.add("tick", {}, stamp=stamp, urgent=self._pace.commit_every_us > SOON_US)
         for step in self.state.engine.tick(stamp.rule_us, stamp.wall_us, trusted=stamp.trusted):
             await self._take_step(step)
+        self.state.pass_workday((stamp.rule_us, stamp.wall_us), trusted=stamp.trusted)
         await self._arm(stamp)
+        await self._begin_phases()
         if self.state.violations.any_open():
             at, later = await self.moment()
             await self.add_violations(self.state.violations.passing(at, self._silent), later)
@@ -213,6 +217,16 @@ class Intake:
         if told is not None:
             day = self.state.armed.day or "unknown"
             await self.add("event", {"event": "rules-not-armed", "day": day, "rules": told})
+
+    async def _begin_phases(self) -> None:
+        """Phases that begin by schedule or contact, as far as 收尾 lets them."""
+        while (due := self.state.workday.due(self.state.phases)) is not None:
+            _, stamp = await self.moment()
+            body = self.state.phases.begin_itself(look(self.state, self.latest, stamp.mono_us), due, stamp.wall_us)
+            if body is None:
+                return
+            await self.add("phase", body, urgent=True, stamp=stamp)
+            await self.stand(stamp)
 
     async def _end_marks(self) -> None:
         """Marks whose time is over end by themselves."""

@@ -40,6 +40,7 @@ class Replaying:
             return
         self.groups[config_seq] = resolved.get("groups", {})
         self.state.derivation.use(resolved)
+        self.state.workday.use(resolved)
         document = resolved.get("rules", [])
         if document != self._bound[0]:
             self._bound = document, [BoundRule.from_config(rule) for rule in each_rule(document)]
@@ -54,6 +55,7 @@ class Replaying:
                 return self._batch(body)
             case "tick" if state.resolved:
                 steps = state.engine.tick(int(body["rule_us"]), int(body["wall_us"]), trusted=bool(body["trusted"]))
+                self.state.pass_workday((int(body["rule_us"]), int(body["wall_us"])), trusted=bool(body["trusted"]))
                 return steps + self._arm(body)
             case "event":
                 state.hear(body)
@@ -124,6 +126,7 @@ class Replaying:
             now = rule_us, int(body["wall_us"]), bool(body["trusted"])
             own_us = (body.get("message") or {}).get("time_us")
             steps = judge(state.engine, state.own, now, (points, values, quality), own_us)
+            state.workday.note((points, values, quality), rule_us, now[1])
             # Sums over time go on as they went; the readings that follow from this one are in the record already.
             state.derivation.note(str(body["group"]), (points, values, quality), int(body["mono_us"]), rule_us)
         if "keep" in body and group is not None:

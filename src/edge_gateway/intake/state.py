@@ -12,7 +12,7 @@ from edge_gateway.derived.core import Derivation
 from edge_gateway.intake.armed import Armed
 from edge_gateway.intake.late import OwnTimes
 from edge_gateway.marks import Marks
-from edge_gateway.phases import Phases
+from edge_gateway.phases import Phases, Workday
 from edge_gateway.reading import INSTRUMENT_EVENTS, Group
 from edge_gateway.record.entry import canonical, text_hash
 from edge_gateway.rules.base import FIRED, RECOVERED, BoundRule, Step
@@ -58,6 +58,7 @@ class State:
         self.ledger = LotLedger(gateway)
         self.marks = Marks()
         self.phases = Phases()
+        self.workday = Workday()
         self.calibrations = Calibrations()
         self.gaps: dict[str, dict[str, Any]] = {}
         self.slots: dict[str, int] = {}
@@ -113,6 +114,7 @@ class State:
         self.config = config
         self.resolved = setup.resolved
         self.derivation.use(setup.resolved)
+        self.workday.use(setup.resolved)
 
     def use_rules(self, rules: Sequence[BoundRule]) -> None:
         """Exchange the rules, keep their state; what a newer release judges otherwise than this one can is not judged: unknown."""
@@ -135,8 +137,14 @@ class State:
 
     def due_us(self) -> int | None:
         """Next rule time at which the passing of time changes something."""
-        dues = [due_us for due_us in (self.engine.due_us(), self.marks.due_us()) if due_us is not None]
+        dues = [due_us for due_us in (self.engine.due_us(), self.marks.due_us(), self.workday.due_us()) if due_us is not None]
         return min(dues, default=None)
+
+    def pass_workday(self, now: tuple[int, int], *, trusted: bool) -> None:
+        """At a ``tick`` entry, live and in a replay: which phase is to begin by itself."""
+        if self.workday.by_itself():
+            marked = frozenset(point for mark in self.marks.running() for point in mark["points"])
+            self.workday.passing(now, self.phases, trusted=trusted, marked=marked)
 
     def changes(self, setup: Setup) -> list[dict[str, Any]]:
         """What differs from the configuration in force: ``{"key", "old", "new"}``, keys dotted, in order."""
@@ -209,6 +217,7 @@ class State:
             "records": self.ledger.snapshot(),
             "marks": self.marks.snapshot(),
             "phase": self.phases.snapshot(),
+            **({"workday": workday} if (workday := self.workday.snapshot()) else {}),
             "calibrations": self.calibrations.snapshot(),
             "messages": [[topic, number, digest] for (topic, number), digest in self.messages.items()],
             "commands": self.commands.snapshot(),
@@ -233,6 +242,7 @@ class State:
         self.people = dict(state.get("people") or {})
         self.marks.restore(state.get("marks") or {})
         self.phases.restore(state.get("phase") or {})
+        self.workday.restore(state.get("workday") or {})
         self.calibrations.restore(state.get("calibrations") or {})
         self.lost = bool(state.get("lost"))
         self.own = OwnTimes(state.get("own"))

@@ -14,6 +14,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from edge_gateway.page import day
 from edge_gateway.page.links import links
 from edge_gateway.page.shown import moving, row, standing, violations
 from edge_gateway.page.site import Site
@@ -106,6 +107,7 @@ class Look:
         self._speed = site.speed
         self.rows = [row(about, words) for about in found]
         self.items = links(status, resolved, words)
+        self.day = day.lines(status["phase"], resolved, words)
         self.violations = violations(status["violations"], site.layout().rules, resolved.get("points", {}), words)
         self.not_monitored = [
             words.name(each, "title") or str(each["rule"]) for each in status["not_monitored_detail"]
@@ -126,6 +128,7 @@ class Look:
             "newest": self.newest(),
             "counts": self.counts(),
             "items": self.items,
+            "day": self.day,
             "rows": self.rows,
             "abnormal": [each for each in self.rows if each["state"] != "normal"],
             "normal": [each for each in self.rows if each["state"] == "normal"],
@@ -156,6 +159,7 @@ class Look:
             "title": self.title(),
             "counts": str(macros.counts(self.counts(), t)),
             "strip": str(macros.strip(self.items, t)),
+            "day": str(macros.day(self.day)),
             "open": str(macros.open(self.violations, t)),
             "system": str(macros.system(self.items)),
             "unwatched": str(macros.unwatched(self.not_monitored, t)),

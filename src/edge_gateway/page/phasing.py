@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from edge_gateway.intake.phasing import look, next_phase, sign_item
+from edge_gateway.page import day
 from edge_gateway.page.site import Site
 from edge_gateway.phases import NAMES_ZH, PhaseRefused, Signer
 
@@ -20,8 +21,8 @@ def shown(site: Site) -> dict[str, Any]:
         {"rule": rule.id, "point": rule.point} for rule, reasons in state.engine.standing() if any(each.why == "phase" for each in reasons)
     ]
     phases = state.phases
-    return {
-        "phase": phases.phase, "phase_zh": NAMES_ZH.get(phases.phase or "", ""), "since_wall_us": phases.since_wall_us, "by": phases.by,
+    return day.told(state, site.clock) | {
+        "phase_zh": NAMES_ZH.get(phases.phase or "", ""),
         "next": phases.following(), "next_zh": NAMES_ZH[phases.following()], "items": look(site.intake, site.clock.mono_us()), "disarmed": disarmed,
         "example": not state.resolved.get("phases"), "timezone": state.resolved.get("site", {}).get("timezone", ""),
     }  # fmt: skip

@@ -12,6 +12,7 @@ from edge_gateway.errors import GatewayError
 from edge_gateway.intake.loop import Intake
 from edge_gateway.journal.base import Journal
 from edge_gateway.links.wear import written_bytes
+from edge_gateway.page import day
 from edge_gateway.page.finder import Finder
 from edge_gateway.page.kept import kept
 from edge_gateway.page.newest import Newest
@@ -166,6 +167,8 @@ class Site:
         ]
         expiring = state.ledger.expiring(self.today(), state.resolved.get("records", {}).get("warn_days", 0))
         problems += [f"expired: {item.get('document') or 'lot ' + item['lot']}" for item in expiring if item["days_left"] < 0]
+        working = day.told(state, self.clock)
+        problems += day.problems(working)
         alarms = [{"code": alarm.code, "why": alarm.why} for alarm in self.telemetry.alarms]
         problems += [f"{alarm['code']}: {alarm['why']}" for alarm in alarms]
         return {
@@ -181,7 +184,7 @@ class Site:
             "not_monitored_detail": list(self.config.not_monitored_detail),
             "gaps": list(state.gaps.values()),
             "marks": state.marks.running(),
-            "phase": {"phase": state.phases.phase, "since_wall_us": state.phases.since_wall_us},
+            "phase": working,
             "calibration_due": state.calibrations.due(self.today()),
             "buses": buses,
             "sinks": sinks,

@@ -44,6 +44,10 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ("one key = value a line; a remark begins with #", "每行一个 键 = 值；注释以 # 开头"),
     ("texts stand in quotes, a table's name in [brackets], one key = value a line", "文本加引号，表名加方括号，每行一个 键 = 值"),
     # --- keys, types, ranges, words
+    ("the phases do not begin one after the other within a day", "各时段的时刻须在一天之内依次排列"),
+    ("give each its own time, in their order", "请按顺序为每个时段写各自的时刻"),
+    ('"{}" is no time of day', "“{}”不是时刻"),
+    ('write it as "07:30"', '写法如 "07:30"'),
     ("unknown key '{}'", "未知的键“{}”"),
     ("key '{}' is missing", "缺少键“{}”"),
     ("table [{}] is missing", "缺少表 [{}]"),

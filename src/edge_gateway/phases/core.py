@@ -18,11 +18,15 @@ PRE_START, PRODUCTION, CLOSING, CLOSED = "pre-start", "production", "closing", "
 ORDER = (PRE_START, PRODUCTION, CLOSING, CLOSED)
 NAMES_ZH = {PRE_START: "开工前", PRODUCTION: "生产中", CLOSING: "收尾", CLOSED: "已收工"}
 BEGAN, SIGNED = "began", "signed"
+#: What begins a phase besides a person, and whose name stands there then.
+SCHEDULE, CONTACT = "schedule", "contact"
+BY_ITSELF = "edge-gateway"
 #: What is known of an item.
 DONE, OPEN, BEYOND, UNKNOWN = "done", "open", "beyond", "unknown"
 #: Control points whose rules no phase disarms.
 ALWAYS_ARMED = ("storage", "wastewater")
 MOST_TEXT = 300
+_NOTHING: Mapping[str, Any] = {}
 
 
 class PhaseRefused(GatewayError):
@@ -107,6 +111,9 @@ class Phases:
         self.phase: str | None = None
         self.since_wall_us = 0
         self.by = ""
+        #: what began it besides a person, and what was open in the phase before
+        self.how = ""
+        self.left: tuple[str, ...] = ()
         self.signed: dict[str, dict[str, Any]] = {}
 
     def following(self) -> str:
@@ -155,12 +162,27 @@ class Phases:
             raise PhaseRefused(f"open: {', '.join(left)}: going on needs a reason", hint='--reason "…", or sign them')
         if len(who.reason) > MOST_TEXT:
             raise PhaseRefused(f"a reason is at most {MOST_TEXT} characters")
-        before, after = self.phase, self.following()
+        return self._began(self.following(), look, who, wall_us)
+
+    def begin_itself(self, look: Sequence[Mapping[str, Any]], due: Mapping[str, Any], wall_us: int) -> dict[str, Any] | None:
+        """The body of the entry by which a phase begins that ``Workday.due`` asks for, or one on the way to it.
+
+        None: 收尾 has open items, and nothing but a person's work ends it. A line that runs again within 收尾 goes on with 生产中.
+        """
+        again = due["how"] == CONTACT and due["phase"] == PRODUCTION and self.phase == CLOSING
+        if self.phase == CLOSING and not again and any(each["state"] != DONE for each in look):
+            return None
+        told = {key: due[key] for key in ("how", "due_wall_us", "point", "value") if key in due}
+        return self._began(PRODUCTION if again else self.following(), look, Signer(name=BY_ITSELF, proven=False, reason=""), wall_us, told)
+
+    def _began(self, after: str, look: Sequence[Mapping[str, Any]], who: Signer, wall_us: int, told: Mapping[str, Any] = _NOTHING) -> dict[str, Any]:
+        before, left = self.phase, [str(each["item"]) for each in look if each["state"] != DONE]
         items = {str(each["item"]): {key: each[key] for key in ("state", "signed", "evidence") if each.get(key)} for each in look}
-        self._begin(after, who.name, wall_us)
-        return {
-            "step": BEGAN, "phase": after, "before": before, "by": who.name, "proven": who.proven, "reason": who.reason, "open": left, "items": items,
+        body = {
+            "step": BEGAN, "phase": after, "before": before, "by": who.name, "proven": who.proven, "reason": who.reason, "open": left, "items": items, **told,
         }  # fmt: skip
+        self._begin(body | {"wall_us": wall_us})
+        return body
 
     def refs(self, rules: Iterable[BoundRule], stages: Mapping[str, str]) -> dict[tuple[str, str], str]:
         """Rules that this phase disarms, (rule, point) -> the phase. ``stages``: each point's control point."""
@@ -177,21 +199,24 @@ class Phases:
     def replay(self, entry: Mapping[str, Any]) -> None:
         """Take over a ``phase`` entry that was journaled after the last snapshot."""
         if entry["step"] == BEGAN:
-            self._begin(str(entry["phase"]), str(entry["by"]), int(entry["wall_us"]))
+            self._begin(entry)
             return
         self.signed[str(entry["item"])] = {key: entry[key] for key in ("by", "proven", "reason", "wall_us", "photos") if key in entry}
 
     def snapshot(self) -> dict[str, Any]:
         """JSON-able."""
-        return {"phase": self.phase, "since_wall_us": self.since_wall_us, "by": self.by, "signed": {key: dict(each) for key, each in self.signed.items()}}
+        told = {"phase": self.phase, "since_wall_us": self.since_wall_us, "by": self.by, "signed": {key: dict(each) for key, each in self.signed.items()}}
+        return told | ({"how": self.how} if self.how else {}) | ({"left": list(self.left)} if self.left else {})
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over a snapshot."""
         self.phase, self.since_wall_us = state.get("phase"), int(state.get("since_wall_us", 0))
+        self.how, self.left = str(state.get("how", "")), tuple(state.get("left", ()))
         self.by, self.signed = str(state.get("by", "")), {key: dict(each) for key, each in state.get("signed", {}).items()}
 
-    def _begin(self, phase: str, by: str, wall_us: int) -> None:
-        self.phase, self.by, self.since_wall_us, self.signed = phase, by, wall_us, {}
+    def _begin(self, entry: Mapping[str, Any]) -> None:
+        self.phase, self.by, self.since_wall_us, self.signed = str(entry["phase"]), str(entry["by"]), int(entry["wall_us"]), {}
+        self.how, self.left = str(entry.get("how", "")), tuple(entry.get("open", ()))
 
 
 def _said(who: Signer) -> None:
