@@ -121,7 +121,7 @@ class Lane:
 
     def arrivals(self, until_s: float) -> Iterator[tuple[float, int]]:
         """(when, seq), in order of sending; repeats of the newest are keep-alives or what is sent again."""
-        backoff = Backoff(first_s=0.5, most_s=30.0)
+        backoff = Backoff(first_s=0.5, most_s=30.0, apart=True)
         free_s = 0.0
         for seq, durable_s in enumerate(self.durable(until_s)):
             at_s = max(durable_s, free_s)

@@ -89,3 +89,7 @@ async def test_no_part_goes_while_entries_wait(monkeypatch: pytest.MonkeyPatch) 
     delivery.progress.backlog = 0
     assert await delivery.beside() is True
     assert asked == ["part"]
+    delivery.progress.backlog = 7
+    monkeypatch.setattr(delivery, "_spent", lambda: True, raising=False)  # no entry may go today: a photo takes nobody's turn
+    assert await delivery.beside() is True
+    assert asked == ["part", "part"]

@@ -76,6 +76,8 @@ async def test_a_photo_that_an_entry_names_is_asked_for_and_receipted_once_it_is
     found, messages = await until_held(ready)
     assert sorted(found) == sorted(photos.there)
     assert messages == 2 * (1 + 3), "asked where to go on, then three parts each"
+    assert ready.sink.photo_bytes > len(one) + len(two)
+    assert ready.sink.sent_bytes < 10_000, "the day's bytes of entries are spent by no photo"
     assert files(ready) == photos.there
     assert photos.reads == 2
     await ready.deliver(4, 1)

@@ -56,7 +56,7 @@ class Scrub:
         try:
             while True:
                 await self._step()
-                await asyncio.sleep(min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, PASS_S / (1 + len(self._journal.kept())))))
+                await asyncio.sleep(rest_s(len(self._journal.kept())))
         finally:
             self._thread.shutdown(wait=False)
 
@@ -97,6 +97,11 @@ class Scrub:
 
     async def _there(self, what: Callable[..., Any], *about: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, what, *about)
+
+
+def rest_s(segments: int) -> float:
+    """Between two steps of a pass over so many segments (and, last, the texts), in real seconds."""
+    return min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, PASS_S / (1 + segments)))
 
 
 def check(files: Files, state_dir: Path, segment: Segment) -> str:

@@ -219,7 +219,7 @@ class Mqtt:
 
     async def run(self) -> None:
         """Keep a connection until cancelled."""
-        backoff = Backoff(self.settings.retry_first_s, self.settings.retry_most_s)
+        backoff = Backoff(self.settings.retry_first_s, self.settings.retry_most_s, apart=True)
         loop = asyncio.get_running_loop()
         while True:
             await self._unpaused.wait()

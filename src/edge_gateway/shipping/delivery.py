@@ -72,7 +72,7 @@ class Delivery:
         self._wall_us = wall_us
         self._asks = asks
         self._news = asyncio.Event()
-        self._backoff = Backoff(first_s=0.5, most_s=30.0)
+        self._backoff = Backoff(first_s=0.5, most_s=30.0, apart=True)
         self._troubled = False
         self._stopping = False
         self.budget: Budget | None = None  # none: as much as there is
@@ -168,7 +168,8 @@ class Delivery:
         assert self.budget is not None
         self.progress.state, self.progress.why = "held", self.budget.why()
         try:
-            await self.beside()
+            while await self.beside() and not self._stopping:
+                pass
         except (SinkError, JournalFull) as error:
             return await self.resume(position) if await self._rest(error) else None
         return position if await self._pause(HELD_RETRY_S) else None

@@ -53,12 +53,16 @@ class HubDelivery(Delivery):
         self.wake()
 
     async def beside(self) -> bool:
-        """Have a damaged segment back, show a checkpoint, and last, while no entry waits, a part of a photo. Raises SinkError, JournalFull."""
+        """Have a damaged segment back, show a checkpoint, and last, while no entry waits (or none may go today), a part of a photo.
+
+        Photos have their own bytes a day: what a person photographed at a violation is not held by a day that readings have spent.
+        Raises SinkError, JournalFull.
+        """
         if not self._stopping and await self._mending.mend(self.hub, self._sizes):
             return True
         if await self._witnessing.show(stopping=self._stopping):
             return True
-        waits = self._stopping or self.progress.backlog or self._spent()
+        waits = self._stopping or (self.progress.backlog and not self._spent())
         return not waits and await self.photos.step()
 
     def _wake_in(self, wait_s: float) -> None:

@@ -76,7 +76,7 @@ class LiveLane:
             group.create_task(self._look_back(reader), name="hub-live-look-back")
 
     async def _serve(self, reader: Reader) -> None:
-        backoff = Backoff(first_s=0.5, most_s=30.0)
+        backoff = Backoff(first_s=0.5, most_s=30.0, apart=True)
         while True:
             await self._news.wait()
             self._news.clear()

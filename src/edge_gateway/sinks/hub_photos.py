@@ -16,8 +16,6 @@ from edge_gateway.sinks.hub_session import Lane
 
 #: Of a photo in one message: on a slow line entries wait no longer than this takes.
 PART_BYTES = 64 * 1024
-#: What a message has around its part, at most.
-HEADER_BYTES = 512
 
 
 class HubPhotos:
@@ -65,8 +63,11 @@ class HubPhotos:
         at = self._at[1]
         part = b"" if at is None else self._data[at : at + PART_BYTES]
         header = {"kind": "photo", "sha256": name, "bytes": len(self._data), "at": at or 0}
-        self.sent_bytes += len(part) + HEADER_BYTES
-        answer = await self._lane.ask(header, part)
+        before = self._lane.sent_bytes
+        try:
+            answer = await self._lane.ask(header, part)
+        finally:  # one message of this lane at a time: it was this one
+            self.sent_bytes += self._lane.sent_bytes - before
         return self._answered(name, answer)
 
     def _answered(self, name: str, answer: Mapping[str, Any]) -> str:

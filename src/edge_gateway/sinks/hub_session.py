@@ -95,6 +95,7 @@ class Lane:
         self._carrier = carrier
         self._session = ""
         self._n = 0
+        self.sent_bytes = 0  # of this lane's messages
 
     @property
     def open(self) -> bool:
@@ -120,6 +121,7 @@ class Lane:
             raise Unreachable("no session with the hub")
         self._n += 1
         message = wire.encode_message({**header, "session": self._session, "n": self._n}, body)
+        self.sent_bytes += len(message)
         session, self._session = self._session, ""  # over, unless the answer comes
         answer = await self._carrier.ask(session, self._n, message)
         self._raise(answer)

@@ -176,8 +176,8 @@ class HubSink:
 
     @property
     def sent_bytes(self) -> int:
-        """See ``Metered``: both lanes."""
-        return self._carrier.sent_bytes
+        """See ``Metered``: both lanes, but no photos: they have a day's bytes of their own."""
+        return self._carrier.sent_bytes - self._photos.sent_bytes
 
     def commanded(self, hear: Callable[[Sequence[bytes]], None]) -> None:
         """See ``Commanding``."""
