@@ -58,7 +58,7 @@ bench: setup-dev
 truth killloop crashpoints outage silence schedules verifiers: servers
 	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
 
-# Faults in rules, violations, phases and marks, one at a time: how many their tests notice. Hours: ARGS="--budget 3600" stops after one.
+# Faults in rules, violations, phases and marks, one at a time: how many their tests notice. ARGS="--budget 3600" begins none after an hour.
 mutate: setup-dev
 	$(PY) -m tests.faults.mutate $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
 

@@ -1,187 +1,294 @@
 """Mutants of the decision cores: small faults in rules, violations, phases and marks, one at a time; how many the tests notice.
 
-``python -m tests.faults.mutate --n 1000 --seed 1 [--budget 7200]``: N sites are drawn from all of a copy of the sources, with a seed; each
-is mutated in the copy alone, and that module's tests run against it until one fails (killed), all pass (survived), or the time is over
-(killed: it hangs). With a budget in seconds it stops there and says how far it came. The last line is JSON; exit 1 below 85 % killed.
+``python -m tests.faults.mutate --n 1000 --seed 1 [--jobs 2] [--budget 7200]``: N sites are drawn, with a seed, from a copy of the sources.
+One process collects all of ``TESTS`` against that copy and forks a child for each thing to try. The first child runs everything without a fault;
+coverage.py notes which test comes by which line, and what each costs. Then each mutant's child takes the fault into its functions' code, in
+memory, and runs the tests that come by its statement (a fault that acts when a module is imported: it imports all of ours anew). A mutant is
+killed when a test fails or takes ``SLOWER`` times its time (it hangs); it survived when all pass, and where no test comes by it (uncovered). A child
+runs at most ``MOST_S`` worth of tests: what these let pass counts as survived. At the end every test that killed runs once more
+without a fault: if one fails, the run proves nothing. The last line is JSON, kept in ``bench/results`` too; exit 1 below 85 % killed.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
 import json
 import os
-import random
+import pickle
+import resource
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGE = ROOT / "src" / "edge_gateway"
-#: What is mutated, and the tests that must notice.
-TESTS = {
-    "rules": ("tests/rules",),
-    "violations": ("tests/violations",),
-    "phases": ("tests/phases", "tests/intake/test_phasing.py"),
-    "marks": ("tests/marks", "tests/intake/test_marking.py"),
-}
+import coverage
+import pytest
+
+from tests.faults import results
+from tests.faults.mutants import CORES, PACKAGE, ROOT, Faulty, Mutant, draw, mutant, replace_code
+
+#: What may notice a fault: the cores' own tests, and quick ones of their neighbours.
+TESTS = (
+    "tests/rules", "tests/violations", "tests/phases", "tests/marks",
+    "tests/intake/test_phasing.py", "tests/intake/test_marking.py", "tests/intake/test_handling.py", "tests/intake/test_armed.py",
+    "tests/config/test_overrides.py", "tests/config/test_packs.py", "tests/cli/test_rules.py", "tests/cli/test_rules_cards.py",
+    "tests/cli/test_rules_explain.py", "tests/cli/test_rules_list.py", "tests/page/test_shown.py", "tests/page/test_marked.py",
+)  # fmt: skip
 GOAL = 0.85
-#: A run of a module's tests takes no longer than so many times what it takes without a fault, and this (s).
-SLOWER, LEAST_S = 4.0, 60.0
-_COMPARE: dict[type[ast.cmpop], type[ast.cmpop]] = {
-    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
-    ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
-}  # fmt: skip
-_BINARY: dict[type[ast.operator], type[ast.operator]] = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
-#: Which faults there are, and what they can be put into.
-_FAULTS: dict[str, Callable[[Any], bool]] = {
-    "comparison": lambda node: isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in _COMPARE,
-    "arithmetic": lambda node: isinstance(node, ast.BinOp | ast.AugAssign) and type(node.op) in _BINARY,
-    "and-or": lambda node: isinstance(node, ast.BoolOp),
-    "not": lambda node: isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not),
-    "constant": lambda node: isinstance(node, ast.Constant) and isinstance(node.value, bool),
-    "number": lambda node: isinstance(node, ast.Constant) and isinstance(node.value, int | float) and node.value + 1 != node.value,
-    "condition": lambda node: isinstance(node, ast.IfExp | ast.If),
-    "min-max": lambda node: isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("min", "max"),
-}
+#: CPU time (s): a test hangs beyond so many times what it takes without a fault, and this; what the tests of one mutant take together.
+SLOWER, LEAST_S, MOST_S = 5.0, 5.0, 12.0
+#: Address space of a child: an endless list ends there.
+MOST_BYTES = 4 << 30
+_OURS = ("edge_gateway", "regulator_hub", "tests")
+_WAY = ("-q", "-s", "-p", "no:cacheprovider", f"--rootdir={ROOT}", f"--config-file={ROOT / 'pyproject.toml'}")
 
 
-def sources() -> list[Path]:
-    """The decision cores, without what is only data or documentation of them."""
-    found = []
-    for name in TESTS:
-        single = PACKAGE / f"{name}.py"
-        found += [single] if single.exists() else sorted((PACKAGE / name).glob("*.py"))
-    return [each for each in found if each.name != "__init__.py"]
+@dataclass(slots=True)
+class Measured:
+    """A run without a fault: what each test cost (CPU s), and which come by each line of each core's file."""
+
+    cost_s: dict[str, float] = field(default_factory=dict)
+    lines: dict[str, dict[int, list[str]]] = field(default_factory=dict)
 
 
-def sites(tree: ast.AST) -> Iterator[tuple[ast.AST, str]]:
-    """Where a fault can be put, and which."""
-    typed = set()
-    for node in ast.walk(tree):
-        for field in ("annotation", "returns"):
-            if (note := getattr(node, field, None)) is not None:
-                typed |= set(ast.walk(note))
-    for node in ast.walk(tree):
-        kind = next((kind for kind, here in _FAULTS.items() if here(node)), "")
-        if kind and node not in typed:
-            yield node, kind
+class Bench:
+    """A plugin of pytest that runs the campaign in place of the tests that were collected, each trial in a child of its own."""
+
+    def __init__(self, source: Path, asked: argparse.Namespace) -> None:
+        self.source, self.asked = source, asked
+        self.items: dict[str, pytest.Item] = {}
+        self.measured = Measured()
+        self.report: dict[str, Any] = {}
+        self.failed = ""
+
+    # --- pytest -----------------------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        if session.testsfailed:  # a file of tests cannot be imported
+            raise session.Failed("the tests cannot be collected without any fault")
+        self.items = {each.nodeid: each for each in session.items}
+        self.report = campaign(self)
+        return True
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.failed = self.failed or report.nodeid
+
+    # --- children -------------------------------------------------------------------------------------------------
+
+    def child(self, job: Callable[[], Any]) -> int:
+        """A forked process that does a job and leaves what it has to say; its id."""
+        sys.stdout.flush()
+        if pid := os.fork():
+            return pid
+        with suppress(BaseException):  # whatever it is, a child never goes on as its parent
+            silent = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(silent, 1), os.dup2(silent, 2)
+            resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
+            said = pickle.dumps(job())
+            (self.source / f"said-{os.getpid()}").write_bytes(said)
+        os._exit(0)
+
+    def wait(self) -> tuple[int, int, Any]:
+        """The next child that ends: its id, its exit code (a signal: below 0), what it said (None: nothing)."""
+        pid, status = os.wait()
+        path = self.source / f"said-{pid}"
+        said = pickle.loads(path.read_bytes()) if path.exists() else None
+        path.unlink(missing_ok=True)
+        return pid, os.waitstatus_to_exitcode(status), said
+
+    def run(self, names: Sequence[str]) -> str:
+        """In a child: run these tests until one fails, each with its time; the one that failed, or ""."""
+        chosen = [self.items[name] for name in names if name in self.items]
+        for item, following in zip(chosen, [*chosen[1:], None], strict=True):
+            signal.setitimer(signal.ITIMER_PROF, LEAST_S + SLOWER * self.measured.cost_s[item.nodeid])  # SIGPROF ends the process
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+            if self.failed:
+                break
+        return self.failed
+
+    # --- without a fault --------------------------------------------------------------------------------------------
+
+    def measure(self) -> None:
+        """Run all tests without a fault. Ends the run where one fails."""
+        self.child(self._measuring)
+        _, _, said = self.wait()
+        if not isinstance(said, Measured):
+            pytest.exit(f"the tests fail without any fault: {said}", returncode=1)
+        self.measured = said
+
+    def _measuring(self) -> Measured | str:
+        package, cost_s = self.source / "edge_gateway", dict[str, float]()
+        noted = coverage.Coverage(data_file=None, config_file=False, include=[f"{package / core}*" for core in CORES])
+        noted.set_option("run:core", "ctrace")  # the only one that knows contexts on every Python
+        noted.start()
+        every = list(self.items.values())
+        for item, following in zip(every, [*every[1:], None], strict=True):
+            noted.switch_context(item.nodeid)
+            began_s = time.process_time()
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+            cost_s[item.nodeid] = time.process_time() - began_s
+            if self.failed:
+                return self.failed
+        noted.stop()
+        data = noted.get_data()
+        return Measured(cost_s, {str(Path(file).relative_to(package)): data.contexts_by_lineno(file) for file in data.measured_files()})
+
+    def tests_of(self, fault: Mutant) -> list[str]:
+        """The tests that come by a fault, those first whose function has cost least so far, up to ``MOST_S`` in all.
+
+        What acts at the import (a table, a default, a model's field) is noticed by whoever comes by its file, or by any test
+        where nothing of the file runs later.
+        """
+        cost_s, lines = self.measured.cost_s, self.measured.lines.get(fault.file, {})
+        first, last = fault.statement if fault.within else (0, max(lines, default=0))
+        names = {name for line in range(first, last + 1) for name in lines.get(line, ()) if name}
+        if not names and not fault.within:
+            names = set(cost_s)
+        spent, order = defaultdict[str, float](float), list[tuple[float, str]]()
+        for name in sorted(names, key=lambda each: (cost_s[each], each)):
+            spent[name.partition("[")[0]] += cost_s[name]
+            order.append((spent[name.partition("[")[0]], name))
+        chosen, left_s = list[str](), MOST_S
+        for _, name in sorted(order):
+            left_s -= cost_s[name]
+            if chosen and left_s < 0:
+                break
+            chosen.append(name)
+        return chosen
+
+    # --- with a fault -----------------------------------------------------------------------------------------------
+
+    def attempt(self, names: Sequence[str], fault: Mutant) -> str:
+        """In a child: the first of these tests that fails with the fault, or ""."""
+        path = self.source / "edge_gateway" / fault.file
+        code = compile(fault.tree, str(path), "exec")  # type: ignore[call-overload]
+        if fault.within:
+            replace_code(code)
+            return self.run(names)
+        for name in [each for each in sys.modules if each.split(".")[0] in _OURS]:
+            del sys.modules[name]
+        sys.meta_path.insert(0, Faulty("edge_gateway." + fault.file.removesuffix(".py").replace("/", "."), path, code))
+        anew = Anew(self, names)
+        ended = pytest.main([*_WAY, *sorted({str(self.items[name].path) for name in names})], plugins=[anew])
+        return anew.failed or ("what cannot be imported" if ended == pytest.ExitCode.INTERRUPTED else "")
+
+    def judge(self, faults: Iterator[Mutant], jobs: int) -> Iterator[tuple[Mutant, str, str]]:
+        """Each mutant, what became of it, and the test that killed it."""
+        running, more = dict[int, Mutant](), True
+        while more or running:
+            if more and len(running) < jobs:
+                fault = next(faults, None)
+                more = fault is not None
+                if fault is None:
+                    continue
+                if names := self.tests_of(fault):
+                    running[self.child(lambda names=names, fault=fault: self.attempt(names, fault))] = fault  # type: ignore[misc]
+                else:
+                    yield fault, "uncovered", ""
+                continue
+            pid, code, said = self.wait()
+            hung = "hung" if code == -signal.SIGPROF else "unclear"  # unclear: pytest itself broke, no test noticed
+            yield running.pop(pid), hung if said is None else "killed" if said else "survived", said or ""
+
+    def confirm(self, killers: set[str]) -> bool:
+        """Whether all tests that killed pass without a fault, in a child like those of the mutants."""
+        names = sorted(killers & set(self.items), key=lambda each: self.measured.cost_s[each])
+        self.child(lambda: self.run(names))
+        return self.wait()[2] == ""
 
 
-def mutate(node: ast.AST) -> None:
-    """Put the fault in, in place."""
-    match node:
-        case ast.Compare():
-            node.ops = [_COMPARE[type(node.ops[0])]()]
-        case ast.BinOp() | ast.AugAssign():
-            node.op = _BINARY[type(node.op)]()
-        case ast.BoolOp():
-            node.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
-        case ast.UnaryOp():
-            node.op, node.operand = ast.Not(), ast.UnaryOp(op=ast.Not(), operand=node.operand)
-        case ast.Constant(value=bool()):
-            node.value = not node.value
-        case ast.Constant(value=int() | float() as number):
-            node.value = number + 1
-        case ast.IfExp() | ast.If():
-            node.test = ast.UnaryOp(op=ast.Not(), operand=node.test)
-        case ast.Call(func=ast.Name() as called):
-            called.id = "max" if called.id == "min" else "min"
+class Anew:
+    """A plugin of pytest in a child: the chosen tests only, as ``Bench`` runs them."""
+
+    def __init__(self, bench: Bench, names: Sequence[str]) -> None:
+        self.bench, self.names = bench, names
+        self.failed = ""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        if session.testsfailed:
+            return None
+        self.bench.items = {each.nodeid: each for each in session.items}
+        self.failed = self.bench.run(self.names)
+        return True
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.bench.pytest_runtest_logreport(report)
 
 
-def mutant(source: str, number: int) -> tuple[str, str]:
-    """The source with its ``number``th fault, and where and what it is."""
-    tree = ast.parse(source)
-    node, kind = list(sites(tree))[number]
-    line = getattr(node, "lineno", 0)
-    mutate(node)
-    return ast.unparse(ast.fix_missing_locations(tree)), f"line {line}: {kind}"
+def campaign(bench: Bench) -> dict[str, Any]:
+    """The whole run, as the line that is kept."""
+    asked, began_s = bench.asked, time.monotonic()
+    bench.measure()
+    print(f"measured {len(bench.measured.cost_s)} tests in {time.monotonic() - began_s:.0f} s", flush=True)
+
+    def faults() -> Iterator[Mutant]:
+        for file, number in draw(asked.n, asked.seed, asked.only):
+            if asked.budget is None or time.monotonic() - began_s < asked.budget:
+                yield mutant(file.read_text("utf-8"), str(file.relative_to(PACKAGE)), number)
+
+    ends, cores, kinds = Counter[str](), defaultdict[str, list[int]](lambda: [0, 0]), defaultdict[str, list[int]](lambda: [0, 0])
+    alive, killers = list[str](), set[str]()
+    for fault, end, killer in bench.judge(faults(), asked.jobs):
+        ends[end] += 1
+        dead = end in ("killed", "hung")
+        for table, key in ((cores, fault.core), (kinds, fault.kind)):
+            table[key][0] += 1
+            table[key][1] += dead
+        killers |= {killer} - {""}
+        if not dead:
+            alive.append(f"{fault}: {end}")
+        print(f"{sum(ends.values())} {end}: {fault}" + f" by {killer}" * bool(killer), flush=True)
+    n, killed = sum(ends.values()), ends["killed"] + ends["hung"]
+    confirmed = bench.confirm(killers)
+    return {
+        "n": n, "seed": asked.seed, "killed": killed, "share": round(killed / max(n, 1), 4), "survived": ends["survived"], "uncovered": ends["uncovered"],
+        "unclear": ends["unclear"], "hung": ends["hung"], "cores": dict(cores), "kinds": dict(kinds), "tests": len(bench.measured.cost_s), "confirmed": confirmed,
+        "passed": n > 0 and killed >= GOAL * n and confirmed, "alive": sorted(alive), "seconds": round(time.monotonic() - began_s, 1),
+    }  # fmt: skip
 
 
-def core_of(file: Path) -> str:
-    """Which of ``TESTS`` a file belongs to."""
-    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
-
-
-class Ground:
-    """A copy of the sources in which mutants stand one after the other; the tests are those of this tree."""
-
-    def __init__(self, folder: Path) -> None:
-        self.source = folder / "src"
-        shutil.copytree(ROOT / "src", self.source, ignore=shutil.ignore_patterns("__pycache__"))
-        self.takes_s: dict[str, float] = {}
-
-    def judge(self, core: str, limit_s: float | None) -> tuple[bool, float]:
-        """Whether the tests of a core pass against what stands there, and how long they took (s); a run over its limit does not."""
-        tests = [test for test in TESTS[core] if (ROOT / test).exists()]
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
-        env = os.environ | {"PYTHONPATH": str(self.source), "PYTHONDONTWRITEBYTECODE": "1", "TRACES": "120"}
-        started = time.monotonic()
-        try:
-            done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, timeout=limit_s, check=False)
-        except subprocess.TimeoutExpired:
-            return False, time.monotonic() - started
-        return done.returncode == 0, time.monotonic() - started
-
-    def kills(self, file: Path, number: int) -> tuple[bool, str]:
-        """Whether the tests notice one mutant, and what it is."""
-        core, there = core_of(file), self.source / file.relative_to(ROOT / "src")
-        if core not in self.takes_s:
-            passes, self.takes_s[core] = self.judge(core, None)
-            if not passes:
-                raise SystemExit(f"the tests of {core} fail without any fault")
-        original = file.read_text("utf-8")
-        text, what = mutant(original, number)
-        there.write_text(text, "utf-8")
-        try:
-            passes, _ = self.judge(core, max(LEAST_S, SLOWER * self.takes_s[core]))
-        finally:
-            there.write_text(original, "utf-8")
-        return not passes, f"{file.relative_to(PACKAGE)} {what}"
-
-
-def draw(n: int, seed: int, only: str = "") -> list[tuple[Path, int]]:
-    """N sites of all, without repetition, in the order of the draw."""
-    every = [
-        (file, number)
-        for file in sources()
-        if only in str(file.relative_to(PACKAGE))
-        for number in range(sum(1 for _ in sites(ast.parse(file.read_text("utf-8")))))
-    ]
-    return random.Random(seed).sample(every, min(n, len(every)))
-
-
-def main() -> int:
+def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--n", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--budget", type=float, default=None, help="stop after so many seconds")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="children beside each other")
+    parser.add_argument("--budget", type=float, default=None, help="begin no mutant after so many seconds")
     parser.add_argument("--only", default="", help="files whose path below the package has this in it")
-    asked = parser.parse_args()
-    started, tried, killed, survivors = time.monotonic(), Counter[str](), Counter[str](), list[str]()
+    parser.add_argument("--tests", nargs="+", default=TESTS, help="other tests than those of the cores")
+    parser.add_argument("--unkept", action="store_true", help="keep no line in bench/results")
+    asked = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-        ground = Ground(Path(folder))
-        for file, number in draw(asked.n, asked.seed, asked.only):
-            if asked.budget is not None and time.monotonic() - started > asked.budget:
-                break
-            dead, what = ground.kills(file, number)
-            core = core_of(file)
-            tried[core] += 1
-            killed[core] += dead
-            if not dead:
-                survivors.append(what)
-                print("survived:", what, flush=True)
-    share = sum(killed.values()) / max(sum(tried.values()), 1)
-    told = {"n": asked.n, "seed": asked.seed, "tried": dict(tried), "killed": dict(killed), "share": round(share, 4), "survivors": survivors}
-    print(json.dumps(told | {"seconds": round(time.monotonic() - started, 1), "whole": sum(tried.values()) >= asked.n}))
-    return 0 if share >= GOAL else 1
+        tempfile.tempdir = folder  # children that are ended leave nothing elsewhere
+        source = copy(Path(folder))
+        sys.dont_write_bytecode, sys.path[:0] = True, [str(source), str(ROOT)]
+        os.environ |= {"PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1", "TRACES": "120"}
+        os.chdir(ROOT)
+        bench = Bench(source, asked)
+        pytest.main([*_WAY, *asked.tests], plugins=[bench])
+    report = bench.report
+    if report and not asked.unkept:
+        results.append("mutate", report)
+    print(json.dumps({"campaign": "mutate"} | report))
+    return 0 if report.get("passed") else 1
+
+
+def copy(folder: Path) -> Path:
+    """The sources as they are now, beside the data that they look for; where the copy is."""
+    shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    for data in ("rules", "drivers"):
+        (folder / data).symlink_to(ROOT / data)
+    return folder / "src"
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main(sys.argv[1:]))

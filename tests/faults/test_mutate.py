@@ -1,11 +1,25 @@
-"""The mutator itself: it finds sites, each mutant differs and compiles, the draw is seeded, and a fault that matters is noticed."""
+"""The mutator itself: each mutant differs and compiles, the draw is seeded, and a suite of tests that looks at nothing is found out."""
 
 from __future__ import annotations
 
 import ast
+import json
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
-from tests.faults.mutate import PACKAGE, Ground, draw, mutant, sites, sources
+from tests.faults.mutants import CORES, PACKAGE, ROOT, draw, mutant, sites, sources
+
+#: A planted suite: it comes by how a mark begins and ends, and looks at nothing.
+WEAK = """
+from edge_gateway.marks import Marks, Now
+
+def test_it_runs():
+    marks = Marks()
+    marks.start("defrost", {"zones": ["a"]}, ["a"], 60_000_000, Now(rule_us=0, wall_us=0, by="li", reason="r"))
+    marks.end("M-1", Now(rule_us=1, wall_us=1, by="li", reason="r"))
+"""
 
 
 def test_every_mutant_compiles_and_says_something_else() -> None:
@@ -14,28 +28,48 @@ def test_every_mutant_compiles_and_says_something_else() -> None:
         source = file.read_text("utf-8")
         plain = ast.unparse(ast.parse(source))
         for number, (_, kind) in list(enumerate(sites(ast.parse(source))))[::25]:
-            text, what = mutant(source, number)
-            compile(text, str(file), "exec")
-            assert text != plain, what
-            assert what.endswith(kind)
+            fault = mutant(source, str(file.relative_to(PACKAGE)), number)
+            compile(fault.tree, str(file), "exec")
+            assert ast.unparse(fault.tree) != plain, fault
+            assert fault.kind == kind
+            assert fault.core in CORES
+            assert fault.statement[0] <= fault.line <= fault.statement[1], fault
             seen += 1
     assert seen > 50
+
+
+def test_a_fault_s_statement_is_its_innermost_one() -> None:
+    source = "def f(a=1):\n    if (a\n            < 2):\n        return [\n            a, 3]\n    return 4\n"
+    found = {ast.unparse(node): mutant(source, "marks.py", n).statement for n, (node, _) in enumerate(sites(ast.parse(source)))}
+    assert found["1"] == (1, 1)
+    assert found["a < 2"] == (2, 3)
+    assert found["3"] == (4, 5)
+    assert found["4"] == (6, 6)
 
 
 def test_the_draw_is_seeded_and_large_enough() -> None:
     assert draw(1000, 1) == draw(1000, 1) != draw(1000, 2)
     assert len(set(draw(1000, 1))) == 1000
-    assert {file.relative_to(PACKAGE).parts[0].removesuffix(".py") for file, _ in draw(1000, 1)} == {"rules", "violations", "phases", "marks"}
+    assert {file.relative_to(PACKAGE).parts[0].removesuffix(".py") for file, _ in draw(1000, 1)} == set(CORES)
 
 
-def test_a_fault_is_put_into_the_copy_alone_and_is_noticed_there(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    """A fault in how marks are bounded: the tests of marks fail against the copy, and pass once it is gone."""
-    monkeypatch.setitem(__import__("tests.faults.mutate", fromlist=["TESTS"]).TESTS, "marks", ("tests/marks",))
-    ground, file = Ground(tmp_path), PACKAGE / "marks.py"
-    before = file.read_bytes()
-    source = file.read_text("utf-8")
-    number = next(n for n, (node, kind) in enumerate(sites(ast.parse(source))) if kind == "comparison" and ast.unparse(node) == "for_us <= 0")
-    dead, what = ground.kills(file, number)
-    assert dead, what
-    assert file.read_bytes() == before
-    assert (ground.source / "edge_gateway" / "marks.py").read_bytes() == before
+def campaign(*tests: str) -> tuple[int, dict[str, Any]]:
+    command = [sys.executable, "-m", "tests.faults.mutate", "--only", "marks.py", "--n", "14", "--seed", "5", "--jobs", "1", "--unkept", "--tests", *tests]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=110)
+    return done.returncode, json.loads(done.stdout.splitlines()[-1])
+
+
+def test_tests_that_look_at_nothing_are_found_out_and_those_that_look_are_not(tmp_path: Path) -> None:
+    """The same mutants: a planted suite lets them live, or never comes by them; the suite of marks does not. The sources stay as they are."""
+    before = (PACKAGE / "marks.py").read_bytes()
+    (tmp_path / "test_weak.py").write_text(WEAK, encoding="utf-8")
+    code, weak = campaign(str(tmp_path / "test_weak.py"))
+    assert code == 1
+    assert not weak["passed"]
+    assert weak["survived"] >= 2
+    assert weak["uncovered"] >= 2
+    _, strong = campaign("tests/marks")
+    assert strong["killed"] > weak["killed"] + 5
+    assert (strong["unclear"], strong["confirmed"]) == (0, True)
+    assert strong["n"] == sum(strong[end] for end in ("killed", "survived", "uncovered")) == 14
+    assert (PACKAGE / "marks.py").read_bytes() == before
