@@ -50,8 +50,10 @@ def give(config: HubToml, view: View, wish: Wish, now_us: int) -> tuple[HubComma
     note = Commander(config.witness_folder, config.name, born=False).signed(command)
     new = {"verb": wish.verb, "by": wish.by, "id": command.id, **wish.more}
     about, old = f"{view.gateway}/{wish.violation}", str(command.expected)
-    Steps(config.state_dir).note(f"violation-{wish.verb}", about, old=old, new=new, why=wish.reason, wall_us=now_us)
-    Outbox(config.state_dir).put(command, note)
+    def noted() -> None:
+        Steps(config.state_dir).note(f"violation-{wish.verb}", about, old=old, new=new, why=wish.reason, wall_us=now_us)
+
+    Outbox(config.state_dir).put(command, note, noted)
     return command, note
 
 

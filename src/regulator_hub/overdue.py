@@ -6,7 +6,7 @@ Judged by the hub's own clock, from what entries said; it moves no violation and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import apsw
 
@@ -33,11 +33,11 @@ class Overdue:
         self._interpreter = interpreter
         self._outbox = outbox
         self._wall_us = wall_us
-        self._raised: set[About] = set()
+        self._raised: dict[str, set[About]] = {OVERDUE: set(), UNANSWERED: set()}
 
     async def load(self) -> None:
         """What was alarmed before this start."""
-        self._raised = await self._reader.run(read.open_alarms, OVERDUE)
+        self._raised = {kind: await self._reader.run(read.open_alarms, kind) for kind in self._raised}
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -51,33 +51,41 @@ class Overdue:
     async def look(self) -> None:
         """Deadlines and commands, now. Raises StoreFailed."""
         now_us = self._wall_us()
-        found = self._passed(now_us)
-        for about in [about for about in found if about not in self._raised]:
-            await self._writer.run(lambda db, about=about: _raise(db, OVERDUE, about, found[about], now_us))  # type: ignore[misc]
-            self._raised.add(about)
-        for about in self._raised - found.keys():
-            await self._writer.run(lambda db, about=about: end_alarm(db, gateway_of(db, about[0], 0), OVERDUE, about[1], now_us))  # type: ignore[misc]
-            self._raised.discard(about)
-        await self._unanswered(now_us)
+        await self._tell(OVERDUE, self._passed(now_us), now_us)
+        await self._tell(UNANSWERED, self._unanswered(now_us), now_us)
+
+    async def _tell(self, kind: str, found: Mapping[About, dict[str, object]], now_us: int) -> None:
+        """Alarms of this kind are those that were found, and no others."""
+        raised = self._raised[kind]
+        for about in [about for about in found if about not in raised]:
+            await self._writer.run(lambda db, about=about: _raise(db, kind, about, found[about], now_us))  # type: ignore[misc]
+            raised.add(about)
+        for about in raised - found.keys():
+            await self._writer.run(lambda db, about=about: end_alarm(db, gateway_of(db, about[0], 0), kind, about[1], now_us))  # type: ignore[misc]
+            raised.discard(about)
 
     def _passed(self, now_us: int) -> dict[About, dict[str, object]]:
         return {
-            (view.gateway, f"{step['violation']} {what}"): {"violation": step["violation"], "deadline": what, "due_us": step["due"][what]}
+            (view.gateway, f"{row} {what}"): {"violation": step["violation"], "deadline": what, "due_us": step["due"][what]}
             for view in list(self._interpreter.views.values())
-            for step in view.state["violations"].values()
+            for row, step in view.state["violations"].items()
             for what in handling.overdue(step, now_us)
         }
 
-    async def _unanswered(self, now_us: int) -> None:
+    def _unanswered(self, now_us: int) -> dict[About, dict[str, object]]:
+        """Those that expired, while the record in order does not say what became of them; what it answers is kept no longer."""
+        found: dict[About, dict[str, object]] = {}
         for gateway in self._outbox.gateways():
             for item in list(self._outbox.waiting(gateway)):
                 if self._interpreter.view(gateway).answered(item.name):
                     self._outbox.drop(gateway, item)
                 elif over(item.command, now_us):
-                    detail: dict[str, object] = {key: getattr(item.command, key) for key in ("violation", "verb", "by", "expires_us")}
-                    about = (gateway, item.command.id)
-                    await self._writer.run(lambda db, about=about, detail=detail: _raise(db, UNANSWERED, about, detail, now_us))  # type: ignore[misc]
-                    self._outbox.drop(gateway, item)
+                    found[gateway, item.command.id] = {key: getattr(item.command, key) for key in ("violation", "verb", "by", "expires_us")}
+        for about in self._raised[UNANSWERED] - found.keys():  # one whose file is gone waits for its answer all the same
+            answers = self._interpreter.view(about[0]).state["commands"].values()
+            if not any(each.get("id") == about[1] and each["outcome"] != "deferred" for each in answers):
+                found[about] = {}
+        return found
 
 
 def _raise(db: apsw.Connection, kind: str, about: About, detail: dict[str, object], now_us: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from random import Random
 
@@ -11,6 +12,7 @@ import pytest
 from edge_gateway.clock import SystemClock
 from edge_gateway.errors import JournalDamaged, JournalError, JournalFull
 from edge_gateway.journal import photos as module
+from edge_gateway.journal import store
 from edge_gateway.journal.core import Core
 from edge_gateway.journal.files import DiskFiles, Files
 from edge_gateway.journal.photos import MAX_LOOSE, Photos
@@ -19,7 +21,7 @@ from edge_gateway.journal.segments import SegmentFile
 from edge_gateway.journal.store import open_journal
 from edge_gateway.journal.work import Append
 from edge_gateway.record.entry import decode, encode
-from edge_gateway.record.photo import FOLDER, PhotoRefused, photos_of
+from edge_gateway.record.photo import FOLDER, Photo, PhotoRefused, photo_of, photos_of
 from tests.faults.lives import STATE
 from tests.faults.simdisk import PowerCut, SimDisk, SimFiles, forget
 from tests.journal.entries import batch, snapshot, stamp
@@ -236,3 +238,24 @@ def test_a_full_journal_takes_no_photo(tmp_path: Path) -> None:
         await journal.close()
 
     asyncio.run(scenario())
+
+
+def test_a_photo_is_hashed_beside_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[bool] = []
+
+    def seen(data: bytes) -> Photo:
+        hashed.append(threading.current_thread() is threading.main_thread())
+        return photo_of(data)
+
+    monkeypatch.setattr(store, "photo_of", seen)
+    monkeypatch.setattr(module, "photo_of", seen)
+
+    async def scenario() -> None:
+        journal = await open_journal(tmp_path, settings=SETTINGS, clock=SystemClock(declared=True, speed=1.0, origin_us=None))
+        await journal.put_photo(picture(1))
+        with pytest.raises(PhotoRefused):
+            await journal.put_photo(b"no picture")
+        await journal.close()
+
+    asyncio.run(scenario())
+    assert hashed == [False, False, False]  # as it comes, as it is written, and the refused one

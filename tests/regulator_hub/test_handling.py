@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from edge_gateway.wire.command import HubCommand
-from regulator_hub import handling, rows
+from regulator_hub import handling, outbox, rows
 from regulator_hub.commander import Commander
 from regulator_hub.cosigner import Cosigner
 from regulator_hub.outbox import AGAIN_S, MAX_WAITING, Outbox
@@ -94,13 +95,12 @@ async def test_a_deadline_that_passes_while_the_gateway_is_dark_is_alarmed_by_th
         assert len([each for each in told["alarms"] if each["kind"] == OVERDUE]) == 1
 
 
-def command(state_dir: Path, number: int = 0, *, expires_in_s: float = 3600) -> tuple[HubCommand, bytes]:
+def command(state_dir: Path, number: int = 0, *, expires_in_s: int = 3600, issued_s_ago: int = 7200) -> tuple[HubCommand, bytes]:
     now_us = record.now_us() // 1_000_000 * 1_000_000
     text = made.text(made.GOOD | {"id": f"{number:032x}"})
     told = HubCommand.parse(text)
     fields = {name: getattr(told, name) for name in HubCommand.__slots__}
-    issued_us = now_us - HOUR_US * 2
-    made_now = HubCommand(**fields | {"issued_us": issued_us, "expires_us": now_us + int(expires_in_s) * 1_000_000})
+    made_now = HubCommand(**fields | {"issued_us": now_us - issued_s_ago * 1_000_000, "expires_us": now_us + expires_in_s * 1_000_000})
     return made_now, Commander(state_dir / "witness", "county", born=True).signed(made_now)
 
 
@@ -150,25 +150,68 @@ async def test_another_gateway_is_not_given_it(tmp_path: Path) -> None:
         assert hub.hub.desk.counts["commands_sent"] == 0
 
 
-async def test_a_command_that_nobody_answers_is_alarmed_once_it_expired_and_sent_no_more(tmp_path: Path) -> None:
+async def test_a_command_that_nobody_answers_is_alarmed_once_it_expired_until_the_record_answers_it(tmp_path: Path) -> None:
     token = registered(tmp_path)
     async with running_hub(tmp_path) as hub, gateway(hub.url, token) as site:
         told, note = command(tmp_path, expires_in_s=-61)
         Outbox(tmp_path).put(told, note)
-        assert "commands" not in await site.entries(0, record.start(2))
+        assert "commands" not in await site.entries(0, record.start(2))  # its gateway's clock may be behind
         found = await site.eventually("/api/v1/alarms", lambda a: any(each["kind"] == UNANSWERED for each in a["alarms"]))
-        assert [each["about"] for each in found["alarms"] if each["kind"] == UNANSWERED] == [told.id]
-        assert not list((tmp_path / "commands" / GATEWAY).glob("*.note"))
+        assert [(each["about"], each["until_us"]) for each in found["alarms"] if each["kind"] == UNANSWERED] == [(told.id, None)]
         assert hub.hub.desk.counts["commands_sent"] == 0
+    async with running_hub(tmp_path) as hub, gateway(hub.url, token) as site:
+        await hub.hub.overdue.look()  # after a restart it is the same alarm
+        (alarm,) = [each for each in (await site.get("/api/v1/alarms"))["alarms"] if each["kind"] == UNANSWERED]
+        assert alarm["until_us"] is None
+        answer = record.entry(2, "command", outcome="refused", why="expired", id=told.id, note_sha256=sha256(note).hexdigest())
+        await site.entries(2, [answer])
+        found = await site.eventually("/api/v1/alarms", lambda a: all(each["until_us"] for each in a["alarms"] if each["kind"] == UNANSWERED))
+        assert len([each for each in found["alarms"] if each["kind"] == UNANSWERED]) == 1
+        assert not list((tmp_path / "commands" / GATEWAY).glob("*.note"))
+
+
+def test_an_expired_command_is_sent_for_its_answer_when_no_clock_may_still_carry_it_out(tmp_path: Path) -> None:
+    box = Outbox(tmp_path)
+    told, note = command(tmp_path, expires_in_s=0)
+    box.put(told, note)
+    seconds = {60: [note], 61: [], 120: [], 121: [note]}
+    for number, (after_s, want) in enumerate(seconds.items()):
+        fresh = Outbox(tmp_path, lambda number=number: number * AGAIN_S)  # type: ignore[misc]
+        assert fresh.due(GATEWAY, told.expires_us + after_s * 1_000_000, lambda _: False) == want, after_s
 
 
 def test_the_queue_is_bounded(tmp_path: Path) -> None:
     box = Outbox(tmp_path)
     for number in range(MAX_WAITING):
         box.put(*command(tmp_path, number))
+    noted: list[int] = []
     with pytest.raises(Exception, match="wait for gateway"):
-        box.put(*command(tmp_path, MAX_WAITING))
+        box.put(*command(tmp_path, MAX_WAITING), lambda: noted.append(1))
+    assert noted == []  # what is refused is noted as no step
     assert len(box.due(GATEWAY, record.now_us(), lambda _: False)) == 8
+
+
+def test_expired_commands_hold_no_place_and_the_oldest_of_them_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "MAX_KEPT", 3)
+    box = Outbox(tmp_path)
+    for number in range(3):
+        box.put(*command(tmp_path, number, expires_in_s=-7_000, issued_s_ago=9_000 - number))
+    monkeypatch.setattr(outbox, "MAX_WAITING", 1)
+    box.put(*command(tmp_path, 3, issued_s_ago=0))
+    assert [int(item.command.id, 16) for item in box.waiting(GATEWAY)] == [1, 2, 3]
+    with pytest.raises(Exception, match="1 commands wait for gateway"):
+        box.put(*command(tmp_path, 4, issued_s_ago=0))
+
+
+def test_two_commands_of_one_tick_of_the_disk_s_clock_are_both_seen(tmp_path: Path) -> None:
+    box, other = Outbox(tmp_path), Outbox(tmp_path)
+    other.put(*command(tmp_path, 1))
+    assert len(box.waiting(GATEWAY)) == 1
+    folder = tmp_path / "commands" / GATEWAY
+    before = folder.stat()
+    other.put(*command(tmp_path, 2))
+    os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert len(box.waiting(GATEWAY)) == 2
 
 
 def test_an_answer_that_is_none_is_quarantined() -> None:

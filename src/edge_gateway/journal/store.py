@@ -284,7 +284,7 @@ class Store:
 
     async def put_photo(self, data: bytes) -> Photo:
         """See ``Journal.put_photo``. It takes no room that the reserve's writers may need, and holds up nobody who writes entries."""
-        photo_of(data)
+        await asyncio.to_thread(photo_of, data)  # the hash of a large one takes longer than a poll may wait
         async with self._photo:
             if not await self._call(lambda core: core.room_beside(len(data))) or not await asyncio.to_thread(self._room_on_disk, len(data)):
                 raise JournalFull("there is no room for a photo", hint="let the hub be reached, or make room on the disk")
