@@ -8,12 +8,15 @@ have moved.
 from __future__ import annotations
 
 SECONDS = {
+    "tests/demo/test_simulate.py": 133,
     "tests/shipping/test_witnessed.py": 114,
+    "tests/demo/test_demo.py": 114,
     "tests/cli/test_backup.py": 112,
     "tests/browser/test_page.py": 109,
     "tests/faults/test_audit.py": 98,
     "tests/cli/test_scan.py": 88,
     "tests/app/test_watchdog.py": 82,
+    "tests/regulator_hub/test_commands_end_to_end.py": 70,
     "tests/signer/test_checkpoints.py": 67,
     "tests/shipping/test_hub.py": 64,
     "tests/rules/test_against_reference.py": 64,
@@ -34,6 +37,7 @@ SECONDS = {
     "tests/rules/test_standing.py": 33,
     "tests/provision/test_e2e.py": 32,
     "tests/shipping/test_budget_hub.py": 31,
+    "tests/shipping/test_standing_end.py": 32,
     "tests/regulator_hub/test_watch.py": 30,
     "tests/regulator_hub/test_app.py": 30,
     "tests/faults/test_guard.py": 28,
@@ -50,6 +54,8 @@ SECONDS = {
     "tests/faults/test_mutate.py": 21,
     "tests/shipping/test_standing.py": 20,
     "tests/faults/test_slots.py": 20,
+    "tests/cli/test_calibrate.py": 20,
+    "tests/shipping/test_photo_budget.py": 17,
     "tests/faults/test_traces.py": 20,
     "tests/evidence/test_verifiers.py": 20,
     "tests/traceability/test_ledger.py": 20,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import apsw
@@ -23,20 +24,26 @@ class Glance:
         """Close the file."""
         if self._db is not None:
             self._db.close()
+            self._db = None
 
     def views(self) -> list[View]:
         """Of all gateways that ever delivered, by id."""
         db = self._db
-        return [] if db is None else [_view(db, str(row["gateway"])) for row in read.gateways(db)]
+        return [] if db is None else [_view(db, str(row["gateway"]), self._text) for row in read.gateways(db)]
 
     def view(self, gateway: str) -> View | None:
         """One gateway's; None if it never delivered."""
-        return next((_view(self._db, gateway) for row in read.gateways(self._db) if row["gateway"] == gateway), None) if self._db else None
+        db = self._db
+        return next((_view(db, gateway, self._text) for row in read.gateways(db) if row["gateway"] == gateway), None) if db else None
+
+    def _text(self, sha256: str) -> bytes | None:
+        """A text that had not come when a view was read is lacked by it, also after the file was closed."""
+        return None if self._db is None else read.text(self._db, sha256)
 
 
-def _view(db: apsw.Connection, gateway: str) -> View:
+def _view(db: apsw.Connection, gateway: str, text: Callable[[str], bytes | None]) -> View:
     """As the hub kept it last, and what came since: in order, then live copies."""
-    view = View(gateway, lambda sha256: read.text(db, sha256), read.view(db, gateway))
+    view = View(gateway, text, read.view(db, gateway))
     epochs = [epoch for epoch in read.epochs(db, gateway) if epoch.branch_of is None]
     view.order = {epoch.epoch: place for place, epoch in enumerate(read.epochs(db, gateway))}
     for sha256 in [text for text in view.state["waiting"] if read.text(db, text) is not None]:

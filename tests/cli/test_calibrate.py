@@ -12,8 +12,6 @@ import pytest
 from edge_gateway.journal.reading import Reading
 from tests.cli.site import FROZEN, Gateway, Plant, config_text
 
-pytestmark = pytest.mark.timing
-
 ASKED = ("--reference", "0", "--uncertainty", "0.05", "--cert", "LH-2026-118", "--steady-for", "1s", "--allowed", "0.5")
 
 

@@ -17,8 +17,6 @@ import pytest
 
 from edge_gateway.demo.truthlog import read_truth
 
-pytestmark = pytest.mark.timing
-
 PROGRAM = [str(Path(sys.executable).with_name("edge-gateway"))]
 QUARTER = ["--for", "15s", "--speed", "60", "--seed", "1", "--json"]
 

@@ -115,7 +115,6 @@ def result(out: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.timing
 def test_a_door_gives_a_notice_and_a_pack_that_does_not_see_it_is_told(tmp_path: Path) -> None:
     code, out, err = simulate(tmp_path, "door-open", "--speed", "120", "--json")
     assert code == 0, err
@@ -130,14 +129,12 @@ def test_a_door_gives_a_notice_and_a_pack_that_does_not_see_it_is_told(tmp_path:
     assert result(out)["missing"] == [["frozen-store-air", "cold1-air", "notice"]]
 
 
-@pytest.mark.timing
 def test_one_that_is_stopped_before_its_end_is_not_decided(tmp_path: Path) -> None:
     code, out, err = simulate(tmp_path, "compressor-stop", "--for", "1s", "--json")
     assert code == 3, err
     assert result(out)["outcome"] == "stopped"
 
 
-@pytest.mark.timing
 def test_a_delay_goes_on_over_a_clock_that_jumps_and_the_record_replays_alike(tmp_path: Path) -> None:
     """The violation is 15 minutes of rule time after its first reading, though the wall clock jumped by an hour between them."""
     kept = tmp_path / "kept"
@@ -151,7 +148,6 @@ def test_a_delay_goes_on_over_a_clock_that_jumps_and_the_record_replays_alike(tm
     assert "clock stepped" in (kept / "logs" / "gateway.log").read_text(encoding="utf-8")
 
 
-@pytest.mark.timing
 def test_a_gateway_that_is_killed_by_a_power_cut_goes_on(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     code, out, err = simulate(tmp_path, "power-cut", "--speed", "100", "--record", str(kept), "--json")

@@ -14,8 +14,6 @@ import pytest
 from tests.regulator_hub.commanded import commanded
 from tests.vectors.make_hub_commands import OTHER
 
-pytestmark = pytest.mark.timing
-
 
 @pytest.mark.parametrize("via", ["http", "mqtt"])
 def test_a_command_is_executed_once_and_its_answer_comes_back(tmp_path: Path, via: str) -> None:

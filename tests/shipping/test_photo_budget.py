@@ -15,7 +15,6 @@ from edge_gateway.shipping.hub import HubDelivery
 from tests.cli.site import THAWED, Gateway, Plant, config_text
 from tests.regulator_hub.harness import HubProcess, registered
 
-pytestmark = pytest.mark.timing
 MOST, PART = 150_000, 64 * 1024 + 512
 
 

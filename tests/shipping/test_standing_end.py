@@ -17,7 +17,6 @@ from tests.cli.site import FROZEN, THAWED, Gateway, Plant
 from tests.regulator_hub.harness import HubProcess
 from tests.shipping.test_standing import ID, at_hub, built, here, violated
 
-pytestmark = pytest.mark.timing
 SEGMENT = 32
 #: The gateway's own program, with small segments.
 SMALL = f"""#!{sys.executable}
