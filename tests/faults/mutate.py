@@ -127,7 +127,7 @@ class Bench:
 
     def _measuring(self) -> Measured | str:
         package, cost_s = self.source / "edge_gateway", dict[str, float]()
-        noted = coverage.Coverage(data_file=None, config_file=False, include=[f"{package / core}*" for core in CORES])
+        noted = coverage.Coverage(data_file=None, config_file=False, include=[f"{package / core}{end}" for core in CORES for end in (".py", "/*")])
         noted.set_option("run:core", "ctrace")  # the only one that knows contexts on every Python
         noted.start()
         every = list(self.items.values())

@@ -9,16 +9,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.faults.mutants import CORES, PACKAGE, ROOT, draw, mutant, sites, sources
 
-#: A planted suite: it comes by how a mark begins and ends, and looks at nothing.
+#: A planted suite: it comes by how a day begins and an item is signed, and looks at nothing.
 WEAK = """
-from edge_gateway.marks import Marks, Now
+from edge_gateway.phases import Item, Phases, Signer
+
+ITEM = Item(id="hand", phase="pre-start", name_zh="hand", name_en="hand")
 
 def test_it_runs():
-    marks = Marks()
-    marks.start("defrost", {"zones": ["a"]}, ["a"], 60_000_000, Now(rule_us=0, wall_us=0, by="li", reason="r"))
-    marks.end("M-1", Now(rule_us=1, wall_us=1, by="li", reason="r"))
+    phases, li = Phases(), Signer(name="li", proven=False, reason="looked")
+    phases.next([], li, 1)
+    phases.sign(phases.look([ITEM], {}), "hand", li, 2)
 """
 
 
@@ -54,22 +58,24 @@ def test_the_draw_is_seeded_and_large_enough() -> None:
 
 
 def campaign(*tests: str) -> tuple[int, dict[str, Any]]:
-    command = [sys.executable, "-m", "tests.faults.mutate", "--only", "marks.py", "--n", "14", "--seed", "5", "--jobs", "1", "--unkept", "--tests", *tests]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=110)
+    command = [sys.executable, "-m", "tests.faults.mutate", "--only", "phases/core.py", "--n", "14", "--seed", "5", "--jobs", "1", "--unkept", "--tests", *tests]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=240)
     return done.returncode, json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.campaign
+@pytest.mark.timeout(500)
 def test_tests_that_look_at_nothing_are_found_out_and_those_that_look_are_not(tmp_path: Path) -> None:
-    """The same mutants: a planted suite lets them live, or never comes by them; the suite of marks does not. The sources stay as they are."""
-    before = (PACKAGE / "marks.py").read_bytes()
+    """The same mutants: a planted suite lets them live, or never comes by them; the suite of phases does not. The sources stay as they are."""
+    before = (PACKAGE / "phases" / "core.py").read_bytes()
     (tmp_path / "test_weak.py").write_text(WEAK, encoding="utf-8")
     code, weak = campaign(str(tmp_path / "test_weak.py"))
     assert code == 1
     assert not weak["passed"]
     assert weak["survived"] >= 2
     assert weak["uncovered"] >= 2
-    _, strong = campaign("tests/marks")
+    _, strong = campaign("tests/phases")
     assert strong["killed"] > weak["killed"] + 5
     assert (strong["unclear"], strong["confirmed"]) == (0, True)
     assert strong["n"] == sum(strong[end] for end in ("killed", "survived", "uncovered")) == 14
-    assert (PACKAGE / "marks.py").read_bytes() == before
+    assert (PACKAGE / "phases" / "core.py").read_bytes() == before
