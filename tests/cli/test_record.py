@@ -163,3 +163,19 @@ def test_the_hub_has_the_photo_and_gives_its_receipt(tmp_path: Path, plant: Plan
             with urlopen(f"{hub.url}/api/v1/photos/{name}", timeout=10) as answer:
                 assert answer.read() == PICTURE
         assert name in gateway.status()["sinks"]["hub"]["photo_receipts"]["newest"]
+
+
+def test_a_pack_s_requirement_holds_where_the_site_asks_for_nothing(tmp_path: Path, plant: Plant) -> None:
+    plant.set(1, FROZEN)
+    text = config_text(plant.port, more="[records]\nstart_requires = []\ndispatch_requires = []\n").replace('packs = ["house"]', 'packs = ["house", "offal-cooling"]')
+    with Gateway(tmp_path, text) as gateway:
+        gateway.wait(lambda: gateway.status().get("points", {}).get("normal") == 3, "readings")
+        intake(gateway, "L1")
+        assert "lot L1 cannot be dispatched: missing certificate, slip" in no(gateway, "dispatch", "L1", "--receiver", "R")
+        asked = json.loads(gateway.verb("record", "list", "--json").stdout)["requires"]
+        assert (asked["start"], asked["dispatch"], {each["pack"] for each in asked["packs"]}) == (["certificate"], ["certificate", "slip"], {"offal-cooling"})
+        gateway.verb("phase", "next")
+        shown = gateway.verb("phase", "show").stdout
+        assert "[!] material-certificate" in shown
+        assert "[!] lot L1: missing certificate" in shown
+        assert "[!] 批次 L1: 缺少 检疫证明" in gateway.verb("--lang", "zh", "phase", "show").stdout

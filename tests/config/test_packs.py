@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_gateway.config.load import ConfigRefused, Loaded, load
+from edge_gateway.config.resolve import resolved
 from edge_gateway.rules.engine import Engine
 from edge_gateway.violations import Moment, Violations
 
@@ -140,3 +141,27 @@ def test_a_state_of_nothing_is_refused_with_its_line(tmp_path: Path, line: str, 
     with pytest.raises(ConfigRefused, match=why) as refused:
         load(file)
     assert refused.value.line == 25
+
+
+def test_what_packs_require_of_records_is_resolved_where_they_are_named_and_enforced(tmp_path: Path) -> None:
+    def required(*packs: str, more: str = "") -> list[tuple[str, str, list[str]]]:
+        file = tmp_path / "gateway.toml"
+        file.write_text(SITE % ", ".join(f'"{pack}"' for pack in packs) + more, encoding="utf-8")
+        told = resolved(load(file), {}, "t")["records"]["required"]
+        return [(each["pack"], each["before"], each["of"]) for each in told]
+
+    wanted = [("offal-cooling", "start", ["certificate"]), ("offal-cooling", "dispatch", ["certificate", "slip"])]
+    assert required("offal-cooling") == required("cold-chain", "offal-cooling") == wanted
+    assert required("offal-cooling", more="[records]\nstart_requires = []\ndispatch_requires = []\n") == wanted
+    assert required("cold-chain") == [], "only its rules that moved come with it"
+    for state in ("draft", "shadow"):
+        assert required("offal-cooling", more=f'[rules.state]\noffal-cooling = "{state}"\n') == []
+
+
+def test_a_requirement_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    text = (Path(__file__).resolve().parents[2] / "rules/offal-cooling.toml").read_text("utf-8")
+    for old, new in (('of = ["certificate"]', "of = []"), ('of = ["certificate"]', 'of = ["charm"]'), ('before = "start"', 'before = "lunch"')):
+        (tmp_path / "rules/offal-cooling.toml").write_text(text.replace(old, new, 1), encoding="utf-8")
+        with pytest.raises(ConfigRefused, match=r"requires\[0\]"):
+            loaded(tmp_path, "offal-cooling")

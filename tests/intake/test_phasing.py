@@ -31,7 +31,7 @@ def setup(stage: str = "washing") -> Setup:
 
 
 def states(run: Running, clock: FakeClock) -> dict[str, str]:
-    return {each["item"]: each["state"] for each in look(run.intake, clock.mono_us())}
+    return {each["item"]: each["state"] for each in look(run.intake, clock.mono_us(), clock.wall_us())}
 
 
 async def test_automatic_items_have_their_evidence_also_from_a_rule_that_is_disarmed(tmp_path: Path) -> None:
@@ -118,3 +118,37 @@ def test_a_shadow_that_tells_nothing_is_caught(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(Stood, "tell", lambda self, step: None)
     found = [without_a_trace(asyncio.run(course(tmp_path / str(seed), seed))) for seed in range(4)]
     assert any(found)
+
+
+async def test_an_item_asks_the_records_and_a_person_signs_only_where_there_are_none(tmp_path: Path) -> None:
+    clock = FakeClock()
+    items = {"material": {"phase": "pre-start", "records": ["intakes"]}, "both": {"phase": "pre-start", "rules": ["frozen-store"], "records": ["lots"]}}
+    asked = setup_of(records={"start_requires": [], "required": [{"pack": "p", "before": "start", "of": ["certificate"], "effective_from": "unknown"}]}, phases=items)
+
+    async def came(run: Running, number: int, **given: str) -> None:
+        body = {"record": f"t-R{number}", "type": "intake", "lot": f"L{number}", "product": "tripe", "supplier": "S", "grams": 1000, **given}
+
+        async def act() -> object:
+            _, stamp = await run.intake.moment()
+            run.intake.state.ledger.replay(body | {"rule_us": stamp.rule_us, "wall_us": stamp.wall_us})
+            return await run.intake.add("record", body, stamp=stamp)
+
+        await run.intake.command(act)
+
+    async with running(tmp_path, clock, setup=asked) as run:
+        await next_phase(run.intake, QUIET)
+        await read(run, clock, -20.0)
+        assert states(run, clock) == {"material": "open", "both": "open"}
+        assert (await sign_item(run.intake, "material", LI))["item"] == "material", "nothing came in today: one person's word will do"
+        await came(run, 1)
+        assert states(run, clock) == {"material": "beyond", "both": "beyond"}
+        with pytest.raises(PhaseRefused, match="rules or records say that material is not in order"):
+            await sign_item(run.intake, "material", Signer(name="wang", proven=True, reason="seen it"))
+        body = await next_phase(run.intake, LI)
+        assert body["open"] == ["material", "both"]
+        assert body["items"]["material"]["evidence"] == [{"lot": "L1", "records": ["t-R1"], "lacking": ["certificate"], "check": "intakes", "state": "beyond"}]
+    async with running(tmp_path, clock, setup=asked) as run:
+        for _ in range(3):
+            await next_phase(run.intake, LI)
+        await came(run, 2, certificate="C1")
+        assert [each["state"] for each in look(run.intake, clock.mono_us(), clock.wall_us())[0]["evidence"]] == ["beyond", "done"]

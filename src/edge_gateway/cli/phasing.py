@@ -16,6 +16,7 @@ from edge_gateway.cli.photo import photo_option, sent
 from edge_gateway.cli.verbs import Context, noun, option, verb
 from edge_gateway.cli.words import local
 from edge_gateway.phases import NAMES_ZH
+from edge_gateway.web.chinese_records import LACKS
 
 _SIGNS = {"done": "[x]", "open": "[ ]", "beyond": "[!]", "unknown": "[?]"}
 _HOW = {"schedule": ("by schedule", "按日程"), "contact": ("by the line's contact", "由生产线触点")}
@@ -58,8 +59,7 @@ def _lines(ctx: Context, told: dict[str, Any]) -> Iterator[str]:
         kind = ctx.say("automatic", "自动") if item["automatic"] else ctx.say("signed", "签认")
         yield f"  {_SIGNS[item['state']]} {item['item']}  {ctx.say(item['name_en'], item['name_zh'])}  ({kind})"
         for each in item["evidence"]:
-            value = "" if each["value"] is None else f" = {each['value']}"
-            yield f"        {_SIGNS[each['state']]} {each['rule']}/{each['point']}{value}"
+            yield f"        {_SIGNS[each['state']]} {_evidence(ctx, each)}"
         if signed := item.get("signed"):
             yield f"        {signed['by']}: {signed['reason']}"
     for each in told["disarmed"][:20]:
@@ -68,6 +68,14 @@ def _lines(ctx: Context, told: dict[str, Any]) -> Iterator[str]:
     yield from _by_itself(ctx, told)
     if told["example"] and told["items"]:
         yield ctx.say("  the items are an example: name your own in [phases.<id>]", "  以上各项为示例：请在 [phases.<id>] 中配置本场所的项目")
+
+
+def _evidence(ctx: Context, each: dict[str, Any]) -> str:
+    """What a rule at a point, or a record of a lot or document, says of an item."""
+    if "rule" in each:
+        return f"{each['rule']}/{each['point']}" + ("" if each["value"] is None else f" = {each['value']}")
+    what = f"{ctx.say('lot', '批次')} {each['lot']}" if "lot" in each else f"{each['document']} ({each['record']})"
+    return f"{what}: {ctx.say('missing', '缺少')} {', '.join(LACKS[lack] if ctx.language == 'zh' else lack for lack in each['lacking'])}" if each["lacking"] else what
 
 
 def _by_itself(ctx: Context, told: dict[str, Any]) -> Iterator[str]:

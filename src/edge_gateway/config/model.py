@@ -301,10 +301,10 @@ class RecordsConfig(_Table):
     """What records of lots must have before work on a lot begins, and before one leaves."""
 
     start_requires: tuple[Literal["certificate", "slip", "temperature", "photo"], ...] = Field(
-        default=("certificate",), description="of the intake, before a lot goes to a zone of stage washing or others are made from it; a reason excuses, on record"
+        default=("certificate",), description="besides what its packs require, of the intake, before a lot goes to a zone of stage washing or others are made from it; a reason excuses, on record"
     )
     dispatch_requires: tuple[Literal["certificate", "slip", "temperature", "photo"], ...] = Field(
-        default=("certificate", "slip"), description="the lot's certificate, and slip, temperature, photo of the dispatch; nothing excuses"
+        default=("certificate", "slip"), description="besides what its packs require: the lot's certificate, and slip, temperature, photo of the dispatch; nothing excuses"
     )
     warn_days: int = Field(default=30, ge=0, le=3_650, description="lots and documents that expire within so many days are shown")
 
@@ -315,7 +315,10 @@ class PhaseItemConfig(_Table):
     phase: Literal["pre-start", "production", "closing"] = Field(description="the phase in which it is asked for")
     name_zh: str = Field(default="", max_length=128, description="what people read, in Chinese")
     name_en: str = Field(default="", max_length=128, description="what people read, in English")
-    rules: tuple[Identifier, ...] = Field(default=(), max_length=16, description="the rules that say whether it is in order; none: a person signs it")
+    rules: tuple[Identifier, ...] = Field(default=(), max_length=16, description="the rules that say whether it is in order; with neither rules nor records a person signs it")
+    records: tuple[Literal["intakes", "lots", "unexpired"], ...] = Field(
+        default=(), description="what the records of lots say of it: today's intakes have, or all lots that are here have, what starting requires; nothing that has a date is behind it"
+    )
 
 
 def _is_time(text: str) -> str:

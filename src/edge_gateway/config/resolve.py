@@ -63,7 +63,7 @@ def resolved(loaded: Loaded, groups: Mapping[str, Group], software: str) -> dict
         "rules": rules_document(loaded.binding.rules),
         "not_monitored": sorted({item.rule for item in loaded.binding.not_monitored}),
         "outlets": {id_: outlet.model_dump(exclude_none=True) for id_, outlet in config.outlets.items()},
-        "records": config.records.model_dump(),
+        "records": config.records.model_dump() | {"required": _required(loaded)},
         "phases": {id_: item.model_dump() for id_, item in config.phases.items()},
         "workday": config.workday.model_dump(),
         "sinks": {id_: {"kind": sink.kind} for id_, sink in config.sinks.items()},
@@ -71,6 +71,16 @@ def resolved(loaded: Loaded, groups: Mapping[str, Group], software: str) -> dict
     parsed: dict[str, Any] = orjson.loads(canonical(document))  # plain JSON values only, as a reader will see them
     settings = _besides(config.model_dump(mode="json", exclude_none=True), parsed)
     return parsed | {"settings": orjson.loads(canonical(settings))}
+
+
+def _required(loaded: Loaded) -> list[dict[str, Any]]:
+    """What the enforced packs that the site names require of its records."""
+    packs = [loaded_pack.pack for loaded_pack in loaded.packs if not loaded_pack.state and loaded_pack.only is None]
+    return [
+        {"pack": pack.id, "before": each.before, "of": list(each.of), "title_zh": each.title_zh, "title_en": each.title_en, **each.basis.model_dump(exclude_none=True)}
+        for pack in packs
+        for each in pack.requires
+    ]
 
 
 def _besides(tables: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:

@@ -222,7 +222,7 @@ class Intake:
         """Phases that begin by schedule or contact, as far as 收尾 lets them."""
         while (due := self.state.workday.due(self.state.phases)) is not None:
             _, stamp = await self.moment()
-            body = self.state.phases.begin_itself(look(self.state, self.latest, stamp.mono_us), due, stamp.wall_us)
+            body = self.state.phases.begin_itself(look(self.state, self.latest, (stamp.mono_us, stamp.wall_us)), due, stamp.wall_us)
             if body is None:
                 return
             await self.add("phase", body, urgent=True, stamp=stamp)

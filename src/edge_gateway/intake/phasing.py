@@ -10,9 +10,9 @@ from edge_gateway.intake.loop import Intake
 from edge_gateway.phases import Signer
 
 
-def look(intake: Intake, mono_us: int) -> list[dict[str, Any]]:
+def look(intake: Intake, mono_us: int, wall_us: int) -> list[dict[str, Any]]:
     """The items of the phase that runs, each with its state and evidence."""
-    return items.look(intake.state, intake.latest, mono_us)
+    return items.look(intake.state, intake.latest, (mono_us, wall_us))
 
 
 async def sign_item(intake: Intake, item: str, who: Signer) -> dict[str, Any]:
@@ -28,7 +28,7 @@ async def next_phase(intake: Intake, who: Signer) -> dict[str, Any]:
 async def _step(intake: Intake, act: Callable[[list[dict[str, Any]], int], dict[str, Any]]) -> dict[str, Any]:
     async def step() -> object:
         _, stamp = await intake.moment()
-        body = act(look(intake, stamp.mono_us), stamp.wall_us)
+        body = act(look(intake, stamp.mono_us, stamp.wall_us), stamp.wall_us)
         seq = await intake.add("phase", body, stamp=stamp, urgent=True)
         await intake.stand(stamp)
         return body | {"seq": seq}

@@ -23,7 +23,7 @@ def shown(site: Site) -> dict[str, Any]:
     phases = state.phases
     return day.told(state, site.clock) | {
         "phase_zh": NAMES_ZH.get(phases.phase or "", ""),
-        "next": phases.following(), "next_zh": NAMES_ZH[phases.following()], "items": look(site.intake, site.clock.mono_us()), "disarmed": disarmed,
+        "next": phases.following(), "next_zh": NAMES_ZH[phases.following()], "items": look(site.intake, site.clock.mono_us(), site.clock.wall_us()), "disarmed": disarmed,
         "example": not state.resolved.get("phases"), "timezone": state.resolved.get("site", {}).get("timezone", ""),
     }  # fmt: skip
 

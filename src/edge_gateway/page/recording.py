@@ -15,7 +15,7 @@ from starlette.routing import Route
 from edge_gateway.journal.base import Journal, Position
 from edge_gateway.page.site import Site
 from edge_gateway.record.entry import Stamp, decode
-from edge_gateway.traceability.ledger import Requires
+from edge_gateway.traceability.asked import required
 from edge_gateway.traceability.model import KEYS, MAX_TEXT, Lot, RecordRefused, days_left
 
 #: Zones in which work on a lot begins.
@@ -41,7 +41,7 @@ def overview(site: Site) -> dict[str, Any]:
     """Records in force, lots (newest first), what expires soon; JSON-able."""
     ledger, now = site.intake.state.ledger, site.today()
     lots = [lot_row(lot, now) for lot in reversed(list(ledger.lots.values()))]
-    return {"today": now, "records": ledger.records(), "lots": lots, "expiring": ledger.expiring(now, settings(site)["warn_days"])}
+    return {"today": now, "records": ledger.records(), "lots": lots, "expiring": ledger.expiring(now, settings(site)["warn_days"]), "requires": _requires(site)}
 
 
 def lot_row(lot: Lot, now: str) -> dict[str, Any]:
@@ -55,6 +55,13 @@ def settings(site: Site) -> Mapping[str, Any]:
     """``[records]`` of the configuration in force."""
     known: Mapping[str, Any] = site.intake.state.resolved.get("records", {})
     return {"start_requires": [], "dispatch_requires": [], "warn_days": 30, **known}
+
+
+def _requires(site: Site) -> dict[str, Any]:
+    """What is asked of records today, and the packs that ask."""
+    known = settings(site)
+    wanted = required(known, site.today())
+    return {"start": list(wanted.start), "dispatch": list(wanted.dispatch), "packs": list(known.get("required", ()))}
 
 
 async def recorded(site: Site, kind: str, asked: Mapping[str, Any], by: str) -> dict[str, Any]:
@@ -82,7 +89,7 @@ async def recorded(site: Site, kind: str, asked: Mapping[str, Any], by: str) -> 
         more["photos"] = site.journal.named_photos([str(name) for name in photos])
     starts = bool(zone) and zones[zone].get("stage") in STARTING
     corrects, known = str(asked.get("corrects") or ""), settings(site)
-    requires = Requires(known["start_requires"], known["dispatch_requires"])
+    requires = required(known, site.today())
 
     def made(stamp: Stamp) -> dict[str, Any]:
         ledger = site.intake.state.ledger

@@ -27,6 +27,8 @@ DONE, OPEN, BEYOND, UNKNOWN = "done", "open", "beyond", "unknown"
 ALWAYS_ARMED = ("storage", "wastewater")
 MOST_TEXT = 300
 _NOTHING: Mapping[str, Any] = {}
+#: Of the names in the example those that ask records, not rules.
+_RECORDS = ("intakes", "lots")
 
 
 class PhaseRefused(GatewayError):
@@ -35,17 +37,27 @@ class PhaseRefused(GatewayError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """Something that must be in order. ``rules``: the ids of those that judge it; none: a person signs it."""
+    """Something that must be in order. ``rules``: the ids of those that judge it; with neither rules nor records a person signs it."""
 
     id: str
     phase: str
     name_zh: str
     name_en: str
     rules: tuple[str, ...] = ()
+    #: what it asks of the records of lots (names of ``traceability.asked.CHECKS``)
+    records: tuple[str, ...] = ()
+
+    @property
+    def automatic(self) -> bool:
+        """Whether something says by itself whether it is in order."""
+        return bool(self.rules or self.records)
 
 
 def _items(phase: str, *rows: tuple[str, str, str, tuple[str, ...]]) -> tuple[Item, ...]:
-    return tuple(Item(id=id_, phase=phase, name_zh=zh, name_en=en, rules=rules) for id_, zh, en, rules in rows)
+    return tuple(
+        Item(id=id_, phase=phase, name_zh=zh, name_en=en, rules=tuple(r for r in asked if r not in _RECORDS), records=tuple(r for r in asked if r in _RECORDS))
+        for id_, zh, en, asked in rows
+    )
 
 
 #: An example, used where the configuration names no item: the source says 7, 3 and 4, and does not list them.
@@ -55,7 +67,7 @@ EXAMPLE: tuple[Item, ...] = (
         ("people-health", "人：健康证有效，已洗手消毒", "people: health certificates valid, hands washed", ()),
         ("machine-steriliser", "机：82 °C 消毒水", "machine: steriliser at 82 °C", ("steriliser-water",)),
         ("machine-tools", "机：刀具、案台完好清洁", "machine: knives and tables sound and clean", ()),
-        ("material-certificate", "料：检疫证明与进货查验", "material: quarantine certificate, intake checked", ()),
+        ("material-certificate", "料：检疫证明与进货查验", "material: quarantine certificate, intake checked", ("intakes", "lots")),
         ("environment-store", "环：冷库温度", "environment: stores cold", ("frozen-store-air", "chilled-store-air")),
         ("environment-room", "环：车间温度", "environment: room temperature", ("cutting-room-air",)),
         ("environment-water", "环：清洗用水余氯与浊度", "environment: chlorine and turbidity of washing water", ("washing-water-chlorine", "washing-water-turbidity")),
@@ -78,7 +90,7 @@ EXAMPLE: tuple[Item, ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What rules say of an automatic item: a state, and each rule's evidence (``rule``, ``point``, ``state``, ``value``, ``wall_us``)."""
+    """What rules and records say of an automatic item: a state, and the evidence (``rule``, ``point``, ``state``, ``value``, ``wall_us``; or ``lot`` or ``document``, ``state``, ``lacking``)."""
 
     state: str
     evidence: Sequence[Mapping[str, Any]] = ()
@@ -100,7 +112,7 @@ def items_of(told: Mapping[str, Mapping[str, Any]]) -> tuple[Item, ...]:
     found = []
     for id_, each in told.items():
         names = {key: str(each.get(key) or id_) for key in ("name_zh", "name_en")}
-        found.append(Item(id=id_, phase=str(each["phase"]), rules=tuple(each.get("rules", ())), **names))
+        found.append(Item(id=id_, phase=str(each["phase"]), rules=tuple(each.get("rules", ())), records=tuple(each.get("records", ())), **names))
     return tuple(found) or EXAMPLE
 
 
@@ -126,8 +138,8 @@ class Phases:
         for item in items:
             if item.phase != self.phase:
                 continue
-            about: dict[str, Any] = {"item": item.id, "name_zh": item.name_zh, "name_en": item.name_en, "automatic": bool(item.rules)}
-            finding = findings.get(item.id, Finding(state=UNKNOWN)) if item.rules else Finding(state=OPEN)
+            about: dict[str, Any] = {"item": item.id, "name_zh": item.name_zh, "name_en": item.name_en, "automatic": item.automatic}
+            finding = findings.get(item.id, Finding(state=UNKNOWN)) if item.automatic else Finding(state=OPEN)
             state, signature = finding.state, self.signed.get(item.id)
             if signature is not None and state in (OPEN, UNKNOWN):
                 state = DONE
@@ -144,8 +156,8 @@ class Phases:
         if about["state"] == DONE:
             raise PhaseRefused(f"{item} is in order already", hint="nothing needs to be signed")
         if about["state"] == BEYOND:
-            raise PhaseRefused(f"a rule says that {item} is not in order: no signature changes that", hint="correct it, or go on with a reason: `phase next --reason …`")
-        if about["automatic"] and (not who.proven or who.name.strip().casefold() == self.by.strip().casefold() or not who.reason.strip()):
+            raise PhaseRefused(f"rules or records say that {item} is not in order: no signature changes that", hint="correct it, or go on with a reason: `phase next --reason …`")
+        if about["state"] == UNKNOWN and (not who.proven or who.name.strip().casefold() == self.by.strip().casefold() or not who.reason.strip()):
             why = f"nobody knows whether {item} is in order: a second person signs for it, proven by a secret of their own, with a reason"
             raise PhaseRefused(why, hint="--as NAME; not the one who began the phase")
         signature: dict[str, Any] = {"by": who.name, "proven": who.proven, "reason": who.reason, "wall_us": wall_us}

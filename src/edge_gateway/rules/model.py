@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from edge_gateway.rules.model_base import Identifier, Strict
+from edge_gateway.rules.model_base import Basis, Identifier, Strict
 from edge_gateway.rules.model_kinds import Rule
+
+
+class Requirement(Strict):
+    """What records must have before work begins (``start``: of a lot's intake) or before a lot leaves (``dispatch``). A site may add to it, never take away."""
+
+    before: Literal["start", "dispatch"]
+    of: tuple[Literal["certificate", "slip", "temperature", "photo"], ...] = Field(min_length=1)
+    title_zh: str = Field(min_length=1)
+    title_en: str = Field(min_length=1)
+    basis: Basis
 
 
 class RulePack(Strict):
@@ -22,6 +32,7 @@ class RulePack(Strict):
     note_en: str = ""
     #: rules that this pack had before, and the pack that has them now: a site that names only this one keeps them
     moved: dict[Identifier, Identifier] = Field(default_factory=dict)
+    requires: tuple[Requirement, ...] = ()
     rule: tuple[Rule, ...]
 
     @model_validator(mode="after")

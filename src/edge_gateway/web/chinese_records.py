@@ -5,12 +5,12 @@ from __future__ import annotations
 from itertools import permutations
 
 #: What a record may lack, in the words of `missing …`.
-_LACKS = {"certificate": "检疫证明", "slip": "票据", "temperature": "温度", "photo": "照片", "unexpired": "有效期内"}
+LACKS = {"certificate": "检疫证明", "slip": "票据", "temperature": "温度", "photo": "照片", "unexpired": "有效期内"}
 _MISSING = tuple(
-    (english.replace("%", ", ".join(each)), words.replace("%", "、".join(_LACKS[name] for name in each)))
+    (english.replace("%", ", ".join(each)), words.replace("%", "、".join(LACKS[name] for name in each)))
     for english, words in (("lot {} cannot be dispatched: missing %", "批次 {} 不能出场：缺少%"), ("lot {}: missing %", "批次 {}：缺少%"))
     for many in (1, 2, 3, 4)
-    for each in permutations(_LACKS, many)
+    for each in permutations(LACKS, many)
 )
 
 RECORDS: tuple[tuple[str, str], ...] = (
