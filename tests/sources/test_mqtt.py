@@ -107,6 +107,7 @@ async def nothing_left(port: int, folder: Path, **config: Any) -> None:
     peek = FileJournal(folder / "nothing-left.ndjson")
     async with running(build(port, **config), peek) as source:
         await until(lambda: source.health()["live"], "marker")
+        assert source.health()["subscribed"]
         assert peek.batches() == []
         assert source.health()["repeated"] == source.health()["strays"] == 0
 

@@ -7,6 +7,7 @@ out a pipe that carries the kernel's event records.
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import struct
@@ -24,7 +25,7 @@ from edge_gateway.reading import BAD_LINK_DOWN, BAD_MISSING, GOOD, UNCERTAIN_RES
 from edge_gateway.sources.pulse import PulseConfig, PulseSetting
 from edge_gateway.sources.pulse_total import Total, advance, quantity
 from tests.sources.local_site import TICK, lay, running, spec
-from tests.sources.modbus_plant import until
+from tests.sources.modbus_plant import Recorder, until
 
 pytestmark = pytest.mark.timing
 
@@ -102,6 +103,25 @@ async def test_a_counter_is_read_and_kept(tmp_path: Path) -> None:
     async with running(config, devices, {"meter": last.keep}) as (_, after):
         await until(lambda: after.batches("meter.0"))
     assert (after.batches("meter.0")[0].values, after.batches("meter.0")[0].quality) == ([550.0, 5], None)
+
+
+async def test_a_person_s_look_leaves_the_mark_of_a_counter_that_began_anew_to_the_record(tmp_path: Path) -> None:
+    counter(tmp_path, 1000)
+    config = PulseConfig(kind="pulse", path=str(tmp_path))
+    devices = [spec(config, "meter", METER, "total", "pulses")]
+    kept = {"meter": {"pulses": 40, "count": 990, "life": "an earlier boot"}}
+    source = config.build("bus", devices, SystemClock(declared=True), kept)
+    for _ in range(2):
+        looked = await source.read_now({"point": "meter-total"})
+        assert (looked["value"], looked["quality"]) == (500.0 + 10 * 1040, UNCERTAIN_RESET)
+    inbox = Recorder()
+    task = asyncio.create_task(source.run(inbox))
+    await until(lambda: len(inbox.batches("meter.0")) > 1)
+    task.cancel()
+    await asyncio.wait([task])
+    first, second = inbox.batches("meter.0")[:2]
+    assert (first.values, first.quality) == ([10_900.0, 1040], [UNCERTAIN_RESET] * 2)
+    assert (second.values, second.quality) == ([10_900.0, 1040], None)
 
 
 async def test_without_a_gateway_there_is_no_total_to_read(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ class Follower:
         while time.monotonic() < ends_s:
             status = await self._site.control.ask("status") or {}
             health = status.get("buses", {}).get(BROKER_BUS, {})
-            if health.get("connected") and health.get("subscribed", True):
+            if health.get("connected") and health.get("subscribed"):
                 return True
             await asyncio.sleep(_START_POLL_S)
         return False

@@ -29,8 +29,8 @@ STOPPED = 3
 USAGE = 2
 #: From the site's power failing to the gateway's death (real seconds): what devices answered before is committed.
 _HOLDS_S = 1.0
-#: What the gateway may take to be at the broker again, and from there to be subscribed (real seconds): it tells the first only.
-_LISTENS_S, _SUBSCRIBES_S = 10.0, 1.0
+#: What the gateway may take to be subscribed at the broker again (real seconds).
+_LISTENS_S = 10.0
 #: How long a probe must stand still in the bath (simulated, but real seconds at least).
 _STEADY_S, _STEADY_REAL_S = 60.0, 1.0
 
@@ -92,7 +92,6 @@ class Doing:
     async def _power_back(self) -> None:
         await self._site.start_gateway()
         await Follower(self._site, self._teller).listened(_LISTENS_S)
-        await asyncio.sleep(_SUBSCRIBES_S)
         self._site.plant.order("listening")
 
     async def _jump(self) -> None:

@@ -18,8 +18,7 @@ from edge_gateway.intake.inbox import Command
 from edge_gateway.intake.loop import Intake
 from edge_gateway.record.entry import Stamp
 from edge_gateway.record.note import Key
-from edge_gateway.rules.base import ACTIVE
-from edge_gateway.violations import FINDING, HUB, Ask, Moment, StepRefused, Violations, Who, table
+from edge_gateway.violations import HUB, Ask, Moment, StepRefused, Who, table, taken
 from edge_gateway.wire.command import EXTEND, MAX_NOTE_BYTES, REFER, RETURN, VERIFY, CommandError, HubCommand, opened
 
 #: Commands that may wait for intake; what comes beyond it comes again.
@@ -86,7 +85,7 @@ class Obeying:
         if why:
             return await self._leave(about | present | {"outcome": REFUSED, "why": why, "said": said}, stamp)
         try:
-            steps = _taken(self._intake.state.violations, command, record or {}, at)
+            steps = taken(self._intake.state.violations, _ask(command), at)
         except StepRefused as refused:
             said = " ".join(filter(None, (refused.why, refused.hint)))
             return await self._leave(about | present | {"outcome": REFUSED, "why": "not-permitted", "said": said}, stamp)
@@ -130,15 +129,6 @@ class Obeying:
 
     def _open(self, violation: str) -> dict[str, Any] | None:
         return next((record for record in self._intake.state.violations.records() if record["violation"] == violation), None)
-
-
-def _taken(book: Violations, command: HubCommand, record: Mapping[str, Any], at: Moment) -> list[dict[str, Any]]:
-    """Who verifies a person's finding states with the same reason that it is over: two entries, one step. Raises StepRefused."""
-    ask = _ask(command)
-    if ask.step == table.CLOSE and record.get("rule") == FINDING and record["condition"] == ACTIVE:
-        stated = book.take(Ask(table.STATE, ask.violation, ask.who, ask.reason), at)
-        return [*stated, *book.take(ask, at)]
-    return book.take(ask, at)
 
 
 def _step_of(steps: Sequence[dict[str, Any]], command: HubCommand) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from edge_gateway.calibration import CalibrationRefused, Reading
+from edge_gateway.page.asker import user
 from edge_gateway.page.site import Site
 
 
@@ -26,7 +27,7 @@ def routes(site: Site, body_of: Any) -> list[Route]:
 
     async def record(request: Request) -> Response:
         asked = await body_of(request)
-        by = request.client.host if request.client else "unknown"
+        by = user(request)
         point = str(asked.get("point", ""))
 
         async def step() -> object:

@@ -18,6 +18,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edge_gateway.errors import GatewayError
 from edge_gateway.page import calibrating, finder, handling, marks, phasing, photos, recording
+from edge_gateway.page.asker import user
 from edge_gateway.page.site import Site
 
 #: A request to the control socket is short.
@@ -59,16 +60,16 @@ def control_app(site: Site) -> Starlette:
         return JSONResponse(await site.read_device(await _body(request)))
 
     async def provision(request: Request) -> Response:
-        by = request.client.host if request.client else "unknown"
+        by = user(request)
         return JSONResponse(await site.provision(request.path_params["verb"], await _body(request), by))
 
     async def pack_state(request: Request) -> Response:
-        by = request.client.host if request.client else "unknown"
+        by = user(request)
         return JSONResponse(await site.packs(request.path_params["pack"], await _body(request), by))
 
     async def reload(request: Request) -> Response:
         why = str((await _body(request)).get("reason") or "reload")
-        await site.reload(request.client.host if request.client else "unknown", why)
+        await site.reload(user(request), why)
         return JSONResponse({"rejected": site.config.rejected, "pending_restart": list(site.config.pending_restart)})
 
     async def quarantine(request: Request) -> Response:
@@ -84,7 +85,7 @@ def control_app(site: Site) -> Starlette:
         ids = body.get("ids", [])
         if not isinstance(ids, list) or any(type(id_) is not int for id_ in ids):
             raise ValueError("'ids' is no list of whole numbers")
-        by = request.client.host if request.client else "unknown"
+        by = user(request)
         return JSONResponse(await site.quarantine(request.path_params["verb"], ids, by, str(body.get("reason", ""))))
 
     routes = [
@@ -112,7 +113,7 @@ def control_app(site: Site) -> Starlette:
 
 def _keep(site: Site) -> Callable[[Request], Awaitable[Response]]:
     async def keep(request: Request) -> Response:
-        by = request.client.host if request.client else "unknown"
+        by = user(request)
         return JSONResponse(await site.keep(request.path_params["verb"], await _body(request), by))
 
     return keep

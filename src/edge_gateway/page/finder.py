@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from edge_gateway.errors import GatewayError
+from edge_gateway.page.asker import user
 
 #: Events that wait for whoever asked for a scan. Beyond, the scan ends.
 MOST_WAITING = 1000
@@ -58,7 +59,7 @@ def routes(finder: Finder | None, body_of: Any) -> list[Route]:
     async def scan(request: Request) -> Response:
         wanted = await body_of(request)
         about = {key: str(wanted[key])[:MOST_SAID] for key in ("target", "mode", "active", "reason") if wanted.get(key)}
-        await finder.note("scan-asked", _who(request), {"why": "scan"} | about)
+        await finder.note("scan-asked", user(request), {"why": "scan"} | about)
         events = _lines(finder.run(wanted), finder.ending)
         return StreamingResponse(events, media_type="application/x-ndjson")
 
@@ -69,11 +70,11 @@ def routes(finder: Finder | None, body_of: Any) -> list[Route]:
         number, why = int(request.path_params["id"]), str((await body_of(request)).get("reason") or "ignored")
         ignored = finder.ignore(number)
         about = {"item": ignored["ignored"], "old": "suggested", "new": "ignored", "why": why[:MOST_SAID]}
-        await finder.note("inbox-ignored", _who(request), about)
+        await finder.note("inbox-ignored", user(request), about)
         return JSONResponse(ignored)
 
     async def add(request: Request) -> Response:
-        return JSONResponse(await finder.adopt(int(request.path_params["id"]), await body_of(request), _who(request)))
+        return JSONResponse(await finder.adopt(int(request.path_params["id"]), await body_of(request), user(request)))
 
     return [
         Route("/v1/scan", scan, methods=["POST"]),
@@ -81,10 +82,6 @@ def routes(finder: Finder | None, body_of: Any) -> list[Route]:
         Route("/v1/inbox/{id:int}/ignore", ignore, methods=["POST"]),
         Route("/v1/inbox/{id:int}/add", add, methods=["POST"]),
     ]
-
-
-def _who(request: Request) -> str:
-    return request.client.host if request.client else "unknown"
 
 
 async def _lines(events: AsyncGenerator[dict[str, Any], None], ending: asyncio.Event) -> AsyncGenerator[bytes, None]:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from edge_gateway.page.asker import asker, user
 from edge_gateway.page.persons import Persons
 
 
@@ -19,17 +20,17 @@ def routes(persons: Persons, body_of: Callable[[Request], Awaitable[dict[str, An
         return JSONResponse(persons.show(str(request.path_params["id"])))
 
     async def find(request: Request) -> Response:
-        return JSONResponse(await persons.find(await body_of(request), _user(request)[0]))
+        return JSONResponse(await persons.find(await body_of(request), user(request)))
 
     async def step(request: Request) -> Response:
         verb, id_ = str(request.path_params["verb"]), str(request.path_params["id"])
-        return JSONResponse(await persons.step(verb, id_, await body_of(request), _user(request)[0]))
+        return JSONResponse(await persons.step(verb, id_, await body_of(request), user(request)))
 
     async def people(_request: Request) -> Response:
         return JSONResponse(await persons.everybody())
 
     async def change(request: Request) -> Response:
-        return JSONResponse(await persons.change(str(request.path_params["verb"]), await body_of(request), _user(request)))
+        return JSONResponse(await persons.change(str(request.path_params["verb"]), await body_of(request), asker(request)))
 
     return [
         Route("/v1/violations", find, methods=["POST"]),
@@ -38,8 +39,3 @@ def routes(persons: Persons, body_of: Callable[[Request], Awaitable[dict[str, An
         Route("/v1/people", people),
         Route("/v1/people/{verb}", change, methods=["POST"]),
     ]
-
-
-def _user(request: Request) -> tuple[str, int]:
-    """The peer's OS user, by the kernel's word."""
-    return (request.client.host, request.client.port) if request.client else ("unknown", -1)

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from edge_gateway.intake.marking import SCOPES, end_mark, extend_mark, start_mark
 from edge_gateway.marks import TYPES, WEEK_US
+from edge_gateway.page.asker import user
 from edge_gateway.page.site import Site
 
 _US_PER_S = 1_000_000
@@ -42,18 +43,18 @@ def routes(site: Site, body_of: Any) -> list[Route]:
     async def start(request: Request) -> Response:
         body = await body_of(request)
         scope = {key: _names(body, key) for key in SCOPES}
-        made = await start_mark(site.intake, str(body.get("type", "")), scope, _lasting(body), (_who(request), str(body.get("reason", ""))))
+        made = await start_mark(site.intake, str(body.get("type", "")), scope, _lasting(body), (user(request), str(body.get("reason", ""))))
         keys = [key for key, ref in site.intake.state.marks.refs(site.intake.state.rules()).items() if made["mark"] in ref.split(",")]
         return JSONResponse(made | {"rules": [{"rule": rule, "point": point} for rule, point in sorted(keys)]})
 
     async def extend(request: Request) -> Response:
         body = await body_of(request)
-        who = (_who(request), str(body.get("reason", "")))
+        who = (user(request), str(body.get("reason", "")))
         return JSONResponse(await extend_mark(site.intake, request.path_params["id"], _lasting(body), who))
 
     async def end(request: Request) -> Response:
         body = await body_of(request)
-        return JSONResponse(await end_mark(site.intake, request.path_params["id"], (_who(request), str(body.get("reason", "")))))
+        return JSONResponse(await end_mark(site.intake, request.path_params["id"], (user(request), str(body.get("reason", "")))))
 
     return [
         Route("/v1/marks", list_),
@@ -61,10 +62,6 @@ def routes(site: Site, body_of: Any) -> list[Route]:
         Route("/v1/marks/{id}/extend", extend, methods=["POST"]),
         Route("/v1/marks/{id}/end", end, methods=["POST"]),
     ]
-
-
-def _who(request: Request) -> str:
-    return request.client.host if request.client else ""
 
 
 def _lasting(body: Mapping[str, Any]) -> int:

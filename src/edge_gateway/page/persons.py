@@ -17,10 +17,9 @@ from edge_gateway.people import NotProven, People, Person
 from edge_gateway.people.book import MOST_NAME, check, permitted
 from edge_gateway.people.hashed import hashed
 from edge_gateway.people.proof import Prover
-from edge_gateway.rules.base import ACTIVE
 from edge_gateway.traceability.lots import of_violation
-from edge_gateway.violations import CLAIMED, FINDING, TABLE, Ask, Moment, StepRefused, Violations, Who
-from edge_gateway.violations.table import CLOSE, STATE
+from edge_gateway.violations import CLAIMED, TABLE, Ask, StepRefused, Who, taken
+from edge_gateway.violations.table import CLOSE
 
 PEOPLE_CHANGED, PROOF_FAILED = "people-changed", "proof-failed"
 #: Of a text in an entry.
@@ -109,7 +108,7 @@ class Persons:
 
         async def step() -> object:
             at, stamp = await self._intake.moment()
-            bodies = book.find(ask, at) if ask.step == "open" else _taken(book, ask, at)
+            bodies = book.find(ask, at) if ask.step == "open" else taken(book, ask, at)
             return bodies[-1 if ask.step == CLOSE else 0] | {"seq": await self._intake.add_violations(bodies, stamp)}
 
         result = await self._intake.command(step)
@@ -170,15 +169,6 @@ class Persons:
             return seq
 
         await self._intake.command(act)
-
-
-def _taken(book: Violations, ask: Ask, at: Moment) -> list[dict[str, Any]]:
-    """Who closes a person's finding states with the same reason that it is over: two entries, one step."""
-    record = next((each for each in book.open() if each["violation"] == ask.violation), {})
-    if ask.step == CLOSE and record.get("rule") == FINDING and record["condition"] == ACTIVE:
-        stated = book.take(Ask(STATE, ask.violation, ask.who, ask.reason), at)
-        return [*stated, *book.take(ask, at)]
-    return book.take(ask, at)
 
 
 def _marks(people: Any) -> dict[str, list[str]]:

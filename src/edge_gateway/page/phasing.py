@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from edge_gateway.intake.phasing import look, next_phase, sign_item
 from edge_gateway.page import day
+from edge_gateway.page.asker import user
 from edge_gateway.page.site import Site
 from edge_gateway.phases import NAMES_ZH, PhaseRefused, Signer
 
@@ -43,7 +44,7 @@ def routes(site: Site, body_of: Any) -> list[Route]:
         return JSONResponse(await next_phase(site.intake, await _signer(request, asked, "phase next")))
 
     async def _signer(request: Request, asked: dict[str, Any], what: str) -> Signer:
-        who = await site.persons.who(asked, request.client.host if request.client else "unknown", what)
+        who = await site.persons.who(asked, user(request), what)
         photos = asked.get("photos", [])
         if not isinstance(photos, list):
             raise PhaseRefused("'photos' is no list of hashes")

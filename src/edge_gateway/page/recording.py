@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from edge_gateway.journal.base import Journal, Position
+from edge_gateway.page.asker import user
 from edge_gateway.page.site import Site
 from edge_gateway.record.entry import Stamp, decode
 from edge_gateway.traceability.asked import required
@@ -31,7 +32,7 @@ def routes(site: Site, body_of: Any) -> list[Route]:
         return JSONResponse(overview(site))
 
     async def add(request: Request) -> Response:
-        by = request.client.host if request.client else "unknown"
+        by = user(request)
         return JSONResponse(await recorded(site, str(request.path_params["kind"]), await body_of(request), by))
 
     return [Route("/v1/records", listed), Route("/v1/records/{kind}", add, methods=["POST"])]

@@ -143,6 +143,12 @@ class Looks:
         if not self.hangs:
             self._reader.close()
 
+    def recorded(self, device: DeviceSpec, found: Found) -> None:
+        """What a look found goes into the record; a person's look does not, and leaves no trace in a reader that counts."""
+        tell = getattr(self._reader, "recorded", None)
+        if tell is not None:
+            tell(device, found)
+
     def memory(self) -> Mapping[str, Any]:
         """What the reader keeps in memory, for the one that follows it."""
         remember = getattr(self._reader, "memory", None)

@@ -194,6 +194,7 @@ class LocalSource:
             quality=None if all(mark == GOOD for mark in quality) else quality,
         )
         if isinstance(found, Found):
+            self._looks.recorded(poll.device, found)
             batch.keep = found.keep
             if found.text:
                 batch.message = Message(topic=found.topic, payload=found.text)

@@ -117,6 +117,7 @@ class MqttSource:
         return {
             "kind": "mqtt",
             **self._link.status(),
+            "subscribed": self._greeted,
             "live": self._doubt.live,
             "trouble": self._trouble,
             "unacknowledged": len(self._ledger),

@@ -106,16 +106,20 @@ class PulseReader:
         return {device: total.keep() for device, total in self._totals.items()}
 
     def read(self, device: DeviceSpec) -> Found:
-        """Look at the counter. Raises Unread: it cannot be read, and the total stands as it was."""
+        """Look at the counter; the total stands as it was until ``recorded``. Raises Unread: it cannot be read."""
         setting: PulseSetting = device.setting
         if self._alone:
             raise Unread(BAD_MISSING, "its total is the running gateway's: start it, or see `export`")
         count, life, said = self._count(device.id, setting)
         total, mark = advance(self._totals.get(device.id), count, life)
-        self._totals[device.id] = total
         value = quantity(total.pulses, setting.per_pulse, setting.start)
         columns = {"total": (value, mark), "pulses": (total.pulses, mark)}
         return Found(columns=columns, keep=total.keep(), said=said)
+
+    def recorded(self, device: DeviceSpec, found: Found) -> None:
+        """What was found goes into the record: the next look begins with it, and a counter that began anew was told."""
+        if (total := Total.of(found.keep or {})) is not None:
+            self._totals[device.id] = total
 
     def _count(self, id_: str, setting: PulseSetting) -> tuple[int, str, str]:
         """What the counter shows, and which life of it that is."""

@@ -2,6 +2,7 @@
 
 from edge_gateway.violations.asked import CLAIMED, HUB, SECRET, Ask, Moment, StepRefused, Who
 from edge_gateway.violations.book import Violations
+from edge_gateway.violations.finding import taken
 from edge_gateway.violations.record import ENTRY_KEYS, FINDING, RECORD_KEYS
 from edge_gateway.violations.table import (
     ACKNOWLEDGED,
@@ -19,5 +20,5 @@ from edge_gateway.violations.table import (
 __all__ = [
     "ACKNOWLEDGED", "CLAIMED", "CLOSED", "CORRECTING", "ENDED", "ENTRY_KEYS", "FINDING", "HANDLINGS", "HUB", "MERGED",
     "NEW", "RECORD_KEYS", "SECRET", "SUBMITTED", "TABLE", "WITHDRAWN", "Ask", "Moment", "StepRefused",
-    "Violations", "Who",
+    "Violations", "Who", "taken",
 ]  # fmt: skip
