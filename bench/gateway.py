@@ -18,27 +18,39 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from rig import Plan, Reader, Rig, wait_for
 
+#: Where the timed gateway (``--rules``) writes what its rules took.
+RULES = "rules.cpu"
+
 
 def window(rig: Rig, seconds: float) -> dict[str, float]:
     """CPU and readings of one window: from 0.3 s after a commit, for whole seconds."""
     was = rig.committed()
     wait_for("a commit", lambda: rig.committed() > was, 30.0)
     time.sleep(0.3)
-    first, cpu, clock = rig.committed(), rig.cpu_s(), time.monotonic()
+    first, cpu, clock, ruled_s = rig.committed(), rig.cpu_s(), time.monotonic(), _rules_s(rig)
     time.sleep(seconds)
-    after, clock = rig.cpu_s(), time.monotonic() - clock
+    after, clock, ruled_s = rig.cpu_s(), time.monotonic() - clock, _rules_s(rig) - ruled_s
     readings = (rig.committed() - first) * rig.plan.points
     share = {f"{name}_share": round((after[name] - cpu[name]) / clock, 3) for name in after}
     return {
         "cpu_s_per_1000": (after["gateway"] - cpu["gateway"]) / readings * 1000,
         "readings_per_s": readings / clock,
+        "ruled": ruled_s / (after["gateway"] - cpu["gateway"]),
         **share,
     }
 
 
-def steady(plan: Plan, *, warm_up_s: float, windows: int, seconds: float, page_s: float) -> dict[str, Any]:
+def _rules_s(rig: Rig) -> float:
+    """CPU-seconds of the rules' engine so far; 0 where nobody times it."""
+    return float((rig.folder / RULES).read_text()) if "--rules" in rig.plan.launch else 0.0
+
+
+def steady(plan: Plan, *, warm_up_s: float, windows: int, seconds: float, page_s: float, rules: bool = False) -> dict[str, Any]:
     """Some windows without a reader of the page, then one with; memory at the end of both."""
-    with Rig(plan) as rig:
+    rig = Rig(plan)
+    if rules:
+        plan.launch = ("--rules", str(rig.folder / RULES))
+    with rig:
         rig.running(plan.devices)
         time.sleep(warm_up_s)
         found = [window(rig, seconds) for _ in range(windows)]
@@ -54,6 +66,7 @@ def steady(plan: Plan, *, warm_up_s: float, windows: int, seconds: float, page_s
             "asked_per_s": plan.asked_per_s,
             "readings_per_s": round(statistics.median(each["readings_per_s"] for each in found)),
             "cpu_s_per_1000": [round(each, 5) for each in (statistics.median(cpu), cpu[0], cpu[-1])],
+            "rules_share": [round(each, 5) for each in _spread([each["ruled"] for each in found])] if rules else None,
             "windows": windows,
             "seconds": seconds,
             "cpu_share": {name: value for name, value in found[-1].items() if name.endswith("_share")},
@@ -64,6 +77,11 @@ def steady(plan: Plan, *, warm_up_s: float, windows: int, seconds: float, page_s
             "gaps_open": len(status["gaps"]),
             "segments_sealed": len(list((rig.state / "segments").rglob("*.gz"))),
         }
+
+
+def _spread(values: list[float]) -> tuple[float, float, float]:
+    """Median, least and most."""
+    return statistics.median(values), min(values), max(values)
 
 
 def main() -> None:
@@ -81,13 +99,14 @@ def main() -> None:
     parser.add_argument("--warm-up", type=float, default=3.0)
     parser.add_argument("--page", type=float, default=0.0, help="seconds with the page open")
     parser.add_argument("--uvloop", action="store_true")
+    parser.add_argument("--rules", action="store_true", help="time the rules' engine too")
     options = parser.parse_args()
     plan = Plan(
         devices=options.devices, points=options.points, units=options.units, interval_s=options.interval,
         kind=options.kind, influx=options.influx, hub=options.hub, sign=options.sign, launch=("--uvloop",) if options.uvloop else (),
     )  # fmt: skip
     found = steady(
-        plan, warm_up_s=options.warm_up, windows=options.windows, seconds=options.seconds, page_s=options.page
+        plan, warm_up_s=options.warm_up, windows=options.windows, seconds=options.seconds, page_s=options.page, rules=options.rules
     )
     print(json.dumps(found), flush=True)
 

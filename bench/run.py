@@ -61,8 +61,15 @@ def record(quick: bool) -> Found:
     return found | {"plain": sorted(plain), "signed": sorted(signed)}
 
 
+def rules(quick: bool) -> Found:
+    """What rules cost: the engine alone, and their share of the whole gateway's CPU at 1,000 readings/s."""
+    shape = ["--windows", 2, "--seconds", 10] if quick else ["--windows", 5, "--seconds", 30]
+    return {"engine": program("rules", "--json"), "gateway": program("gateway", "--rules", *shape)}
+
+
 PARTS: dict[str, Callable[[bool], Found]] = {
     "cpu": cpu,
+    "rules": rules,
     "peak": lambda quick: program("peak", "--seconds", 10 if quick else 60),
     "latency": lambda quick: program("latency", "--seconds", 20 if quick else 100),
     "rtu": lambda quick: program("rtu_line", "--seconds", 2 if quick else 5),
@@ -77,7 +84,7 @@ def rows(found: Found) -> list[Row]:
     """The table, part by part, for what was measured."""
     made: list[Row] = []
     for name, make in (
-        ("cpu", _cpu), ("peak", _peak), ("latency", _latency), ("rtu", _rtu), ("sizes", _sizes), ("startup", _startup),
+        ("cpu", _cpu), ("rules", _rules), ("peak", _peak), ("latency", _latency), ("rtu", _rtu), ("sizes", _sizes), ("startup", _startup),
         ("record", _record), ("export", _export),
     ):  # fmt: skip
         if name in found:
@@ -127,6 +134,19 @@ def _cpu(part: Found) -> list[Row]:
         ),
     ]
     return made
+
+
+def _rules(part: Found) -> list[Row]:
+    per_s, gateway = part["engine"]["limit_evaluations_per_s"], part["gateway"]
+    method = "`limit` rules, batches of 20, values on a 0.01 grid; CPU of one thread, the best of five rounds: {quiet:,} quiet, {one_of_20_beyond:,} with one of 20 beyond"
+    share = _times([each * 100 for each in gateway["rules_share"]], 1)
+    return [
+        ("rule evaluations a second on one core, all 20 points beyond their limits", "≥ 1,000,000", f"{per_s['all_beyond']:,}", method.format(**per_s)),
+        (
+            "the rules' share of the gateway's CPU at 1,000/s", "–", f"{share} %",
+            "each point under a limit, an exposure, a silence and a rate rule; engine calls by their thread's CPU clock; {windows} windows of {seconds:.0f} s".format(**gateway),
+        ),
+    ]  # fmt: skip
 
 
 def _peak(part: Found) -> list[Row]:

@@ -87,9 +87,13 @@ class Engine:
             loud = plan.loud(values)
             if loud is not None:
                 for column in loud:
-                    point = plan.columns[column]
-                    if point is not None:
-                        self._known(point, cast("float", values[column]), rule_us, wall_us, steps)
+                    point, value = plan.columns[column], cast("float", values[column])
+                    if point is None:
+                        continue
+                    if point.busy is None or not point.busy.goes_on(value, rule_us):
+                        self._known(point, value, rule_us, wall_us, steps)
+                    elif point.silences:
+                        self._heard(point, rule_us, wall_us, steps)
                 plan.judged(rule_us, wall_us, values)
                 if plan.queued_us is None and plan.silences:
                     self._watch(plan)
@@ -183,15 +187,17 @@ class Engine:
             if track.phase != IDLE:
                 self._queue(track, track.due_us())
                 busy = True
-        if not busy:
-            return
+        if busy:
+            self._heard(point, rule_us, wall_us, steps)
+            point.settle()
+
+    def _heard(self, point: Point, rule_us: int, wall_us: int, steps: list[Step]) -> None:
         seen_us = point.seen()[0]
         for silence in point.silences:
             step = silence.heard(seen_us, rule_us, wall_us)
             if step is not None:
                 steps.append(step)
                 self._queue(silence, self._due_of(silence))
-        point.settle()
 
     def _unknown(self, point: Point, rule_us: int, wall_us: int, steps: list[Step]) -> None:
         for track in point.tracks:

@@ -24,13 +24,15 @@ _SAFE = 0.999
 class Point:
     """A point's tracks, its quiet band, and when it last said something known (itself or through its plan)."""
 
-    __slots__ = ("column", "high", "low", "measured", "plan", "rates", "seen_us", "seen_wall_us", "silences", "tracks")
+    __slots__ = ("busy", "column", "high", "low", "measured", "plan", "rates", "seen_us", "seen_wall_us", "silences", "tracks")
 
     def __init__(self) -> None:
         self.tracks: list[Track] = []  # limit and rate, in the order of their ids
         self.rates: list[RateTrack] = []  # those of them that are rates
         self.silences: list[StaleTrack] = []
         self.measured: list[tuple[Measured, int]] = []  # what takes its readings for one of its inputs, and which
+        #: its only track, while that is a ``limit``'s and all that goes on here
+        self.busy: Track | None = None
         self.plan: Plan | None = None
         self.column = 0
         self.seen_us = -1
@@ -54,16 +56,18 @@ class Point:
 
     def settle(self) -> None:
         """The quiet band for the phases as they are now; empty while anything is going on."""
-        self.low, self.high = -GREATEST, GREATEST
+        self.low, self.high, self.busy = -GREATEST, GREATEST, None
         for track in self.tracks:
             if track.phase != IDLE:
                 self.low, self.high = GREATEST, -GREATEST
+                if type(track) is Track and len(self.tracks) == 1:
+                    self.busy, track.calm_us = track, track.calm_until()
                 break
             if not isinstance(track, RateTrack):
                 self.low, self.high = max(self.low, track.low), min(self.high, track.high)
         for silence in self.silences:
             if silence.phase != IDLE:
-                self.low, self.high = GREATEST, -GREATEST
+                self.low, self.high, self.busy = GREATEST, -GREATEST, None
         if self.plan is not None:
             self.plan.lows[self.column], self.plan.highs[self.column] = self.low, self.high
 
@@ -142,7 +146,7 @@ class Plan:
         except TypeError:  # None, among values that are said to be good
             return None
         for column in loud:
-            if not is_number(values[column]):
+            if not -GREATEST <= numbers[column] <= GREATEST:
                 return None
         return loud
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from edge_gateway.rules.area import NOTHING, grown, text
+from edge_gateway.rules.area import MOST_NANOS, NOTHING, PER_UNIT, grown, joined, nanos, text
 from edge_gateway.rules.base import (
     ACTIVE,
     CANCELLED,
@@ -25,6 +25,8 @@ from edge_gateway.rules.base import (
 
 #: Phases of an excursion.
 IDLE, PENDING, NOTICED, BROKEN = 0, 1, 2, 3
+#: Later than any rule time (µs).
+_NEVER_US = 4_000_000_000_000_000_000
 #: Beyond every finite double on either side nothing is a value: NaN and infinities fail the comparison.
 GREATEST = 1.7976931348623157e308
 
@@ -33,8 +35,9 @@ class Track:
     """State of a ``limit`` rule at its point. Methods answer the step taken, or None."""
 
     __slots__ = (
-        "area", "beside_us", "beyond_us", "clear_after_us", "clear_high", "clear_low", "clear_us", "excess", "first", "fresh_us", "held_us",
-        "high", "last_us", "last_value", "low", "marked_us", "muted", "near_us", "notice_after_us", "offends", "offset_us", "order", "peak",
+        "area", "beside_us", "beyond_us", "calm_us", "clear_after_us", "clear_high", "clear_low", "clear_us", "excess", "first", "fresh_us",
+        "held_us", "high", "high_nano", "last_us", "last_value", "low", "low_nano", "marked_us", "muted", "nano", "near_us", "notice_after_us",
+        "offends", "offset_us", "order", "peak",
         "phase", "queued_us", "rule", "said_unknown", "shadow", "spent", "stands", "tally_us", "unknown_after_us", "unknown_us",
         "violation_after_us",
     )  # fmt: skip
@@ -46,6 +49,10 @@ class Track:
         self.high = GREATEST if rule.high is None else float(rule.high)
         self.clear_low = self.low if rule.clear_low is None else float(rule.clear_low)
         self.clear_high = self.high if rule.clear_high is None else float(rule.clear_high)
+        #: the limits for ``goes_on``, in ``area.PER_UNIT``
+        self.low_nano, self.high_nano = nanos(rule.low), nanos(rule.high)
+        #: until when a further reading beyond the limit only goes on with what goes on
+        self.calm_us = 0
         self.notice_after_us = rule.notice_after_us
         self.violation_after_us = rule.violation_after_us
         self.clear_after_us = rule.clear_after_us
@@ -75,7 +82,8 @@ class Track:
         self.peak: float | None = None
         self.excess = 0.0
         self.beyond_us = 0
-        self.area = NOTHING
+        #: value x time beyond the limit is ``area`` and ``nano`` of ``area.PER_UNIT`` together
+        self.area, self.nano = NOTHING, 0
         self.marked_us = 0
         self.offends = False
         self.spent = False
@@ -114,6 +122,42 @@ class Track:
         if step is None and was_unknown:
             return self._step(ACTIVE, rule_us, wall_us)
         return step
+
+    def goes_on(self, value: float, rule_us: int) -> bool:
+        """Take in one more reading beyond the limit, as ``known`` would, while nothing can come of it; False: ``known`` must see it.
+
+        The way of a busy point: one call, whole numbers, no object a reading.
+        """
+        since_us, last = self.last_us, self.last_value
+        if rule_us >= self.calm_us or not self.offends or self.low <= value <= self.high or rule_us - since_us > self.fresh_us or last is None:
+            return False
+        above = last > self.high
+        limit, nano = (self.high_nano if above else self.low_nano), last * PER_UNIT
+        if limit is None or not -MOST_NANOS < nano < MOST_NANOS:
+            return False
+        whole = int(nano + 0.5) if nano > 0 else int(nano - 0.5)
+        if whole / PER_UNIT != last:  # it has more digits
+            return False
+        spoke_us = rule_us - self.held_us
+        self.nano += (whole - limit if above else limit - whole) * spoke_us
+        self.beyond_us += spoke_us
+        self.tally_us += spoke_us
+        self.last_us = self.held_us = rule_us
+        self.last_value = value
+        excess = value - self.high if value > self.high else self.low - value
+        if excess > self.excess:
+            self.peak, self.excess = value, excess
+        return True
+
+    def calm_until(self) -> int:
+        """What ``calm_us`` is now: nothing fires before it, and nobody need be told by then when something will."""
+        if not self.offends or self.spent or self.peak is None:
+            return 0
+        delays = [each for each in (self.notice_after_us if self.phase == PENDING else None, self.violation_after_us) if each is not None]
+        if self.phase == BROKEN or not delays:
+            return _NEVER_US
+        due_us = self.first.rule_us + self.offset_us + min(delays)
+        return due_us if self.queued_us == due_us else due_us - self.fresh_us
 
     def begun(self, value: float, rule_us: int, wall_us: int) -> First:
         """What an excursion that this value begins counts from."""
@@ -195,10 +239,10 @@ class Track:
         return None
 
     def _step(self, step: str, rule_us: int, wall_us: int) -> Step:
-        beyond_us, area = self.beyond_us, self.area
+        beyond_us, area = self.beyond_us, joined(self.area, self.nano)
         if self.offends:  # a tick: the last reading still speaks
             spoke_us = max(min(rule_us, self.last_us + self.fresh_us) - self.held_us, 0)
-            beyond_us, area = beyond_us + spoke_us, self._area(spoke_us)
+            beyond_us, area = beyond_us + spoke_us, joined(self._area(spoke_us), self.nano)
         return Step(
             rule=self.rule.id, point=self.rule.point, step=step, rule_us=rule_us, wall_us=wall_us, first=self.first,
             value=self.last_value, peak=self.peak, beyond_us=beyond_us, marked_us=self.marked_us, excess=self.excess,
@@ -274,7 +318,7 @@ class Track:
             "said_unknown": self.said_unknown,
             **({"held_us": self.held_us} if self.offends and self.held_us != self.last_us else {}),
             **({"marked_us": self.marked_us} if self.marked_us else {}),
-            **({"area": text(self.area)} if self.area else {}),
+            **({"area": text(area)} if (area := joined(self.area, self.nano)) else {}),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -286,7 +330,7 @@ class Track:
         self.first = First(rule_us=rule_us, wall_us=wall_us, value=value)
         self.peak, self.excess, self.beyond_us = state["peak"], state["excess"], state["beyond_us"]
         self.last_us, self.last_value = state["last"]
-        self.area = Decimal(state.get("area", "0"))
+        self.area, self.nano = Decimal(state.get("area", "0")), 0
         self.held_us, self.marked_us = state.get("held_us", self.last_us), state.get("marked_us", 0)
         self.offends, self.spent = state["offends"], state["spent"]
         self.clear_us, self.unknown_us = state["clear_us"], state["unknown_us"]
