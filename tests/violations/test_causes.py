@@ -12,8 +12,8 @@ import pytest
 
 from edge_gateway.record.entry import canonical
 from edge_gateway.rules.base import First, Step
-from edge_gateway.violations import Violations, causes
-from edge_gateway.violations.causes import Silences
+from edge_gateway.violations import Violations, book, causes
+from edge_gateway.violations.causes import Causes, Silences
 from tests.violations.acts import MINOR, RULE, at
 from tests.violations.model import Case, Model
 
@@ -37,12 +37,12 @@ NEXT = {
 }  # fmt: skip
 
 
-def taken(book: Violations, what: str, point: str, now_s: float, since_s: float) -> list[dict[str, Any]]:
+def taken(violations: Violations, what: str, point: str, now_s: float, since_s: float) -> list[dict[str, Any]]:
     """The entries of a step, as intake makes them."""
     us = int(now_s * 1e6)
     first = First(rule_us=int(since_s * 1e6), wall_us=int(since_s * 1e6), value=None)
     made = Step(rule=PLACES[point][2], point=point, step=what, rule_us=us, wall_us=us, first=first, beyond_us=us)
-    bodies = causes.told(book, Silences(RESOLVED), made, book.apply(made, RULES[point], at(now_s)), at(now_s))
+    bodies = causes.told(violations, Causes(RESOLVED), made, violations.apply(made, RULES[point], at(now_s)), at(now_s))
     return [{**body, "seq": 1, "rule_us": us, "wall_us": us} for body in bodies]
 
 
@@ -174,7 +174,7 @@ def test_random_courses_are_the_same_in_both_programs_and_over_a_restart(seed: i
 
 
 FAULTS: dict[str, Any] = {
-    "a cause that forgets its points": mock.patch.object(Violations, "_widen"),
+    "a cause that forgets its points": mock.patch.object(book, "widen", return_value=False),
     "held ones that never return": mock.patch.object(Violations, "_outlived", return_value=False),
     "held ones stay under what is unknown": mock.patch.object(Violations, "_let_go", return_value=[]),
     "all return at once": mock.patch.object(Violations, "_await"),
@@ -182,7 +182,7 @@ FAULTS: dict[str, Any] = {
     "everything belongs together": mock.patch.object(Silences, "together", return_value=True),
     "buses do not matter": mock.patch.object(causes, "ACROSS_US", 10**12),
     "an hour's interval is forgotten": mock.patch.object(causes, "NEAR_US", -10_000_000_000),
-    "a notice hides a violation": mock.patch.object(causes, "_may_hold", lambda silences, one, other: one["condition"] == other["condition"] == "active" and silences.together(one, other)),
+    "a notice hides a violation": mock.patch.object(causes, "_may_hold", lambda causes_, _, one, other: one["condition"] == other["condition"] == "active" and causes_.explains(one, other)),
     "the newest is the cause": mock.patch.object(causes, "in_order", lambda each: -int(each["violation"].rpartition("-")[2])),
 }
 

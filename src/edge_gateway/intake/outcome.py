@@ -16,7 +16,7 @@ def outcome(state: State, step: Step, at: Moment) -> tuple[str, list[dict[str, A
     """Kind and bodies of the entries at ``at``; violations move. ``at_rule_us``, in the first, is the step's own rule time."""
     if (told := NO_CONDITIONS.get(step.step)) is None:
         bodies = state.violations.apply(step, state.rule(step.rule, step.point), at)
-        bodies = causes.told(state.violations, state.silences, step, bodies, at)
+        bodies = causes.told(state.violations, state.causes, step, bodies, at)
         bodies[0] = bodies[0] | {"at_rule_us": step.rule_us}
         return "violation", bodies
     body = {"event": told, "rule": step.rule, "point": step.point, "since_wall_us": step.first.wall_us, **(step.detail or {})}

@@ -22,7 +22,7 @@ from edge_gateway.rules.resume import resumed
 from edge_gateway.rules.standing import MARK, PHASE
 from edge_gateway.traceability.ledger import LotLedger
 from edge_gateway.violations import WITHDRAWN, Violations
-from edge_gateway.violations.causes import Silences
+from edge_gateway.violations.causes import Causes
 
 #: Messages remembered over all brokers: more than their send windows together.
 MAX_MESSAGES = 512
@@ -74,7 +74,7 @@ class State:
         self.lost = False
         self.config: dict[str, Any] | None = None
         self.resolved: dict[str, Any] = {}
-        self._silences = self.resolved, Silences({})
+        self._causes = self.resolved, Causes({})
         self.armed = Armed()
         self._rules: dict[tuple[str, str], BoundRule] = {}
         self._seq_of: dict[Group, int] = {}
@@ -91,11 +91,11 @@ class State:
         return self._seq_of.get(group) or self.config_seq
 
     @property
-    def silences(self) -> Silences:
-        """What the configuration in force says of silence."""
-        if self._silences[0] is not self.resolved:
-            self._silences = self.resolved, Silences(self.resolved)
-        return self._silences[1]
+    def causes(self) -> Causes:
+        """What the configuration in force says of causes and consequences."""
+        if self._causes[0] is not self.resolved:
+            self._causes = self.resolved, Causes(self.resolved)
+        return self._causes[1]
 
     def rule(self, rule: str, point: str) -> BoundRule | None:
         """The rule as bound to the point now; None once it was removed."""

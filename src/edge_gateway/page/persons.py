@@ -17,7 +17,7 @@ from edge_gateway.people import NotProven, People, Person
 from edge_gateway.people.book import MOST_NAME, check, permitted
 from edge_gateway.people.hashed import hashed
 from edge_gateway.people.proof import Prover
-from edge_gateway.traceability.lots import of_violation
+from edge_gateway.traceability.lots import of_cause
 from edge_gateway.violations import CLAIMED, TABLE, Ask, StepRefused, Who, taken
 from edge_gateway.violations.table import CLOSE
 
@@ -90,8 +90,9 @@ class Persons:
                 rule = self._intake.state.rule(record["rule"], record["point"])
                 about = {} if rule is None else {key: getattr(rule, key) for key in ("title_zh", "title_en", "do_zh", "do_en")}
                 state = self._intake.state
-                lots = of_violation(state.ledger.lots, record, state.resolved.get("points", {}))
-                return {"violation": record, "rule": about, "held": [each["violation"] for each in book.held(violation)], "lots": lots}
+                held = book.held(violation)
+                lots = of_cause(state.ledger.lots, record, held, state.resolved.get("points", {}))
+                return {"violation": record, "rule": about, "held": [each["violation"] for each in held], "consequences": held, "lots": lots}
         raise StepRefused(f"no open violation '{violation}'", hint="what has ended is in the record: `edge-gateway journal export`")
 
     async def _ask(self, verb: str, violation: str, asked: Mapping[str, Any], user: str) -> Ask:

@@ -25,7 +25,7 @@ NOTICE, VIOLATED, RECOVERED, UNKNOWN, ACTIVE, CANCELLED = (
     "active",
     "cancelled",
 )
-_LISTS = ("do_zh", "do_en", "others", "armed_in", "season")
+_LISTS = ("do_zh", "do_en", "others", "armed_in", "season", "consequences")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +90,9 @@ class BoundRule:
     armed_in: tuple[str, ...] = ()
     #: parts of the year in which it is armed, ``05-01/10-31``; none: all of it
     season: tuple[str, ...] = ()
+    #: rules whose violations follow from this one's, and where: at its ``point``, ``device``, ``zone``, or anywhere at the ``site``
+    consequences: tuple[str, ...] = ()
+    consequences_over: str = ""
     #: the point's former id: state and open violations follow it
     renamed_from: str = ""
 

@@ -64,6 +64,7 @@ def bind(
                 _bind_rule(loaded, rule, points, zones, permits, binding)
     for loaded in packs:
         for index, rule in loaded.rules():
+            _check_consequences(loaded, index, rule, packs)
             if isinstance(rule, CombinedRule):
                 _check_names(loaded, index, rule, owners)
                 _combine(loaded, rule, points, zones, binding)
@@ -145,6 +146,17 @@ def _check_names(loaded: LoadedPack, index: int, rule: CombinedRule, owners: Map
             raise ConfigError(why, file=str(loaded.file), line=line, key=f"rule[{index}]", code="unknown-rule", hint=hint)
 
 
+def _check_consequences(loaded: LoadedPack, index: int, rule: Rule, packs: Sequence[LoadedPack]) -> None:
+    """A pack that is not in use may be named; one that is must have the rule."""
+    known = {each.pack.id: [other.id for other in each.pack.rule] for each in packs}
+    for name in rule.consequences.rules if rule.consequences else ():
+        pack, _, other = name.rpartition("/")
+        if pack in known and other not in known[pack]:
+            line = line_of(dict(loaded.lines), ("rule", index, "id"))
+            hint = toml_errors.did_you_mean(other, known[pack])
+            raise ConfigError(f"pack '{pack}' has no rule '{other}'", file=str(loaded.file), line=line, key=f"rule[{index}].consequences", code="unknown-rule", hint=hint)
+
+
 def _combine(
     loaded: LoadedPack, rule: CombinedRule, points: Sequence[PointFacts], zones: Mapping[str, ZoneFacts], binding: Binding
 ) -> None:
@@ -197,5 +209,7 @@ def shared(loaded: LoadedPack, rule: Rule, point: PointFacts) -> dict[str, Any]:
         "title_zh": rule.title_zh, "title_en": rule.title_en, "do_zh": rule.do_zh, "do_en": rule.do_en,
         "consequence_zh": rule.consequence_zh, "consequence_en": rule.consequence_en,
         "state": loaded.state, "armed_in": rule.armed_in, "season": tuple(f"{each.begins}/{each.ends}" for each in rule.season),
+        "consequences": tuple(name.rpartition("/")[2] for name in rule.consequences.rules) if rule.consequences else (),
+        "consequences_over": rule.consequences.over if rule.consequences else "",
         "renamed_from": point.renamed_from,
     }  # fmt: skip

@@ -45,6 +45,10 @@ class RulePack(Strict):
                 raise ValueError(f"two rules have the id '{id_}'")
             if id_ in self.moved:
                 raise ValueError(f"moved says that '{id_}' is elsewhere, and here it is")
+        for rule in self.rule:
+            for name in rule.consequences.rules if rule.consequences else ():
+                if "/" not in name and name not in ids:
+                    raise ValueError(f"'{rule.id}' names '{name}' as a consequence, which this pack does not have: write pack/{name}")
         return self
 
 

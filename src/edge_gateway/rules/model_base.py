@@ -120,6 +120,18 @@ class Basis(Strict):
     source: str = Field(min_length=1)
 
 
+#: Where a rule's consequences are, seen from its own point.
+Over = Literal["point", "device", "zone", "site"]
+RuleName = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}(?:/[a-z0-9-]{1,32})?$")]
+
+
+class Consequences(Strict):
+    """Rules whose violations follow from this one's: ``rule`` of the same pack, or ``pack/rule``; and where they do."""
+
+    rules: Annotated[tuple[RuleName, ...], Field(min_length=1)]
+    over: Over
+
+
 class RuleBase(Strict):
     """What all kinds share. Delays count in rule time from the first offending reading.
 
@@ -148,6 +160,8 @@ class RuleBase(Strict):
     stable_h: Hours | None = None
     armed_in: Phases = ()
     season: tuple[Season, ...] = ()
+    #: what is told as part of this one while it stands: docs/reference/violations.md
+    consequences: Consequences | None = None
     severity: Literal["minor", "major"]
     department: Literal["market-regulation", "agriculture", "health", "ecology"]
     basis: Basis

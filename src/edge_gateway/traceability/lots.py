@@ -145,6 +145,12 @@ def of_violation(lots: Mapping[str, Lot], record: Mapping[str, Any], points: Map
     return scope(lots, zones, int(first.get("rule_us", 0)), until)
 
 
+def of_cause(lots: Mapping[str, Lot], cause: Mapping[str, Any], held: Iterable[Mapping[str, Any]], points: Mapping[str, Any]) -> list[str]:
+    """Lots that a violation and all that it holds concern: each in its own zone and period."""
+    found = (of_violation(lots, record, points) for record in (cause, *held))
+    return sorted({lot for each in found for lot in each})
+
+
 def during(stay: Stay, from_rule_us: int, until_rule_us: int | None) -> bool:
     """Whether a stay and a period have an instant in common; both are closed, None has no end."""
     begins_late = until_rule_us is not None and stay.begin_rule_us > until_rule_us

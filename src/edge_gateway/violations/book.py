@@ -6,7 +6,7 @@ asks is told nothing twice and changes nothing by a step that is refused. The bo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from edge_gateway.rules.base import ACTIVE, CANCELLED, RECOVERED, UNKNOWN, VIOLATED, BoundRule, Step
@@ -14,6 +14,7 @@ from edge_gateway.violations import persons, table
 from edge_gateway.violations.asked import AUTOMATIC, Ask, Moment, StepRefused, Who
 from edge_gateway.violations.assessment import severest
 from edge_gateway.violations.deadlines import HOUR_US, hasten, hours, passed, settle
+from edge_gateway.violations.holding import Holding, Known, graver, in_order, names, nowhere, shed, widen
 from edge_gateway.violations.record import (
     FINDING,
     RECORD_KEYS,
@@ -22,16 +23,13 @@ from edge_gateway.violations.record import (
     handled,
     judged,
     note,
-    raise_severity,
     replayed,
     tidy,
 )
-from edge_gateway.violations.table import CLOSED, ENDED, MERGED, NEW, SUBMITTED, WITHDRAWN
+from edge_gateway.violations.table import CLOSED, MERGED, NEW, SUBMITTED, WITHDRAWN
 
 #: Who closes a minor one whose record is complete.
 HOUSE = "edge-gateway"
-#: Points that the record of a cause names; the rest are counted.
-_MOST_POINTS = 200
 #: How long (µs of rule time) what a cause held has to be over too, after the cause was: the house's choice.
 AWAITED_US = 600_000_000
 Body = dict[str, Any]
@@ -46,6 +44,7 @@ class Violations:
         #: no number up to it is given: while what was given before is not known
         self.floor = 0
         self._open: dict[str, Body] = {}
+        self.holding = Holding(self._open)
         self._by_rule: dict[tuple[str, str], str] = {}
         #: (rule, point) -> the newest one that ended, while a new one there would have to name it
         self._ended: dict[tuple[str, str], Body] = {}
@@ -56,13 +55,14 @@ class Violations:
         """Bodies of the ``violation`` entries for a rule's step; ``rule`` is None when it was removed."""
         record = self._record(step, rule, at)
         made = [judged(record, step, rule, at)]
-        if record["handling"] == MERGED and record["condition"] == ACTIVE and not self._holds(record):
+        if record["handling"] == MERGED and record["condition"] == ACTIVE and not self.holding.hides(record):
             made[0] = self._return(record, step.step, at)
+        made += self._as_grave(record, at)
         if step.step == CANCELLED and record["level"] == "notice":
             self._forget(record)
         if record["condition"] == RECOVERED:
             self._await(record, at.rule_us)
-        return made + (self._let_go(record, at) if record["condition"] == UNKNOWN else [])
+        return made + (self._let_go(record, at, over=False) if record["condition"] == UNKNOWN else [])
 
     def _record(self, step: Step, rule: BoundRule | None, at: Moment) -> Body:
         """The open record of a rule at a point, or a new one under the next number."""
@@ -141,23 +141,56 @@ class Violations:
 
     # --- one cause, many consequences -----------------------------------------------------------------------------
 
-    def hold(self, ids: Sequence[str], under: str, at: Moment) -> list[Body]:
-        """These go on as part of their cause: it takes the highest severity and the scope of all it holds. Raises StepRefused."""
+    def hold(self, ids: Sequence[str], under: str, at: Moment, known: Known | None = None) -> list[Body]:
+        """These go on as part of their cause: it takes the highest severity and the scope of all it holds. Raises StepRefused.
+
+        Without ``known`` they bring all that they hold themselves directly under the cause, which is part of no other.
+        """
         cause = self._open.get(under)
-        if cause is None or cause["handling"] == MERGED or cause["condition"] != ACTIVE or under in ids:
-            raise StepRefused(f"'{under}' is no active violation that could hold others")
         held = [self._open[id_] for id_ in ids if id_ in self._open and self._open[id_]["handling"] != MERGED]
-        made = []
-        for record in [each for one in held for each in (one, *self._held(one["violation"]))]:
-            before = record["handling"]
+        above = [] if cause is None else self.holding.above(cause)
+        if cause is None or cause["condition"] != ACTIVE or (cause["handling"] == MERGED and not (known and above)) or {under, *names(above)} & set(ids):
+            raise StepRefused(f"'{under}' is no active violation that could hold others")
+        if not held:
+            return []
+        moved, kept = self._moved(held, known)
+        for each in (cause, *above):
+            became = [widen(each, record, known.zone_of if known else nowhere) for record in (*moved, *kept)]
+            if any(became):
+                hasten(each, at.wall_us if at.trusted else None)
+            tidy(each)
+        return self._put(moved, under) + [body(each, "holding") for each in (cause, *above)]
+
+    def _moved(self, held: Sequence[Body], known: Known | None) -> tuple[list[Body], list[Body]]:
+        """What goes directly under another cause, and what stays under what it was part of."""
+        moved: list[Body] = []
+        kept: list[Body] = []
+        for one in held:
+            moved.append(one)
+            for each in self.holding.all_below(one["violation"]):
+                (kept if known is not None and known.stays(each) else moved).append(each)
+        return moved, kept
+
+    def _put(self, moved: Sequence[Body], under: str) -> list[Body]:
+        before = [record["handling"] for record in moved]
+        for record in moved:
             record |= {"handling": MERGED, "into": under, "withdrawal": None}
+        for record in moved:
             record.pop("awaited_us", None)
+            if not self.holding.below(record["violation"]):
+                shed(record)
             settle(record, None)
-            self._widen(cause, record, at)
             tidy(record)
-            made.append(body(record, MERGED) | {"before": before})
-        tidy(cause)
-        return made + ([body(cause, "holding")] if held else [])
+        return [body(record, MERGED) | {"before": was} for record, was in zip(moved, before, strict=True)]
+
+    def _as_grave(self, record: Body, at: Moment) -> list[Body]:
+        """A held one may be graver by new numbers of its rule: then so are its causes."""
+        made = []
+        for cause in self.holding.above(record):
+            if graver(cause, record):
+                hasten(cause, at.wall_us if at.trusted else None)
+                made.append(body(cause, "holding"))
+        return made
 
     def release(self, id_: str, at: Moment) -> None:
         """One that its cause does not explain any more is new: by the entry that its rule's step makes. Raises KeyError."""
@@ -168,40 +201,23 @@ class Violations:
         record = self._open[id_]
         return body(record, step) | ({"before": before} if before != record["handling"] else {})
 
-    def standing(self) -> Iterator[Mapping[str, Any]]:
-        """What is active and not part of another."""
-        return (each for each in self._open.values() if each["condition"] == ACTIVE and each["handling"] != MERGED)
+    def _let_go(self, cause: Mapping[str, Any], at: Moment, *, over: bool = True) -> list[Body]:
+        """The cause hides nothing any more: what it held and what has not recovered returns as new, with its own start.
 
-    def _widen(self, cause: Body, record: Body, at: Moment) -> None:
-        if severest(cause["severity"], record["severity"]) != cause["severity"]:
-            raise_severity(cause, record["severity"])
-            hasten(cause, at.wall_us if at.trusted else None)
-        scope, its = dict(cause.get("scope") or {}), dict(record.get("scope") or {})
-        points = sorted({*scope.get("points", ()), *its.pop("points", ()), record["point"]})
-        scope["points"] = points[:_MOST_POINTS]
-        if more := scope.get("more", 0) + its.pop("more", 0) + len(points[_MOST_POINTS:]):
-            scope["more"] = more
-        cause |= {"scope": scope, "holds": cause.get("holds", 0) + 1}
-        record |= {"scope": its, "holds": None}  # what it held goes on under the same cause
-
-    def _holds(self, record: Mapping[str, Any]) -> bool:
-        """Whether the cause that this one is part of still hides it."""
-        cause = self._open.get(str(record.get("into")))
-        return cause is not None and cause["condition"] == ACTIVE and cause["handling"] not in ENDED
-
-    def _let_go(self, cause: Mapping[str, Any], at: Moment) -> list[Body]:
-        """The cause hides nothing any more: what it held and what has not recovered returns as new, with its own start."""
-        still = [each for each in self._held(cause["violation"]) if each["condition"] != RECOVERED]
+        ``over``: it ends, and with it what has recovered: what that held returns too.
+        """
+        id_ = str(cause["violation"])
+        still = self.holding.parted(id_)[0] if over else [each for each in self.holding.below(id_) if each["condition"] != RECOVERED]
         return [self._return(record, "unmerged", at) for record in still]
 
     def _await(self, cause: Mapping[str, Any], rule_us: int) -> None:
         """The cause is over by itself: what it held has some time to be over too."""
-        for each in self._held(cause["violation"]):
+        for each in self.holding.below(cause["violation"]):
             each["awaited_us"] = rule_us + AWAITED_US
 
     def _outlived(self, record: Mapping[str, Any], at: Moment) -> bool:
         """Whether it still holds, so long after its cause."""
-        if record["handling"] != MERGED or record["condition"] == RECOVERED or self._holds(record):
+        if record["handling"] != MERGED or record["condition"] == RECOVERED or self.holding.hides(record):
             return False
         return at.rule_us >= int(record.get("awaited_us", 0))
 
@@ -270,12 +286,8 @@ class Violations:
         return [dict(record) for record in sorted(self._open.values(), key=in_order)]
 
     def held(self, under: str) -> list[Body]:
-        """What goes on as part of this one."""
-        return [dict(record) for record in self._held(under)]
-
-    def _held(self, under: str) -> list[Body]:
-        held = [each for each in self._open.values() if each["handling"] == MERGED and each.get("into") == under]
-        return sorted(held, key=in_order)
+        """What goes on as part of this one, and of that: copies, each behind its cause."""
+        return [dict(record) for record in self.holding.all_below(under)]
 
     def at(self, rule: str, point: str) -> str | None:
         """The id of what is open of a rule at a point."""
@@ -335,7 +347,8 @@ class Violations:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over a snapshot."""
         self._number = int(state.get("number", 0))
-        self._open, self._by_rule = {}, {}
+        self._open.clear()
+        self._by_rule = {}
         self._ended = {(each["rule"], each["point"]): dict(each) for each in state.get("ended") or []}
         for record in state.get("open", []):
             self._keep(dict(record))
@@ -351,9 +364,8 @@ class Violations:
     def _end(self, record: Body, rule_us: int) -> None:
         """It is over; what opens next at its place names it, for a while or (withdrawn while it went on) once."""
         self._forget(record)
-        for held in self._held(record["violation"]):
-            if held["condition"] == RECOVERED:  # the others return, by entries of their own
-                self._forget(held)
+        for held in self.holding.parted(record["violation"])[1]:  # the others return, by entries of their own
+            self._forget(held)
         if record["rule"] == FINDING:
             return
         goes_on = record["handling"] == WITHDRAWN and record["condition"] != RECOVERED
@@ -369,9 +381,3 @@ class Violations:
         self._open.pop(record["violation"], None)
         if self._by_rule.get((record["rule"], record["point"])) == record["violation"]:
             del self._by_rule[record["rule"], record["point"]]
-
-
-def in_order(record: Mapping[str, Any]) -> tuple[int, str]:
-    """To sort records by: the order of opening."""
-    number = str(record["violation"]).rpartition("-")[2]
-    return (int(number) if number.isdecimal() else 0, str(record["violation"]))
