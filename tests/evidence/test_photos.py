@@ -56,7 +56,7 @@ def test_one_that_is_gone_or_another_stays_out_and_is_told(tmp_path: Path) -> No
 
 def test_records_of_lots_are_in_the_readable_tables(tmp_path: Path) -> None:
     told = entries(21)
-    body = {"record": "tlf-007-R1", "type": "intake", "lot": "A-1", "product": "<i>牛肚</i>", "supplier": "=cmd()", "grams": 120_500, "by": "zhang"}
+    body = {"record": "tlf-007-R1", "type": "intake", "lot": "A-1", "product": "<i>牛肚</i>", "supplier": "=cmd()", "grams": 120_500, "by": "zhang", "lacking": ["certificate", "photo"]}
     body |= {"temperature": {"point": "cold1-air", "value": -19.0, "quality": "good"}, "photos": [photo_of(PICTURE).body()]}
     told[3] = encode(3, "record", stamp(3), body)
     told[4] = encode(4, "record", stamp(4), {"record": 7, "type": None, "grams": "x", "from": 5, "temperature": "warm", "photos": "none"})
@@ -69,8 +69,10 @@ def test_records_of_lots_are_in_the_readable_tables(tmp_path: Path) -> None:
     assert ",120.5," in lines[1]
     assert ",=cmd()" not in csv, "no formula runs"
     assert "-19.0 (cold1-air, good)" in lines[1]
+    assert '"certificate, photo"' in lines[1]
     for page, title in ((zh, "批次台账"), (en, "Records of lots")):
         assert title in page
+        assert "certificate, photo" in page
         assert "&lt;i&gt;牛肚&lt;/i&gt;" in page
         assert f"photos/{photo_of(PICTURE).sha256[:12]}…" in page
     assert check(io.BytesIO(data), ASKED).outcome == "verified"

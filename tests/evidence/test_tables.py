@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from edge_gateway.cli.main import run as cli
+from edge_gateway.evidence import page, tables
 from edge_gateway.record.entry import encode
 from tests.evidence.record import Epoch, config, pack, snapshot, write
 from tests.journal.entries import BEGAN_US, stamp
@@ -131,3 +132,32 @@ def test_without_a_witness_pack_and_table_say_so(tmp_path: Path, capsys: pytest.
         assert orjson.loads(zipped.read("manifest.json"))["witnessed"] is None
         assert "UNWITNESSED" in zipped.read("table.en.html").decode()
         assert "未见证" in zipped.read("table.zh-CN.html").decode()
+
+
+def test_what_tables_leave_out_is_said_in_both_languages_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    told = record()[:40]
+    gap = {"gap": "g1", "state": "open", "groups": ["cold1-th.1"], "reason": "busy", "since_slot_us": 0}
+    for seq, number in ((3, 1), (4, 2), (5, 3)):
+        told[seq] = at(seq, seq * MINUTE, "record", {"record": f"tlf-007-R{number}", "type": "intake", "lot": f"A-{number}", "by": "zhang"})
+    told[6], told[7] = at(6, 6 * MINUTE, "gap", gap), at(7, 7 * MINUTE, "gap", gap | {"state": "closed", "slots": 3})
+    state = write(tmp_path / "state", [Epoch("00000000000000e1", told, [(len(told), None)])])
+
+    def made(rows: int, shown: int) -> tuple[dict[str, str], str]:
+        for module, name, value in ((tables, "MAX_READINGS", rows), (page, "MAX_READINGS", rows), (page, "MAX_ROWS", shown)):
+            monkeypatch.setattr(module, name, value)
+        out = tmp_path / f"{rows}-{shown}.zip"
+        assert cli(["--state", str(state), "--config", str(tmp_path / "none.toml"), "journal", "export", "--out", str(out)]) == 3
+        with zipfile.ZipFile(out) as zipped:
+            return {name: zipped.read(name).decode() for name in zipped.namelist() if name.endswith((".html", ".csv", "manifest.json"))}, capsys.readouterr().err
+
+    whole, said = made(3, 2)
+    assert "The first 2 of 3 rows; all of them: records.csv." in whole["table.en.html"]
+    assert "此处仅列前 2 行，共 3 行；全部见 records.csv。" in whole["table.zh-CN.html"]
+    assert "gaps.csv." not in whole["table.en.html"]
+    assert (len(whole["records.csv"].splitlines()), len(whole["gaps.csv"].splitlines())) == (4, 3)
+    assert "left_out" not in whole["manifest.json"] + said
+    cut, said = made(1, 10)
+    assert orjson.loads(cut["manifest.json"])["left_out"] == {"records": 2, "gaps": 1}
+    assert "records.csv ends after 1 rows: 2 more are only in the entries" in cut["table.en.html"]
+    assert "gaps.csv 仅列 1 行：另有 1 行只在证据包的台账记录中" in cut["table.zh-CN.html"]
+    assert "2 records are in the entries, and not in the tables" in said or "2 行（records）仅在台账记录中" in said

@@ -155,6 +155,10 @@ def _conclude(ctx: Context, made: Made, from_us: int, to_us: int, zone: str) -> 
     click.echo(say(f"{made.entries} entries, {made.size_bytes} bytes", f"{made.entries} 条记录，{made.size_bytes} 字节"), err=True)
     worries = [say(f"could not be read: {each}", f"无法读取：{each}") for each in made.damaged]
     worries += [say(f"{_file(each)} is not here", f"{_file(each)} 缺失") for each in made.missing]
+    worries += [
+        say(f"{number} {what} are in the entries, and not in the tables", f"{number} 行（{what}）仅在台账记录中，表格未列")
+        for what, number in made.manifest.about.get("left_out", {}).items()
+    ]
     if claim is None:
         worries.append(say("nothing of this period is vouched for: the pack claims none", "此时段没有可证明的内容：证据包不作时段声明"))
     else:

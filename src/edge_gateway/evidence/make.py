@@ -98,9 +98,9 @@ def make(state_dir: Path, reading: Reading, file: BinaryIO, order: Order) -> Mad
         for size, note in kept:
             writer.add(layout.checkpoint(part.epoch, size), note)
     copying.texts()
-    manifest = _manifest(order, parts, _config(reading))
-    writer.add(layout.KEYS, keys.dump(order.keys, ((part.epoch, size, note) for part, _, kept in parts for size, note in kept)))
     tables.finish()
+    manifest = _manifest(order, parts, _config(reading), {"left_out": dict(tables.left_out)} if tables.left_out else {})
+    writer.add(layout.KEYS, keys.dump(order.keys, ((part.epoch, size, note) for part, _, kept in parts for size, note in kept)))
     zone = _zone(manifest)
     for name, data in (*tables.members(zone), *((f"table.{lang}.html", page(tables, manifest, zone, lang)) for lang in ("zh-CN", "en"))):
         writer.add(name, data)
@@ -139,7 +139,7 @@ def _config(reading: Reading) -> Mapping[str, Any]:
 
 
 def _manifest(
-    order: Order, parts: Sequence[tuple[Part, Carried, Sequence[tuple[int, bytes]]]], config: Mapping[str, Any]
+    order: Order, parts: Sequence[tuple[Part, Carried, Sequence[tuple[int, bytes]]]], config: Mapping[str, Any], more: Mapping[str, Any]
 ) -> Manifest:
     last, carried, kept = parts[-1]
     seen, signed = _newest(kept, carried, order.witness), _signed(kept, carried)
@@ -157,6 +157,7 @@ def _manifest(
         "software": __version__,
         "witnessed": seen and {"epoch": last.epoch, "size": seen[0], "time_s": seen[1]},
         "proves_not": PROVES_NOT,
+        **more,
     }
     gateway = str(config.get("gateway") or "")
     return Manifest(gateway, f"{site.get('origin') or ''}/{gateway}", claim, tuple(part for part, _, _ in parts), about)

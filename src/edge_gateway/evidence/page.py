@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from edge_gateway.evidence.hours import HOUR_US, Hour
 from edge_gateway.evidence.manifest import Manifest
-from edge_gateway.evidence.tables import record_row
+from edge_gateway.evidence.tables import MAX_READINGS, gap_row, record_row
 from edge_gateway.history.export import times
 from edge_gateway.units import symbol
 
@@ -93,6 +93,7 @@ def _violations(tables: Tables, zone: ZoneInfo, words: _Words) -> Iterator[str]:
             f"Every reading of these points from 30 minutes before to 30 minutes after: readings.csv ({len(tables.readings)} rows).",
             f"上述测点在违规前后各 30 分钟内的全部读数：readings.csv（{len(tables.readings)} 行）。",
         ) + "</p>"
+        yield from _more(0, "readings.csv", tables.left_out["readings"], words)
 
 
 def _said(step: Mapping[str, Any], words: _Words) -> list[str]:
@@ -117,10 +118,11 @@ def _records(tables: Tables, zone: ZoneInfo, words: _Words) -> Iterator[str]:
     head = (
         words("time", "时间"), words("record", "记录"), words("type", "类型"), words("lot", "批次"), words("product", "品名"), words("kg", "重量 kg"), words("from or to", "供货或收货者"),
         words("certificate", "检疫证明"), words("slip", "票据"), words("zone", "区域"), words("temperature", "温度"), words("expires", "有效期至"), words("made from", "来源批次"),
-        words("photos", "照片"), words("by", "记录人"), words("reason", "理由"), words("corrects", "更正"),
+        words("photos", "照片"), words("by", "记录人"), words("reason", "理由"), words("corrects", "更正"), words("without", "缺项"),
     )  # fmt: skip
     rows = [(_when(each["wall_us"], zone), *(_shown(column) for column in _short(record_row(each)))) for each in tables.records[:MAX_ROWS]]
     yield _table(head, rows)
+    yield from _more(len(tables.records), "records.csv", tables.left_out["records"], words)
 
 
 def _short(row: Sequence[Any]) -> list[Any]:
@@ -130,14 +132,24 @@ def _short(row: Sequence[Any]) -> list[Any]:
 
 def _gaps(tables: Tables, zone: ZoneInfo, words: _Words) -> Iterator[str]:
     yield f"<h2>{words('Gaps', '间断')}</h2>"
-    rows = [
-        (_when(each["wall_us"], zone), _shown(each.get("gap")), _shown(each.get("state")), _shown(each.get("reason")), ", ".join(map(str, each.get("groups") or ())), _shown(each.get("slots")))
-        for each in tables.gaps[:MAX_ROWS]
-    ]
+    rows = [(_when(each["wall_us"], zone), *map(_shown, gap_row(each))) for each in tables.gaps[:MAX_ROWS]]
     if not rows:
         yield f"<p>{words('None in this period.', '此时段无间断。')}</p>"
         return
     yield _table((words("time", "时间"), words("gap", "间断"), words("state", "状态"), words("reason", "原因"), words("poll groups", "采集组"), words("slots", "缺测数")), rows)
+    yield from _more(len(tables.gaps), "gaps.csv", tables.left_out["gaps"], words)
+
+
+def _more(rows: int, file: str, left_out: int, words: _Words) -> Iterator[str]:
+    """What the page does not show, and where it is."""
+    if rows > MAX_ROWS:
+        yield "<p>" + words(f"The first {MAX_ROWS} of {rows} rows; all of them: {file}.", f"此处仅列前 {MAX_ROWS} 行，共 {rows} 行；全部见 {file}。") + "</p>"
+    if left_out:
+        said = words(
+            f"{file} ends after {MAX_READINGS} rows: {left_out} more are only in the entries of this pack.",
+            f"{file} 仅列 {MAX_READINGS} 行：另有 {left_out} 行只在证据包的台账记录中。",
+        )
+        yield f'<p class="worry">{said}</p>'
 
 
 def _hours(tables: Tables, zone: ZoneInfo, words: _Words) -> Iterator[str]:

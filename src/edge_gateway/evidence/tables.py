@@ -5,6 +5,7 @@ Hourly figures are over good readings; *valid* is their share of the readings ta
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +21,7 @@ from edge_gateway.record.offsets import Correction
 from edge_gateway.record.photo import photos_of
 from edge_gateway.traceability.model import kg
 
-#: Readings around violations that are kept; beyond it the table says so.
+#: Readings around violations that are kept, and records and gaps; beyond it ``left_out`` counts them, and the pack says so.
 MAX_READINGS = 200_000
 
 
@@ -43,6 +44,7 @@ class Tables:
         self.gaps: list[dict[str, Any]] = []
         self.records: list[dict[str, Any]] = []
         self.undecoded = 0
+        self.left_out: Counter[str] = Counter()
         self.courses = {id_: each for id_, each in courses.items() if points is None or each.point in points}
         self.units: dict[str, str] = {}
         self.names: dict[str, tuple[str, str]] = {}
@@ -61,10 +63,12 @@ class Tables:
     def see(self, epoch: str, entry: dict[str, Any]) -> None:
         """The next entry; one that does not decode is counted."""
         kind = entry["kind"]
-        if kind == "gap":
-            self.gaps.append(entry | {"wall_us": when(entry, (self._order[epoch], entry["seq"]), self._corrections)[0]})
-        if kind == "record" and len(self.records) < MAX_READINGS:
-            self.records.append(entry | {"wall_us": when(entry, (self._order[epoch], entry["seq"]), self._corrections)[0]})
+        if kind in ("gap", "record"):
+            rows = self.gaps if kind == "gap" else self.records
+            if len(rows) < MAX_READINGS:
+                rows.append(entry | {"wall_us": when(entry, (self._order[epoch], entry["seq"]), self._corrections)[0]})
+            else:
+                self.left_out[f"{kind}s"] += 1
         if kind != "batch":
             return
         try:
@@ -113,7 +117,11 @@ class Tables:
 
     def _around(self, point: str, time_us: int, value: Any, why: str, where: tuple[str, int, str]) -> None:
         for each in self._watched[point]:
-            if each.begin_us - MARGIN_US <= time_us and (not each.over or time_us < each.end_us + MARGIN_US) and len(self.readings) < MAX_READINGS:
+            if not each.begin_us - MARGIN_US <= time_us or (each.over and time_us >= each.end_us + MARGIN_US):
+                continue
+            if len(self.readings) >= MAX_READINGS:
+                self.left_out["readings"] += 1
+            else:
                 epoch, seq, clock = where
                 self.readings.append((each.id, time_us, point, value, why, epoch, seq, clock))
 
@@ -145,6 +153,8 @@ class Tables:
         yield "readings.csv", _csv(READINGS, self._readings_csv(zone))
         if self.records:
             yield "records.csv", _csv(RECORDS, self._records_csv(zone))
+        if self.gaps:
+            yield "gaps.csv", _csv(GAPS, self._gaps_csv(zone))
 
     def _hours_csv(self, zone: ZoneInfo) -> Iterator[str]:
         last, when = -1, ("", "", "")
@@ -167,6 +177,11 @@ class Tables:
             when = times(record["wall_us"], zone)
             yield f"{when[0]},{when[1]}," + ",".join("" if each is None else cell(str(each)) for each in record_row(record)) + f",{record['seq']}\r\n"
 
+    def _gaps_csv(self, zone: ZoneInfo) -> Iterator[str]:
+        for gap in self.gaps:
+            when = times(gap["wall_us"], zone)
+            yield f"{when[0]},{when[1]}," + ",".join("" if each is None else cell(str(each)) for each in gap_row(gap)) + f",{gap['seq']}\r\n"
+
     def _readings_csv(self, zone: ZoneInfo) -> Iterator[str]:
         for id_, time_us, point, value, why, epoch, seq, clock in self.readings:
             when = times(time_us, zone)
@@ -186,8 +201,10 @@ READINGS = (
 
 RECORDS = (
     "time_local 当地时间", "utc_offset 时差", "record 记录", "type 类型", "lot 批次", "product 品名", "kg 重量", "party 供货或收货者", "certificate 检疫证明", "slip 票据",
-    "zone 区域", "temperature 温度", "expires 有效期至", "from 来源批次", "photos 照片", "by 记录人", "reason 理由", "corrects 更正", "seq",
+    "zone 区域", "temperature 温度", "expires 有效期至", "from 来源批次", "photos 照片", "by 记录人", "reason 理由", "corrects 更正",
+    "without 缺项", "seq",
 )  # fmt: skip
+GAPS = ("time_local 当地时间", "utc_offset 时差", "gap 间断", "state 状态", "reason 原因", "poll groups 采集组", "slots 缺测数", "seq")
 
 
 def record_row(record: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -197,13 +214,21 @@ def record_row(record: Mapping[str, Any]) -> tuple[Any, ...]:
     value = f"{told.get('value')} ({told.get('point')}, {told.get('quality')})" if isinstance(told, dict) else told
     made = " ".join(map(str, parents)) if isinstance(parents, dict) else parents
     photos = " ".join(photo.sha256 for photo in photos_of(record)) or None
+    lacking = record.get("lacking")
+    without = ", ".join(map(str, lacking)) if isinstance(lacking, list) else lacking
     party = record.get("supplier") or record.get("receiver") or record.get("holder")
     lot = record.get("lot") or f"{record.get('document', '')} {record.get('number', '')}".strip()
     kind = f"{record.get('type')}{', void' if record.get('void') else ''}{', disposal' if record.get('disposal') else ''}"
     return (
         record.get("record"), kind, lot, record.get("product"), weight, party, record.get("certificate"), record.get("slip"), record.get("zone"), value,
-        record.get("expires"), made, photos, record.get("by"), record.get("reason"), record.get("corrects"),
+        record.get("expires"), made, photos, record.get("by"), record.get("reason"), record.get("corrects"), without,
     )  # fmt: skip
+
+
+def gap_row(gap: Mapping[str, Any]) -> tuple[Any, ...]:
+    """A gap's columns between its time and its number."""
+    groups = gap.get("groups")
+    return gap.get("gap"), gap.get("state"), gap.get("reason"), ", ".join(map(str, groups)) if isinstance(groups, list) else groups, gap.get("slots")
 
 
 def _csv(columns: Sequence[str], rows: Iterable[str]) -> bytes:
