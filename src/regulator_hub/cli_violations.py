@@ -81,8 +81,8 @@ def show(violation: str, as_json: bool, file: Path | None, state_dir: Path | Non
     from regulator_hub import told
 
     with trouble():
-        config, view = _of(file, state_dir, violation)
-        row = told.whole(view, violation, _outbox(config), time.time_ns() // 1000)
+        config, view, name = _of(file, state_dir, violation)
+        row = told.whole(view, name, _outbox(config), time.time_ns() // 1000)
     if as_json:
         _print({"schema": SCHEMA, "violation": row})
         return
@@ -135,11 +135,12 @@ def _command(verb: str, violation: str, told: dict[str, Any], more: dict[str, An
         if wrong := problem(told[option], most):
             raise click.UsageError(f"--{option}: {wrong}")
     with trouble():
-        config, view = _of(told["file"], told["state_dir"], violation)
-        wish = Wish(verb, violation, told["by"], told["reason"], more or {}, int(told["valid_h"] * HOUR_US))
+        config, view, row_name = _of(told["file"], told["state_dir"], violation)
+        wish = Wish(verb, row_name, told["by"], told["reason"], more or {}, int(told["valid_h"] * HOUR_US))
         command, note = give(config, view, wish, time.time_ns() // 1000)
         said = answer(config.state_dir, view.gateway, note, told["wait_s"])
-    row = {"id": command.id, "violation": violation, "verb": verb, "expires_us": command.expires_us, "answer": said}
+    violation = command.violation
+    row = {"id": command.id, "violation": violation, "opened": {"epoch": command.epoch, "seq": command.opened}, "verb": verb, "expires_us": command.expires_us, "answer": said}
     if told["as_json"]:
         _print({"schema": "regulator-hub/command/1", **row})
     else:
@@ -176,11 +177,17 @@ def _seen(file: Path | None, state_dir: Path | None, gateway: str | None) -> tup
     return config, [found]
 
 
-def _of(file: Path | None, state_dir: Path | None, violation: str) -> tuple[HubToml, View]:
-    config, views = _seen(file, state_dir, violation.rpartition("-")[0])
-    if violation not in views[0].state["violations"]:
+def _of(file: Path | None, state_dir: Path | None, violation: str) -> tuple[HubToml, View, str]:
+    """The gateway's view, and the name of its row."""
+    from regulator_hub.named import named, opened_at
+
+    gateway = violation.partition("@")[0].rpartition("-")[0] or None  # an entry is looked for at all gateways
+    config, views = _seen(file, state_dir, gateway)
+    view = next((view for view in views if any(violation == opened_at(step) for step in view.state["violations"].values())), None)
+    if view is None and gateway is None:
         raise GatewayError(f"the hub knows no violation '{violation}'", hint="`regulator-hub violations list` shows the open ones")
-    return config, views[0]
+    view = view or views[0]
+    return config, view, named(view.state["violations"], violation)
 
 
 def _outbox(config: HubToml) -> Any:

@@ -27,7 +27,7 @@ LOOK_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a person wants: ``more`` has ``deadline`` and ``until_us``, or ``to``; ``valid_us`` how long it may be carried out."""
+    """What a person wants: ``violation`` is the row's name in the view; ``more`` has ``deadline`` and ``until_us``, or ``to``; ``valid_us`` how long it may be carried out."""
 
     verb: str
     violation: str
@@ -42,7 +42,7 @@ def give(config: HubToml, view: View, wish: Wish, now_us: int) -> tuple[HubComma
     step = view.state["violations"][wish.violation]
     epoch, seq = opening(step)
     command = HubCommand(
-        id=secrets.token_hex(16), gateway=view.gateway, epoch=epoch, opened=seq, violation=wish.violation, verb=wish.verb,
+        id=secrets.token_hex(16), gateway=view.gateway, epoch=epoch, opened=seq, violation=step["violation"], verb=wish.verb,
         expected=state_of(step), issued_us=_whole(now_us), expires_us=_whole(now_us + wish.valid_us), by=wish.by, reason=wish.reason,
         **wish.more,
     )  # fmt: skip

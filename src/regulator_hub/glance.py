@@ -43,11 +43,9 @@ class Glance:
 
 def _view(db: apsw.Connection, gateway: str, text: Callable[[str], bytes | None]) -> View:
     """As the hub kept it last, and what came since: in order, then live copies."""
-    view = View(gateway, text, read.view(db, gateway))
+    view = View.resumed(gateway, text, read.view(db, gateway))
     epochs = [epoch for epoch in read.epochs(db, gateway) if epoch.branch_of is None]
     view.order = {epoch.epoch: place for place, epoch in enumerate(read.epochs(db, gateway))}
-    for sha256 in [text for text in view.state["waiting"] if read.text(db, text) is not None]:
-        view.text_came(sha256)
     for epoch in epochs:
         at = view.state["cursors"].get(epoch.epoch, 0)
         while at < epoch.size:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edge_gateway.record.entry import MAX_INTEGER
+from regulator_hub.outside import is_whole, text
 
 #: Steps listed of one violation, the newest; answers to commands remembered of one gateway; characters of a text.
 MAX_STEPS, MAX_ANSWERS, MAX_TEXT = 40, 200, 500
@@ -20,15 +20,15 @@ _ANSWER_TEXTS = ("id", "verb", "violation", "by", "hub", "reason", "outcome", "w
 
 def told(content: Mapping[str, Any]) -> dict[str, Any]:
     """What a ``violation`` entry says of handling."""
-    found: dict[str, Any] = {key: _text(content[key]) for key in _TEXTS if content.get(key)}
+    found: dict[str, Any] = {key: text(content[key], MAX_TEXT) for key in _TEXTS if content.get(key)}
     found |= {"episode": _count(content.get("episode"), 1), "returns": _count(content.get("returns"), 0), "holds": _count(content.get("holds"), 0)}
     due = content.get("due")
-    found["due"] = {str(k)[:16]: us for k, us in list(due.items())[:8] if us is None or _is_whole(us)} if isinstance(due, dict) else {}
+    found["due"] = {str(k)[:16]: us for k, us in list(due.items())[:8] if us is None or is_whole(us)} if isinstance(due, dict) else {}
     if (opened := place(content.get("opened"))) is not None:
         found["opened"] = opened
     follows = content.get("follows")
     if isinstance(follows, dict) and follows.get("violation"):
-        found["follows"] = _text(follows["violation"])
+        found["follows"] = text(follows["violation"], MAX_TEXT)
     scope = content.get("scope")
     if isinstance(scope, dict):
         found["scope"] = {key: _texts(scope[key]) for key in ("zone", "points", "lots") if key in scope}
@@ -37,7 +37,7 @@ def told(content: Mapping[str, Any]) -> dict[str, Any]:
 
 def place(value: Any) -> dict[str, Any] | None:
     """``{"epoch", "seq"}``, or None for what is none."""
-    if isinstance(value, dict) and isinstance(value.get("epoch"), str) and _is_whole(value.get("seq")):
+    if isinstance(value, dict) and isinstance(value.get("epoch"), str) and is_whole(value.get("seq")):
         return {"epoch": value["epoch"][:16], "seq": value["seq"]}
     return None
 
@@ -78,7 +78,7 @@ def log(known: list[dict[str, Any]], at: tuple[str, int], content: Mapping[str, 
     """The steps with the one of entry ``at``, in the order of the record; one that comes again (live, then in order) is the same."""
     if not content.get("step") or not (content.get("by") or content["step"] in _TELLING):
         return known
-    step: dict[str, Any] = {key: _text(content[key]) for key in ("step", "handling", "condition", "by", "proof", "reason", "command") if content.get(key)}
+    step: dict[str, Any] = {key: text(content[key], MAX_TEXT) for key in ("step", "handling", "condition", "by", "proof", "reason", "command") if content.get(key)}
     step |= {"epoch": at[0], "seq": at[1], "wall_us": _instant(content)}
     others = [each for each in known if (each["epoch"], each["seq"]) != at]
     return sorted([*others, step], key=lambda each: (order.get(each["epoch"], -1), each["seq"]))[-MAX_STEPS:]
@@ -89,10 +89,10 @@ def answer(epoch: str, seq: int, content: Mapping[str, Any]) -> tuple[str, dict[
     name = content.get("note_sha256")
     if not isinstance(name, str) or len(name) != 64 or content.get("outcome") not in ("executed", "refused", "deferred"):
         raise ValueError("no answer to a hub command")
-    found: dict[str, Any] = {key: _text(content[key]) for key in _ANSWER_TEXTS if content.get(key)}
+    found: dict[str, Any] = {key: text(content[key], MAX_TEXT) for key in _ANSWER_TEXTS if content.get(key)}
     for key in ("old", "new"):
         if isinstance(content.get(key), dict):
-            found[key] = " ".join(_text(content[key].get(part, ""))[:16] for part in ("condition", "handling", "episode", "returns"))
+            found[key] = " ".join(text(content[key].get(part, ""), MAX_TEXT)[:16] for part in ("condition", "handling", "episode", "returns"))
     return name, found | {"epoch": epoch, "seq": seq, "wall_us": _instant(content)}
 
 
@@ -103,23 +103,15 @@ def overdue(step: Mapping[str, Any], now_us: int) -> list[str]:
     return [what for what, due_us in (step.get("due") or {}).items() if due_us is not None and due_us < now_us]
 
 
-def _text(value: Any) -> str:
-    return str(value)[:MAX_TEXT]
-
-
 def _texts(value: Any) -> list[str]:
     return [str(each)[:64] for each in (value if isinstance(value, list) else [value])[:50]]
 
 
 def _instant(content: Mapping[str, Any]) -> int:
-    if not _is_whole(content["wall_us"]):
+    if not is_whole(content["wall_us"]):
         raise ValueError("'wall_us' is no whole number")
     return int(content["wall_us"])
 
 
 def _count(value: Any, default: int) -> int:
-    return int(value) if _is_whole(value) and value >= 0 else default
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_INTEGER
+    return int(value) if is_whole(value) and value >= 0 else default

@@ -39,9 +39,7 @@ class Interpreter:
         for row in await self._reader.run(read.gateways):
             name = str(row["gateway"])
             state = await self._reader.run(read.view, name)
-            view = self.views[name] = View(name, self._text, state)
-            for sha256 in [text for text in view.state["waiting"] if self._text(text) is not None]:
-                view.text_came(sha256)
+            self.views[name] = View.resumed(name, self._text, state)
             self._behind.add(name)
             self._again.add(name)
         self._wake.set()

@@ -16,6 +16,7 @@ from edge_gateway.web import pages
 from edge_gateway.web.sse import Feed
 from regulator_hub import rows
 from regulator_hub.interpret import Interpreter
+from regulator_hub.named import is_about
 from regulator_hub.outbox import Outbox
 from regulator_hub.store import reader as read
 from regulator_hub.store.reader import Reader
@@ -125,7 +126,7 @@ class Page:
         if self.outbox is None:
             return []
         view = self._interpreter.view(str(step["gateway"]))
-        mine = [item for item in self.outbox.waiting(view.gateway) if item.command.violation == step["violation"] and not view.answered(item.name)]
+        mine = [item for item in self.outbox.waiting(view.gateway) if is_about(item.command, step) and not view.answered(item.name)]
         return [{"verb": item.command.verb, "by": item.command.by} for item in mine]
 
     async def _gateways(self) -> dict[str, dict[str, Any]]:

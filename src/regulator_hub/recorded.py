@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edge_gateway.record.entry import MAX_INTEGER
 from edge_gateway.record.photo import photos_of
+from regulator_hub.outside import is_whole
 
 #: Records remembered of one gateway, the newest; characters of a text; lots that one is made from.
 MAX_RECORDS, MAX_TEXT, MAX_FROM = 500, 300, 12
@@ -23,14 +23,14 @@ _TEMPERATURE = ("point", "value", "unit", "quality", "age_us", "entry")
 def recorded(known: dict[str, Any], at: tuple[str, int], content: Mapping[str, Any]) -> None:
     """A ``record`` entry into ``known``, by its id; the one that it corrects says so (``replaced_by``). Raises ValueError."""
     name, wall_us = content.get("record"), content.get("wall_us")
-    if not isinstance(name, str) or not _is_whole(wall_us):
+    if not isinstance(name, str) or not is_whole(wall_us):
         raise ValueError("no record")
     found: dict[str, Any] = {key: content[key][:MAX_TEXT] for key in _TEXTS if isinstance(content.get(key), str)}
     found |= {key: True for key in ("disposal", "void") if content.get(key) is True}
-    if _is_whole(content.get("grams")):
+    if is_whole(content.get("grams")):
         found["grams"] = content["grams"]
     if isinstance(content.get("from"), dict):
-        found["from"] = {str(lot)[:64]: part for lot, part in list(content["from"].items())[:MAX_FROM] if part is None or _is_whole(part)}
+        found["from"] = {str(lot)[:64]: part for lot, part in list(content["from"].items())[:MAX_FROM] if part is None or is_whole(part)}
     if isinstance(content.get("temperature"), dict):
         found["temperature"] = {key: _plain(content["temperature"].get(key)) for key in _TEMPERATURE}
     if isinstance(content.get("lacking"), list):
@@ -48,7 +48,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(each) for each in value[:2]]
     return value[:MAX_TEXT] if isinstance(value, str) else value if isinstance(value, int | float) else None
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_INTEGER

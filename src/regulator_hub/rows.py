@@ -10,6 +10,7 @@ from typing import Any
 
 from edge_gateway.reading import FRESH_INTERVALS
 from regulator_hub import handling
+from regulator_hub.named import shown
 from regulator_hub.view import View
 
 #: Order of states: abnormal first.
@@ -96,7 +97,7 @@ def violations(view: View, *, ended: bool, now_us: int = 0) -> list[dict[str, An
         rule = (meaning.rules.get(f"{step['rule']} {point}") if meaning else None) or {}
         in_order = step["seq"] < view.state["cursors"].get(step["epoch"], 0)
         # A view that an earlier release kept knows no steps.
-        found.append({"gateway": view.gateway, "steps": [], **about, **rule, **step, "row": row, "in_order": in_order, "overdue": handling.overdue(step, now_us)})
+        found.append({"gateway": view.gateway, "steps": [], **about, **rule, **step, "row": row, "shown": shown(view.state["violations"], row), "in_order": in_order, "overdue": handling.overdue(step, now_us)})
     return sorted(found, key=lambda v: (v["ended"], not v["overdue"], not v["violated"], -int(v["step_us"])))
 
 

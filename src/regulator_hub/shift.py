@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edge_gateway.record.entry import MAX_INTEGER
+from regulator_hub.outside import is_whole, text
 
 #: Marks remembered of one gateway, the newest; steps of phases; characters of a text; names in a list.
 MAX_MARKS, MAX_STEPS, MAX_TEXT, MAX_NAMES = 200, 30, 300, 64
@@ -21,8 +21,8 @@ def marked(known: dict[str, Any], at: tuple[str, int], content: Mapping[str, Any
     name = content.get("mark")
     if not isinstance(name, str) or content.get("step") not in ("started", "extended", "ended"):
         raise ValueError("no step of a mark")
-    found: dict[str, Any] = {key: _text(content[key]) for key in _MARK_TEXTS if content.get(key)}
-    found |= {key: content[key] for key in _MARK_NUMBERS if _is_whole(content.get(key))}
+    found: dict[str, Any] = {key: text(content[key], MAX_TEXT) for key in _MARK_TEXTS if content.get(key)}
+    found |= {key: content[key] for key in _MARK_NUMBERS if is_whole(content.get(key))}
     found["points"] = _names(content.get("points"))
     found["after"] = len(content["after"]) if isinstance(content.get("after"), list) else 0
     known.pop(name[:MAX_TEXT], None)
@@ -34,25 +34,17 @@ def marked(known: dict[str, Any], at: tuple[str, int], content: Mapping[str, Any
 
 def phased(known: list[dict[str, Any]], at: tuple[str, int], content: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The steps of phases with that of a ``phase`` entry, oldest first; one that comes again is the same."""
-    found: dict[str, Any] = {key: _text(content[key]) for key in ("step", "phase", "item", "by", "reason", "how") if isinstance(content.get(key), str)}
+    found: dict[str, Any] = {key: text(content[key], MAX_TEXT) for key in ("step", "phase", "item", "by", "reason", "how") if isinstance(content.get(key), str)}
     found["open"] = _names(content.get("open"))
     others = [each for each in known if (each["epoch"], each["seq"]) != at]
     return [*others, found | _placed(at, content)][-MAX_STEPS:]
 
 
 def _placed(at: tuple[str, int], content: Mapping[str, Any]) -> dict[str, Any]:
-    if not _is_whole(content.get("wall_us")):
+    if not is_whole(content.get("wall_us")):
         raise ValueError("'wall_us' is no whole number")
     return {"epoch": at[0], "seq": at[1], "wall_us": content["wall_us"]}
 
 
 def _names(value: Any) -> list[str]:
     return [str(each)[:64] for each in value[:MAX_NAMES]] if isinstance(value, list) else []
-
-
-def _text(value: Any) -> str:
-    return str(value)[:MAX_TEXT]
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_INTEGER

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from edge_gateway.errors import GatewayError
 from regulator_hub import rows
+from regulator_hub.named import is_about
 from regulator_hub.outbox import Outbox, Waiting
 from regulator_hub.view import View
 
@@ -32,11 +33,11 @@ def told_rows(views: Sequence[View], outbox: Outbox, now_us: int, *, ended: bool
 
 
 def whole(view: View, violation: str, outbox: Outbox, now_us: int) -> dict[str, Any]:
-    """One violation with its steps, and the commands about it with their answers. Raises GatewayError."""
-    found = [row for row in rows_of(view, outbox, now_us, ended=True) if row["violation"] == violation]
+    """One violation, by its row's name, with its steps, and the commands about it with their answers. Raises GatewayError."""
+    found = [row for row in rows_of(view, outbox, now_us, ended=True) if row["row"] == violation]
     if not found:
         raise GatewayError(f"the hub knows no violation '{violation}'")
-    answers = [answer for answer in view.state["commands"].values() if answer.get("violation") == violation]
+    answers = [answer for answer in view.state["commands"].values() if answer.get("violation") == found[0]["violation"]]
     return found[0] | {"answers": answers}
 
 
@@ -45,14 +46,14 @@ def _row(view: View, step: dict[str, Any], waiting: Sequence[Waiting]) -> dict[s
         {"id": item.command.id, "verb": item.command.verb, "by": item.command.by, "expires_us": item.command.expires_us}
         | ({"answer": view.state["commands"][item.name]} if item.name in view.state["commands"] else {})
         for item in waiting
-        if item.command.violation == step["violation"]
+        if is_about(item.command, step)
     ]
     return step | {"waiting": mine}
 
 
 def line(row: dict[str, Any]) -> str:
     """One line for one violation."""
-    parts = [f"{row['violation']:<16}", CONDITION.get(row["condition"], row["condition"]), HANDLING.get(row["handling"], row["handling"])]
+    parts = [f"{row['shown']:<16}", CONDITION.get(row["condition"], row["condition"]), HANDLING.get(row["handling"], row["handling"])]
     parts += [row.get("severity") or "", f"{row['name_zh']} {row['name_en']}", row.get("limit") or ""]
     if row["overdue"]:
         parts.append(f"OVERDUE 超期: {', '.join(row['overdue'])}")

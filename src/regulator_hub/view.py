@@ -12,10 +12,10 @@ from typing import Any
 import orjson
 
 from edge_gateway.reading import BAD_MISSING, INSTRUMENT_EVENTS
-from edge_gateway.record.entry import MAX_INTEGER
 from edge_gateway.violations import ENDED, MERGED
 from regulator_hub import handling, recorded, shift
 from regulator_hub.meaning import Meaning, compile_text
+from regulator_hub.outside import whole
 
 #: What could not be interpreted is remembered this far; it stays in the store in any case.
 MAX_QUARANTINE = 1000
@@ -33,6 +33,14 @@ MAX_MEANINGS = 8
 
 class View:
     """``feed`` takes entries; ``rows``, ``violations`` and ``state`` answer. ``text`` looks a text up (None: lacked)."""
+
+    @classmethod
+    def resumed(cls, gateway: str, text: Callable[[str], bytes | None], state: Mapping[str, Any] | None) -> View:
+        """As it was kept last, with the texts that came since."""
+        view = cls(gateway, text, state)
+        for sha256 in [sha256 for sha256 in view.state["waiting"] if text(sha256) is not None]:
+            view.text_came(sha256)
+        return view
 
     def __init__(
         self, gateway: str, text: Callable[[str], bytes | None], state: Mapping[str, Any] | None = None
@@ -306,13 +314,6 @@ class View:
 def _texts(told: Any) -> dict[str, str]:
     """A table of texts, bounded. Raises AttributeError for what is no table."""
     return {str(key)[:MAX_TEXT]: str(text)[:MAX_TEXT] for key, text in list(told.items())[:MAX_TEXTS]}
-
-
-def whole(value: object) -> int:
-    """The number itself. Raises ValueError unless it is whole and within ±(2^53 - 1): what JSON can keep."""
-    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > MAX_INTEGER:
-        raise ValueError(f"{str(value)[:40]} is no whole number within ±(2^53 - 1)")
-    return value
 
 
 _HANDLERS: dict[str, Callable[[View, str, int, dict[str, Any]], int | None]] = {

@@ -10,10 +10,14 @@ from typing import Any
 
 import pytest
 
+from edge_gateway.errors import GatewayError
 from edge_gateway.wire.command import HubCommand
 from regulator_hub import handling, outbox, rows
 from regulator_hub.commander import Commander
+from regulator_hub.commanding import Wish, give
+from regulator_hub.config import HubToml
 from regulator_hub.cosigner import Cosigner
+from regulator_hub.named import is_about, named
 from regulator_hub.outbox import AGAIN_S, MAX_WAITING, Outbox
 from regulator_hub.overdue import OVERDUE, UNANSWERED
 from regulator_hub.view import View
@@ -231,3 +235,35 @@ def test_marks_show_their_newest_step_and_phases_their_order() -> None:
         found.feed(EPOCH, seq, record.entry(seq, "phase", phase=phase, step="began", by="li", reason="time"), in_order=seq != 7)
     assert [each["phase"] for each in found.state["phases"]] == ["production", "closing"]
     assert found.state["unknown"] == {}
+
+
+def test_two_of_one_number_are_told_apart_by_their_epoch_and_a_command_is_about_the_one_that_was_named(tmp_path: Path) -> None:
+    found = view()
+    found.order = {EPOCH: 0, OTHER: 1}
+    found.feed(EPOCH, 2, step(2, "violated"), in_order=True)
+    found.feed(OTHER, 7, record.violation(7, "violated", level="violation", opened={"epoch": OTHER, "seq": 7}), in_order=True)
+    known = found.state["violations"]
+    number = known["tlf-007-1"]["violation"]
+    first, second = "tlf-007-1", f"tlf-007-1@{OTHER}/7"
+    assert set(known) == {first, second}
+    assert [each["shown"] for each in rows.violations(found, ended=False)] == [f"{number}@{OTHER}", f"{number}@{EPOCH}"]
+    for text, want in ((f"{number}@{EPOCH}", first), (f"{number}@{OTHER}", second), (f"{number}@{OTHER[:6]}", second), (f"{OTHER}/7", second), (second, second), (f"{EPOCH}/2", first)):
+        assert named(known, text) == want, text
+    with pytest.raises(GatewayError, match="names 2 violations") as refused:
+        named(known, number)
+    assert f"{number}@{OTHER}/7" in str(refused.value.hint)
+    for text in ("tlf-007-9", f"{number}@ffffffffff", f"{OTHER}/8"):
+        with pytest.raises(GatewayError, match="knows no violation"):
+            named(known, text)
+    told, _ = command(tmp_path)
+    mine = {"violation": told.violation, "opened": {"epoch": told.epoch, "seq": told.opened}}
+    assert is_about(told, mine)
+    assert not is_about(told, mine | {"opened": {"epoch": OTHER, "seq": told.opened}})
+    found.feed(EPOCH, 3, step(3, "closed", handling="closed", by="Li", reason="x"), in_order=True)
+    assert named(known, number) == second  # the one that is open
+    config = HubToml(name="county", state_dir=tmp_path)
+    Commander(config.witness_folder, config.name, born=True)
+    now_us = record.now_us()
+    wish = Wish("refer", second, "Li", "theirs", {"to": "health"}, HOUR_US)
+    given, _ = give(config, found, wish, now_us)
+    assert (given.violation, given.epoch, given.opened) == (number, OTHER, 7)

@@ -137,7 +137,7 @@
     if (step.referred) due.append(el("span", "tag", say("handling.referred", { to: worded("department", step.referred) })));
     for (const each of step.waiting || []) due.append(el("span", "tag", say("handling.waits", { verb: worded("verb", each.verb), by: each.by })));
     const last = (step.steps || []).filter(each => each.by).pop();
-    who.append(el("span", "id", step.violation));
+    who.append(el("span", "id", step.shown || step.violation));
     if (last) who.append(el("span", "", when(last.wall_us) + " " + worded("step", last.step) + ": " + last.by + " (" + worded("proof", last.proof || "claimed") + ")"), el("span", "why", last.reason || ""));
     if (due.firstChild) made.push(due);
     return made.concat(who);
