@@ -77,7 +77,7 @@ async def running(
         base_us=found.base_us,
     )
     intake = Intake(
-        journal=journal, state=found.state, rule_time=rule_time, clock=clock, commit_every_us=50_000, tell=silent
+        journal=journal, state=found.state, rule_time=rule_time, clock=clock, commit_every_us=5_000, tell=silent
     )
     await open_run(intake, found, setup or setup_of(), clock, carried=carried, damaged=recovery.damaged)
     task = asyncio.create_task(intake.run())
