@@ -142,6 +142,14 @@ source = "the operator"
 """
 
 
+def program(folder: Path, first: str) -> Path:
+    """The gateway's own program behind a test's own ``first``: Python that sets what would be waited for, or how large something is."""
+    path = folder / "edge-gateway-first"
+    path.write_text(f"#!{sys.executable}\n{first}\nfrom edge_gateway.cli.main import main\nmain()\n")
+    path.chmod(0o755)
+    return path
+
+
 class Gateway:
     """`edge-gateway run` as a process in a folder of its own, and its verbs."""
 

@@ -20,12 +20,15 @@ from edge_gateway.journal import backup
 from edge_gateway.journal.reading import Reading
 from edge_gateway.record.checkpoint import Checkpoint
 from edge_gateway.record.note import Note
+from tests.cli import site
 from tests.cli.site import THAWED, Gateway, Plant, config_text
 from tests.regulator_hub.harness import HubProcess
 from tests.servers.process import wait_until
 from tests.signer.process import SignerProcess
 
 GATEWAY = "tlf-007"
+#: Checkpoints are waited for here, again and again: one each 3 s instead of each 30 s; and one that was refused is offered again as soon.
+SOON = "from edge_gateway.signer import checkpoints\nfrom edge_gateway.sinks import hub_witness\ncheckpoints.EVERY_S = hub_witness.REFUSED_S = 3.0"
 
 
 class Place:
@@ -102,7 +105,8 @@ timeout_s = 3.0
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    monkeypatch.setattr(site, "PROGRAM", site.program(tmp_path, SOON))
     with Place(tmp_path) as running:
         yield running
 

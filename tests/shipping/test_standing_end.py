@@ -6,7 +6,6 @@ What stands open at the hub stays open, under its number, and no number is given
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,13 +18,10 @@ from tests.shipping.test_standing import ID, at_hub, built, here, violated
 
 SEGMENT = 32
 #: The gateway's own program, with small segments.
-SMALL = f"""#!{sys.executable}
-from dataclasses import replace
+SMALL = f"""from dataclasses import replace
 import edge_gateway.app.run as run
 settings = run._settings
 run._settings = lambda config, state_dir: replace(settings(config, state_dir), segment_entries={SEGMENT})
-from edge_gateway.cli.main import main
-main()
 """
 
 
@@ -37,10 +33,7 @@ def plant() -> Iterator[Plant]:
 
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = tmp_path / "edge-gateway-small"
-    program.write_text(SMALL)
-    program.chmod(0o755)
-    monkeypatch.setattr(site, "PROGRAM", program)
+    monkeypatch.setattr(site, "PROGRAM", site.program(tmp_path, SMALL))
 
 
 def sealed(gateway: Gateway) -> int:
