@@ -112,7 +112,7 @@ class Watched:
 
 
 def life(watched: Watched, unit: int) -> None:
-    """Every step of a violation, with the hub as the second person, of a mark, and a change of phase."""
+    """Every step of a violation, with the hub as the second person, of a mark, a change of phase, and of a calibration."""
     name = watched.broken(unit)
     path = f"/v1/violations/{name}/"
     watched.take("ack", path + "ack", {})
@@ -127,6 +127,12 @@ def life(watched: Watched, unit: int) -> None:
     watched.take("mark extended", f"/v1/marks/{mark}/extend", {"for_s": 900}, "mark")
     watched.take("mark ended", f"/v1/marks/{mark}/end", {}, "mark")
     watched.take("phase", "/v1/phase/next", {}, "phase")
+    point = f"cold{unit}-air"
+    watched.client.post("/v1/marks", {"type": "calibration", "points": [point], "for_s": 600, "reason": "annual"})
+    against = {"point": point, "reference": 0, "uncertainty": 0.05, "certificate": "LH-118", "allowed": 0.5}
+    watched.take("calibration found", "/v1/calibrations", against | {"step": "as-found"}, "calibration")
+    watched.take("calibration left", "/v1/calibrations", against | {"step": "as-left"}, "calibration")
+    watched.take("calibration corrected", "/v1/calibrations/correct", {"point": point, "offset": 0.2}, "calibration")
 
 
 @contextlib.contextmanager

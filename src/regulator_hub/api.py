@@ -133,7 +133,7 @@ def _marks(held: Held) -> Callable[[Request], Awaitable[Response]]:
 
     async def marks(request: Request) -> Response:
         state = held.view(request).state
-        return _json({"marks": list(reversed(state["marks"].values())), "phases": list(reversed(state["phases"]))})
+        return _json({"marks": list(reversed(state["marks"].values())), "phases": list(reversed(state["phases"])), "calibrations": list(reversed(state["calibrations"]))})
 
     return marks
 

@@ -1,4 +1,4 @@
-"""Marks and phases as a gateway's entries tell them, for whoever looks from the hub; pure: judges nothing, ends nothing.
+"""Marks, phases and calibrations as a gateway's entries tell them, for whoever looks from the hub; pure: judges nothing, ends nothing.
 
 What is in an entry comes from outside: each value is taken as what it should be, or left out.
 """
@@ -36,6 +36,20 @@ def phased(known: list[dict[str, Any]], at: tuple[str, int], content: Mapping[st
     """The steps of phases with that of a ``phase`` entry, oldest first; one that comes again is the same."""
     found: dict[str, Any] = {key: text(content[key], MAX_TEXT) for key in ("step", "phase", "item", "by", "reason", "how") if isinstance(content.get(key), str)}
     found["open"] = _names(content.get("open"))
+    others = [each for each in known if (each["epoch"], each["seq"]) != at]
+    return [*others, found | _placed(at, content)][-MAX_STEPS:]
+
+
+def calibrated(known: list[dict[str, Any]], at: tuple[str, int], content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The steps of calibrations with that of a ``calibration`` entry, oldest first; one that comes again is the same."""
+    if content.get("step") not in ("as-found", "as-left", "corrected"):
+        raise ValueError("no step of a calibration")
+    found: dict[str, Any] = {key: text(content[key], MAX_TEXT) for key in ("step", "point", "by", "reason", "certificate", "unit", "due") if isinstance(content.get(key), str)}
+    for key in ("error", "reference", "reading", "uncertainty", "offset", "from_wall_us", "until_wall_us"):
+        if isinstance(content.get(key), int | float) and not isinstance(content[key], bool):
+            found[key] = content[key]
+    if isinstance(content.get("within"), bool):
+        found["within"] = content["within"]
     others = [each for each in known if (each["epoch"], each["seq"]) != at]
     return [*others, found | _placed(at, content)][-MAX_STEPS:]
 

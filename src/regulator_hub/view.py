@@ -60,6 +60,7 @@ class View:
             "ended": [],
             "commands": {},  # SHA-256 of a signed command -> what the gateway answered
             "marks": {},  # id -> its newest step
+            "calibrations": [],  # steps of calibrations, the newest last
             "phases": [],  # steps of phases, the newest last
             "records": {},  # what was put on record of lots, by its id
             "instruments": {},  # "<epoch>/<seq>" -> who was found at a device, or found exchanged
@@ -252,6 +253,10 @@ class View:
         found = shift.phased(self.state["phases"], (epoch, seq), content)
         self.state["phases"] = sorted(found, key=lambda each: (self.order.get(each["epoch"], -1), each["seq"]))
 
+    def _calibration(self, epoch: str, seq: int, content: Mapping[str, Any]) -> None:
+        found = shift.calibrated(self.state["calibrations"], (epoch, seq), content)
+        self.state["calibrations"] = sorted(found, key=lambda each: (self.order.get(each["epoch"], -1), each["seq"]))
+
     def answered(self, note_sha256: str) -> bool:
         """Whether the record that is held in order says for good what became of a command."""
         answer = self.state["commands"].get(note_sha256)
@@ -327,5 +332,6 @@ _HANDLERS: dict[str, Callable[[View, str, int, dict[str, Any]], int | None]] = {
     "mark": View._mark,
     "phase": View._phase,
     "record": View._record,
-    **dict.fromkeys(("gap", "tick", "skipped", "calibration"), View._nothing),
+    "calibration": View._calibration,
+    **dict.fromkeys(("gap", "tick", "skipped"), View._nothing),
 }

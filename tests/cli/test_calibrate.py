@@ -71,6 +71,35 @@ def test_a_calibration_without_a_violation(gateway: Gateway, plant: Plant) -> No
     assert told[0] == "would-have-fired"
 
 
+def test_a_probe_that_was_off_corrects_the_past_and_changes_no_reading(gateway: Gateway, plant: Plant) -> None:
+    plant.set(1, 9)
+    strict = [*ASKED[:-1], "0.5", "--reason", "annual"]
+    say(gateway, "mark", "start", "calibration", "--point", "cold1-air", "--for", "45m", "--reason", "annual")
+    gateway.wait(lambda: any(row["value"] == 0.9 for row in gateway.status()["rows"]), "the probe in the bath")
+    assert "will correct the readings" in say(gateway, "calibrate", "found", "cold1-air", *strict)
+    plant.set(1, 0)
+    gateway.wait(lambda: any(row["value"] == 0.0 for row in gateway.status()["rows"]), "adjusted")
+    assert "readings from the beginning of the record to" in say(gateway, "calibrate", "left", "cold1-air", *strict)
+    assert "corrected by +0.2 Cel; raw readings stay" in say(gateway, "calibrate", "correct", "cold1-air", "--from", "1h", "--offset", "0.2", "--reason", "dropped today")
+    assert "a correction by 0 is none" in say(gateway, "calibrate", "correct", "cold1-air", "--offset", "0", "--reason", "x")
+    assert "修正 -0.9 Cel；原始读数不变" in gateway.verb("--lang", "zh", "calibrate", "list").stdout
+    before = list(entries(gateway, "batch"))
+    exported = gateway.verb("export", "--point", "cold1-air")
+    assert "a calibration says by how much they were off" in exported.stderr
+    head, first, *_ = exported.stdout.splitlines()
+    assert (head.split(",")[-1], first.split(",")[4], first.split(",")[-1]) == ("correction", "-19.0", "0.2")
+    assert entries(gateway, "batch")[: len(before)] == before
+    assert [(e["step"], e.get("implied")) for e in entries(gateway, "calibration")] == [("as-found", None), ("as-left", None), ("corrected", True), ("corrected", None)]
+    assert any(row.get("correction", {}).get("offset") == 0.2 for row in gateway.status()["rows"])
+
+
+def test_a_date_that_has_passed_is_a_problem(gateway: Gateway, plant: Plant) -> None:
+    assert "error" in say(gateway, "calibrate", "found", "cold1-air", *ASKED, "--reason", "annual", "--due", "2026-01-01")
+    assert "calibration of cold1-air: overdue since 2026-01-01" in gateway.status()["problems"]
+    assert gateway.verb("calibrate", "list").returncode == 3
+    assert "已过期" in gateway.verb("--lang", "zh", "calibrate", "list").stdout
+
+
 def test_the_same_bath_without_a_mark_is_a_violation(gateway: Gateway, plant: Plant) -> None:
     """The planted fault of the test above: nobody marked the point."""
     plant.set(1, 3)

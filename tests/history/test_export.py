@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -36,10 +37,10 @@ def made(rows: Iterable[Row], how: Format = "csv", empty: str = "", bom: bool = 
 def test_csv_golden() -> None:
     data, count = made([row(), row(None, quality="bad:no-answer"), row(3, clock="untrusted")])
     assert data.decode() == (
-        "\ufefftime_local,utc_offset,time_utc,point,value,unit,quality,epoch,seq,clock\r\n"
-        f"2026-03-05 14:03:27.000123,+08:00,2026-03-05T06:03:27.000123Z,cold1-air,-15.2,Cel,good,{EPOCH},7,trusted\r\n"
-        f"2026-03-05 14:03:27.000123,+08:00,2026-03-05T06:03:27.000123Z,cold1-air,,Cel,bad:no-answer,{EPOCH},7,trusted\r\n"
-        f"2026-03-05 14:03:27.000123,+08:00,2026-03-05T06:03:27.000123Z,cold1-air,3,Cel,good,{EPOCH},7,untrusted\r\n"
+        "\ufefftime_local,utc_offset,time_utc,point,value,unit,quality,epoch,seq,clock,correction\r\n"
+        f"2026-03-05 14:03:27.000123,+08:00,2026-03-05T06:03:27.000123Z,cold1-air,-15.2,Cel,good,{EPOCH},7,trusted,\r\n"
+        f"2026-03-05 14:03:27.000123,+08:00,2026-03-05T06:03:27.000123Z,cold1-air,,Cel,bad:no-answer,{EPOCH},7,trusted,\r\n"
+        f"2026-03-05 14:03:27.000123,+08:00,2026-03-05T06:03:27.000123Z,cold1-air,3,Cel,good,{EPOCH},7,untrusted,\r\n"
     )
     assert (count.rows, count.untrusted) == (3, 1)
 
@@ -52,6 +53,13 @@ def test_json_lines_golden() -> None:
         "epoch": EPOCH, "seq": 7, "clock": "trusted",
     }  # fmt: skip
     assert data.endswith(b"}\n")
+
+
+def test_a_correction_stands_beside_the_value_and_changes_it_not() -> None:
+    data, count = made([replace(row(), correction=-0.6), row()])
+    assert [line.split(",")[4:5] + line.split(",")[-1:] for line in data.decode().splitlines()[1:]] == [["-15.2", "-0.6"], ["-15.2", ""]]
+    assert count.corrected == 1
+    assert orjson.loads(made([replace(row(), correction=-0.6)], "jsonl")[0])["correction"] == -0.6
 
 
 def test_an_empty_period_is_a_file_with_a_sentence() -> None:

@@ -90,6 +90,17 @@ def test_corrections_move_readings_into_the_period() -> None:
     assert found[-1].time_us == START_US + record.mono_us
 
 
+def test_readings_that_a_calibration_put_right_say_by_how_much_and_stay() -> None:
+    record = filled(4)  # readings of a at 10, 20, 30 and 40 s
+    at = [START_US + n * 10_000_000 for n in range(1, 5)]
+    record.add("calibration", step="as-found", point="a", error=0.6)
+    record.add("calibration", step="corrected", point="a", from_wall_us=None, until_wall_us=at[2], offset=-0.6)
+    record.add("calibration", step="corrected", point="a", from_wall_us=at[1], until_wall_us=at[1], offset=-0.5)
+    found = [row for row in rows(record) if row.point == "a"]
+    assert [(row.value, row.correction) for row in found] == [(0.0, -0.6), (1.0, -0.5), (2.0, -0.6), (3.0, None)], "the newest counts; both ends included"
+    assert {row.correction for row in rows(record) if row.point == "b"} == {None}
+
+
 def test_a_messages_own_time_counts_unless_it_lies_ahead() -> None:
     record = Record()
     record.configure(["a"])

@@ -28,6 +28,17 @@ def test_a_marked_row_says_so_until_when(type_: str, language: str) -> None:
     assert type_ not in why or language == "en"
 
 
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_row_says_that_its_readings_are_corrected_and_when_its_probe_is_due(language: str) -> None:
+    about = rows(resolved(), {"air": (reading(-19.0), reading(-19.0))})["air"]
+    why = row(about | {"correction": {"offset": -0.6, "until_wall_us": NOW_US}}, words(language))["why"]
+    assert "\u22120.6" in why
+    assert "14:03" in why
+    said = {overdue: row(about | {"calibration": {"due": "2026-03-01", "overdue": overdue}}, words(language))["why"] for overdue in (True, False)}
+    assert all("2026-03-01" in each for each in said.values())
+    assert said[True] != said[False]
+
+
 def test_status_lines() -> None:
     mark = {"mark": "M-1", "type": "calibration", "scope": {"points": ["air"]}, "until_wall_us": NOW_US}
     due = [{"point": "air", "due": "2026-03-01", "days": -4, "overdue": True, "soon": True}, {"point": "b", "due": "x", "days": 80, "overdue": False, "soon": False}]

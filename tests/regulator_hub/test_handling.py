@@ -234,6 +234,13 @@ def test_marks_show_their_newest_step_and_phases_their_order() -> None:
     for seq, phase in ((7, "closing"), (6, "production"), (7, "closing")):
         found.feed(EPOCH, seq, record.entry(seq, "phase", phase=phase, step="began", by="li", reason="time"), in_order=seq != 7)
     assert [each["phase"] for each in found.state["phases"]] == ["production", "closing"]
+    for seq, step_, more in ((9, "corrected", {"offset": -0.3, "until_wall_us": 4, "from_wall_us": None}), (8, "as-found", {"error": 0.3, "within": False}), (9, "corrected", {"offset": -0.3})):
+        found.feed(EPOCH, seq, record.entry(seq, "calibration", step=step_, point="cold1-air", by="li", reason="annual", **more), in_order=seq != 9)
+    assert [(each["step"], each.get("error"), each.get("offset"), each.get("within")) for each in found.state["calibrations"]] == [
+        ("as-found", 0.3, None, False), ("corrected", None, -0.3, None),
+    ]  # fmt: skip
+    found.feed(EPOCH, 10, record.entry(10, "calibration", step="guessed", point="x"), in_order=True)
+    assert "no step of a calibration" in json.dumps(found.state["quarantine"])
     assert found.state["unknown"] == {}
 
 

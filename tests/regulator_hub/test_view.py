@@ -212,13 +212,13 @@ _ENTRY_KEYS = st.sampled_from(
     ["wall_us", "mono_us", "boot", "trusted", "config_seq", "group", "values", "quality", "message", "text", "texts", "config",
      "configs", "state", "violation", "rule", "point", "step", "condition", "handling", "first", "limit", "offset_us", "level",
      "event", "device", "old", "new", "identity", "by", "reason", "due", "opened", "scope", "returns", "follows", "into", "episode",
-     "outcome", "note_sha256", "mark", "type", "points", "after", "fired", "phase", "open"]
+     "outcome", "note_sha256", "mark", "type", "points", "after", "fired", "phase", "open", "offset", "error", "until_wall_us", "within"]
 )  # fmt: skip
 
 
 @settings(max_examples=300)
 @given(
-    st.lists(st.tuples(st.sampled_from(["config", "snapshot", "batch", "violation", "correction", "event", "command", "mark", "phase"]),
+    st.lists(st.tuples(st.sampled_from(["config", "snapshot", "batch", "violation", "correction", "event", "command", "mark", "phase", "calibration"]),
                        st.dictionaries(_ENTRY_KEYS, _ANY, max_size=4)), max_size=5),
     st.dictionaries(st.sampled_from(["groups", "points", "zones", "site", "rules"]), _ANY, max_size=2),
 )  # fmt: skip
@@ -233,6 +233,7 @@ def test_no_content_breaks_page_api_or_keeping(changes: list[tuple[str, dict[str
         "command": record.entry(7, "command", outcome="refused", note_sha256="0" * 64, why="stale", old={"condition": "active"}),
         "mark": record.entry(8, "mark", mark="M-1", step="started", type="defrost", by="li", reason="x", points=["cold1-air"]),
         "phase": record.entry(9, "phase", phase="production", step="began", by="li"),
+        "calibration": record.entry(9, "calibration", step="as-found", point="cold1-air", error=0.3, by="li"),
         "event": record.entry(6, "event", event="instrument-replaced", device="d", old={}, new={}, identity={}),
     }  # fmt: skip
     feed(made, A, [record.snapshot(0), good["config"]])

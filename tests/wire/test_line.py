@@ -201,14 +201,20 @@ def test_steps_of_persons_commands_marks_and_phases() -> None:
     command = common | {"kind": "command", "outcome": "refused", "verb": "return", "why": "stale", "said": "it is not", "id": "00ff", "by": "李华", "violation": "tlf-007-1"}
     mark = common | {"kind": "mark", "mark": "M-1", "step": "started", "type": "defrost", "by": "li", "reason": "ice", "points": ["p"], "fired": 0, "until_wall_us": 9}
     phase = common | {"kind": "phase", "phase": "production", "step": "began", "by": "li", "reason": "time", "open": []}
-    texts = [text for entry in (returned, command, mark, phase) for text in line.event(entry, "tlf-007", EPOCH, TIME_US, extra={})]
+    found = common | {"kind": "calibration", "step": "as-found", "point": "p", "mark": "M-1", "reading": 0.3, "reference": 0.0, "error": 0.3, "within": True, "by": "li", "reason": "annual"}
+    off = common | {"kind": "calibration", "step": "corrected", "point": "p", "points": ["p"], "from_wall_us": None, "until_wall_us": 9, "offset": -0.3, "by": "li", "reason": "annual"}
+    texts = [text for entry in (returned, command, mark, phase, found, off) for text in line.event(entry, "tlf-007", EPOCH, TIME_US, extra={})]
     parsed = [parse_line(text) for text in texts]
     assert [each["tags"] for each in parsed] == [
         {"kind": "violation", "site": "tlf-007", "rule": "r", "point": "p", "step": "returned", "severity": "major"},
         {"kind": "command", "site": "tlf-007", "verb": "return", "outcome": "refused"},
         {"kind": "mark", "site": "tlf-007", "step": "started", "type": "defrost"},
         {"kind": "phase", "site": "tlf-007", "step": "began", "phase": "production"},
+        {"kind": "calibration", "site": "tlf-007", "step": "as-found", "point": "p"},
+        {"kind": "calibration", "site": "tlf-007", "step": "corrected", "point": "p"},
     ]  # fmt: skip
+    assert {key: parsed[4]["fields"][key] for key in ("reading", "reference", "error", "within", "mark")} == {"reading": 0.3, "reference": 0.0, "error": 0.3, "within": True, "mark": "M-1"}
+    assert (parsed[5]["fields"]["offset"], parsed[5]["fields"]["until_wall_us"], "from_wall_us" in parsed[5]["fields"]) == (-0.3, 9, False)
     first = parsed[0]["fields"]
     wanted = {"by": "李华", "proof": "hub", "reason": "no photo", "before": "submitted", "returns": 1.0, "due_correct_us": 5, "opened": f"{EPOCH}/3", "command": "00ff"}
     assert {key: first[key] for key in wanted} == wanted
@@ -220,7 +226,7 @@ def test_a_field_has_one_type_in_every_kind_of_event() -> None:
     """A server refuses a field that changes its type: what two kinds call alike must be alike."""
     texts = ("by", "reason", "detail", "why", "to", "points", "before", "deadline", "command", "violation")
     common = {"seq": 7, "wall_us": TIME_US, "trusted": True, "boot": "0" * 12}
-    entries = [common | {"kind": kind} | dict.fromkeys(texts, "x") for kind in ("violation", "command", "mark", "phase", "gap", "skipped", "event")]
+    entries = [common | {"kind": kind} | dict.fromkeys(texts, "x") for kind in ("violation", "command", "mark", "phase", "calibration", "gap", "skipped", "event")]
     types: dict[str, set[type]] = {}
     for entry in entries:
         for text in line.event(entry, "s", EPOCH, TIME_US, extra={}):

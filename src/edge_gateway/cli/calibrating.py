@@ -1,10 +1,11 @@
-"""``calibrate found|left|list``: the walk-through of a calibration: mark, wait until the probe is steady, record it against the reference."""
+"""``calibrate found|left|correct|list``: the walk-through of a calibration: mark, wait until the probe is steady, record it against the reference."""
 
 from __future__ import annotations
 
 import json
 import time
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -12,6 +13,8 @@ from edge_gateway.cli.client import Client, Refused
 from edge_gateway.cli.demo import Duration
 from edge_gateway.cli.main import NO, OK, WARNINGS
 from edge_gateway.cli.verbs import Context, noun, option, verb
+from edge_gateway.cli.words import local
+from edge_gateway.history.export import moment_us
 
 _LOOK_S = 0.5
 
@@ -77,12 +80,43 @@ def left(ctx: Context, /, point: str, keep_mark: bool, **asked: Any) -> int:
     return code
 
 
+@verb(
+    "correct",
+    zh="说明过去某段时间的读数偏差：新增一条修正记录，原始读数不变。默认从上次校准到本次校准前读数，修正值为校准前误差的相反数。",
+    examples=['edge-gateway calibrate correct cold2 --from 2026-11-01 --reason "dropped on that day, see the log"'],
+)
+@click.argument("point")
+@option("--from", "from_", default="", metavar="MOMENT", help="first moment: 2026-03-05, 2026-03-05T14:00 (local), or 24h ago; else the calibration before", zh="起始时刻；默认上次校准")
+@option("--until", default="", metavar="MOMENT", help="last moment; else the reading as found", zh="截止时刻；默认校准前读数")
+@option("--offset", type=float, help="what is added to a reading to make it right; else the error as found, turned round", zh="与读数相加得到正确值；默认校准前误差的相反数")
+@option("--cert", "certificate", default="", help="else the one as found", zh="证书编号；默认校准前所用")
+@option("--reason", required=True, help="why", zh="理由，写入记录")
+@option("--json", "as_json", is_flag=True, help="one JSON object", zh="输出一个 JSON 对象")
+@click.pass_obj
+def correct(ctx: Context, /, point: str, from_: str, until: str, as_json: bool, **asked: Any) -> int:
+    """Say that readings of the past were off, and by how much: an entry more; the readings stay as they are."""
+    client = Client(ctx.socket)
+    zone = ZoneInfo(client.get("/v1/calibrations")["timezone"])
+    try:
+        times = {key: moment_us(text, zone, time.time_ns() // 1000) for key, text in (("from_wall_us", from_), ("until_wall_us", until)) if text}
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    given = {key: value for key, value in asked.items() if value not in (None, "")}
+    made = client.post("/v1/calibrations/correct", {"point": point} | times | given)
+    if as_json:
+        click.echo(json.dumps({"schema": "edge-gateway/calibration/1", **made}, ensure_ascii=False))
+    else:
+        click.echo(f"{point}  {_correction(ctx, client, made)}  {ctx.say('entry', '条目')} {made['seq']}")
+    return OK
+
+
 @verb("list", zh="列出各测点最近一次校准和到期日。退出码 3：有即将到期或已过期。", examples=["edge-gateway calibrate list"])
 @option("--json", "as_json", is_flag=True, help="one JSON object", zh="输出一个 JSON 对象")
 @click.pass_obj
 def list_(ctx: Context, as_json: bool) -> int:
     """The last calibration of each point. Exit code 3: one is due within 30 days, or overdue."""
-    told = Client(ctx.socket).get("/v1/calibrations")
+    client = Client(ctx.socket)
+    told = client.get("/v1/calibrations")
     urgent = [each for each in told["due"] if each["soon"]]
     if as_json:
         click.echo(json.dumps({"schema": "edge-gateway/calibrations/1", **told}, ensure_ascii=False))
@@ -91,6 +125,8 @@ def list_(ctx: Context, as_json: bool) -> int:
         errors = "  ".join(f"{step} {about[step]['error']:+g}" for step in ("as-found", "as-left") if step in about)
         due = f"  {ctx.say('due', '到期')} {about['due']}" if about.get("due") else ""
         click.echo(f"{point}  {errors}{due}")
+        for made in about.get("corrections", ()):
+            click.echo(f"  {_correction(ctx, client, made)}")
     for each in told["due"]:
         words = ctx.say("overdue", "已过期") if each["overdue"] else ctx.say(f"due in {each['days']} days", f"{each['days']} 天后到期")
         click.echo(f"  ! {each['point']}  {words}  ({each['due']})")
@@ -114,7 +150,19 @@ def _record(ctx: Context, client: Client, step: str, point: str, asked: dict[str
         verdict = "" if "within" not in made else ctx.say("  within", "  合格") if made["within"] else ctx.say("  beyond what is allowed", "  超出允许误差")
         shown = f"{ctx.say('reads', '读数')} {made['reading']:g}  {ctx.say('reference', '标准值')} {made['reference']:g}  {ctx.say('error', '误差')} {made['error']:+g} {made['unit']}"
         click.echo(f"{point}  {step}  {shown}{verdict}  {ctx.say('entry', '条目')} {made['seq']}")
+        if (off := made.get("corrected")) is not None:
+            click.echo(f"  {_correction(ctx, client, off)}  {ctx.say('entry', '条目')} {off['seq']}")
+        elif step == "as-found" and not made.get("within", True):
+            click.echo(ctx.say("  `calibrate left` will correct the readings since the calibration before", "  `calibrate left` 将修正上次校准以来的读数"))
     return OK if made.get("within", True) else NO
+
+
+def _correction(ctx: Context, client: Client, made: dict[str, Any]) -> str:
+    """Which readings were off by how much."""
+    zone = str(client.get("/v1/calibrations")["timezone"])
+    begin = ctx.say("the beginning of the record", "台账起始") if made["from_wall_us"] is None else local(made["from_wall_us"], zone)
+    end, by = local(made["until_wall_us"], zone), f"{made['offset']:+g} {made.get('unit', '')}".strip()
+    return ctx.say(f"readings from {begin} to {end}: corrected by {by}; raw readings stay", f"{begin} 至 {end} 的读数：修正 {by}；原始读数不变")
 
 
 def _steady(ctx: Context, client: Client, point: str, asked: dict[str, Any]) -> None:
@@ -139,5 +187,5 @@ def _steady(ctx: Context, client: Client, point: str, asked: dict[str, Any]) -> 
         time.sleep(_LOOK_S)
 
 
-for _verb in (found, left, list_):
+for _verb in (found, left, correct, list_):
     command.add_command(_verb)

@@ -100,6 +100,9 @@ def _conclude(ctx: Context, lookback: Lookback, count: Count, points: tuple[str,
     if count.untrusted:
         text = f"{count.untrusted} of them have a time that nobody vouches for (clock = untrusted)"
         click.echo(say(text, f"其中 {count.untrusted} 条的时间未经校准（clock = untrusted）"), err=True)
+    if count.corrected:
+        text = f"of {count.corrected} of them a calibration says by how much they were off (column correction: add it to the value; the value is as it was measured)"
+        click.echo(say(text, f"其中 {count.corrected} 条读数有校准给出的修正值（correction 列：与数值相加；数值保持测得时的原样）"), err=True)
     unknown = sorted(set(points) - lookback.points_seen)
     if unknown:
         known = ", ".join(sorted(lookback.points_seen)) or "-"

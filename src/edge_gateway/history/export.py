@@ -17,7 +17,7 @@ import orjson
 
 from edge_gateway.history.record import Row
 
-COLUMNS = ("time_local", "utc_offset", "time_utc", "point", "value", "unit", "quality", "epoch", "seq", "clock")
+COLUMNS = ("time_local", "utc_offset", "time_utc", "point", "value", "unit", "quality", "epoch", "seq", "clock", "correction")
 BOM = "\ufeff"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -35,6 +35,7 @@ class Count:
 
     rows: int = 0
     untrusted: int = 0
+    corrected: int = 0
 
 
 def export(
@@ -50,6 +51,7 @@ def export(
         line = _csv(row, when) if how == "csv" else _json(row, when)
         count.rows += 1
         count.untrusted += row.clock == "untrusted"
+        count.corrected += row.correction is not None
         lines.append(line)
         size += len(line)
         if size >= _CHUNK:
@@ -79,7 +81,7 @@ def _csv(row: Row, when: tuple[str, str, str]) -> str:
     point, number, unit, quality, epoch = texts
     return (
         f"{when[0]},{when[1]},{when[2]},{cell(point)},{number},{cell(unit)},{cell(quality)},{cell(epoch)},"
-        f"{row.seq},{row.clock}\r\n"
+        f"{row.seq},{row.clock},{'' if row.correction is None else row.correction}\r\n"
     )
 
 
@@ -108,7 +110,7 @@ def _json(row: Row, when: tuple[str, str, str]) -> str:
         "epoch": row.epoch,
         "seq": row.seq,
         "clock": row.clock,
-    }
+    } | ({} if row.correction is None else {"correction": row.correction})
     return orjson.dumps(body).decode() + "\n"
 
 

@@ -15,6 +15,7 @@ from edge_gateway.record.offsets import Correction, Place, corrected
 _CHUNK_ENTRIES = 256
 _CHUNK_BYTES = 4 << 20
 _CORRECTION = b'"kind":"correction"'
+_CALIBRATION = b'"kind":"calibration"'
 _BATCH = b'"kind":"batch"'
 _UNTRUSTED = b'"trusted":false'
 _MESSAGE = b'"message":'
@@ -45,6 +46,8 @@ class Row:
     epoch: str
     seq: int
     clock: str
+    #: by which a later entry puts it right: the right value is ``value`` + this; None: nothing says that it was off
+    correction: float | None = None
 
 
 def when(entry: Mapping[str, Any], place: Place, corrections: Sequence[Correction]) -> tuple[int, str]:
@@ -67,6 +70,8 @@ class Lookback:
     undecodable: int = 0
     points_seen: set[str] = field(default_factory=set)
     _order: dict[str, int] = field(default_factory=dict)
+    #: point -> (from or None, until, offset) of calibrations that say so, the newest last
+    _offsets: dict[str, list[tuple[int | None, int, float]]] = field(default_factory=dict)
 
     def rows(self, low_us: int, high_us: int, points: frozenset[str] | None = None) -> Iterator[Row]:
         """Readings with low_us ≤ time < high_us, of ``points`` or all, in the record's order."""
@@ -108,19 +113,32 @@ class Lookback:
                 position.epoch,
                 position.seq,
                 clock,
+                self._correction(name, time_us) if self._offsets else None,
             )
             for name, value, why in zip(names, values, quality, strict=True)
             if points is None or name in points
         ]
 
+    def _correction(self, point: str, time_us: int) -> float | None:
+        """The newest correction of a calibration counts, where its period holds the reading."""
+        fitting = (offset for begin, end, offset in reversed(self._offsets.get(point, ())) if (begin is None or begin <= time_us) and time_us <= end)
+        return next(fitting, None)
+
+    def corrections_of_points(self) -> dict[str, list[tuple[int | None, int, float]]]:
+        """Corrections by calibrations, as ``rows`` found them on its way: by point, the newest last."""
+        return {point: list(found) for point, found in self._offsets.items()}
+
     def _place(self, position: Position) -> Place:
         return self._order.get(position.epoch, -1), position.seq
 
     def corrections(self) -> list[Correction]:
-        """Every correction in the record, in order."""
+        """Every correction of wall time in the record, in order; those of calibrations are remembered on the way."""
         self._order = {info.epoch: number for number, info in enumerate(self.record.epochs())}
         found = []
+        self._offsets.clear()
         for position, data in self.entries():
+            if _CALIBRATION in data and (entry := decode(data))["kind"] == "calibration" and entry.get("step") == "corrected":
+                self._offsets.setdefault(str(entry["point"]), []).append((entry["from_wall_us"], int(entry["until_wall_us"]), float(entry["offset"])))
             if _CORRECTION in data and (entry := decode(data))["kind"] == "correction":
                 found.append(Correction(self._place(position), str(entry["boot"]), int(entry["offset_us"])))
         return found

@@ -11,12 +11,13 @@ from starlette.routing import Route
 from edge_gateway.calibration import CalibrationRefused, Reading
 from edge_gateway.page.asker import user
 from edge_gateway.page.site import Site
+from edge_gateway.record.entry import Stamp
 
 
 def shown(site: Site) -> dict[str, Any]:
     """The last calibration of each point, and what is due."""
     calibrations = site.intake.state.calibrations
-    return {"points": calibrations.last(), "due": calibrations.due(site.today())}
+    return {"points": calibrations.last(), "due": calibrations.due(site.today()), "timezone": site.intake.state.resolved.get("site", {}).get("timezone") or "Asia/Shanghai"}
 
 
 def routes(site: Site, body_of: Any) -> list[Route]:
@@ -33,12 +34,36 @@ def routes(site: Site, body_of: Any) -> list[Route]:
         async def step() -> object:
             state = site.intake.state
             _, stamp = await site.intake.moment()
-            body = state.calibrations.record(str(asked.get("step", "")), point, _reading(site, point), asked, state.marks.running()) | {"by": by}
-            return body | {"seq": await site.intake.add("calibration", body, stamp=stamp, urgent=True)}
+            body = state.calibrations.draft(str(asked.get("step", "")), point, _reading(site, point), asked, state.marks.running()) | {"by": by}
+            made = await _kept(site, body, stamp)
+            implied = state.calibrations.implied(body)
+            return made if implied is None else made | {"corrected": await _kept(site, implied, stamp)}
 
         return JSONResponse(await site.intake.command(step))
 
-    return [Route("/v1/calibrations", list_), Route("/v1/calibrations", record, methods=["POST"])]
+    async def correct(request: Request) -> Response:
+        asked = await body_of(request)
+        by = request.client.host if request.client else "unknown"
+
+        async def step() -> object:
+            _, stamp = await site.intake.moment()
+            return await _kept(site, site.intake.state.calibrations.correct(str(asked.get("point", "")), asked, stamp.wall_us) | {"by": by}, stamp)
+
+        return JSONResponse(await site.intake.command(step))
+
+    return [
+        Route("/v1/calibrations", list_),
+        Route("/v1/calibrations", record, methods=["POST"]),
+        Route("/v1/calibrations/correct", correct, methods=["POST"]),
+    ]
+
+
+async def _kept(site: Site, body: dict[str, Any], stamp: Stamp) -> dict[str, Any]:
+    """The entry first; what is remembered of it is what stands there."""
+    seq = await site.intake.add("calibration", body, stamp=stamp, urgent=True)
+    made = body | {"seq": seq, "wall_us": stamp.wall_us}
+    site.intake.state.calibrations.replay(made)
+    return made
 
 
 def _reading(site: Site, point: str) -> Reading:

@@ -102,6 +102,8 @@ def _why(about: Mapping[str, Any], words: Words) -> str:
     parts = [words.quality(about["quality"])] if about["quality"] != GOOD and about["observed_us"] is not None else []
     parts += [words.t["stale"]] if about["stale"] and about["value"] is not None else []
     parts += [words.t.get(f"gap.{about['gap']}", about["gap"])] if about["gap"] else []
+    parts += [words.say("row.correction", offset=f"{off['offset']:+g}".replace("-", "\u2212"), until=words.when(off["until_wall_us"]))] if (off := about.get("correction")) else []
+    parts += [words.say("row.overdue" if due["overdue"] else "row.due", date=due["due"])] if (due := about.get("calibration")) else []
     parts += [words.say("row.mark", type=words.t[f"mark.{mark['type']}"], until=words.when(mark["until_wall_us"]))] if (mark := about.get("mark")) else []
     parts += [words.t["row.unknown"]] if about.get("condition") == "unknown" else []
     return " · ".join(parts)

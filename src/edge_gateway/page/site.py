@@ -120,6 +120,12 @@ class Site:
             for row in rows:
                 if row["point"] in mark["points"]:
                     row["mark"] = {key: mark[key] for key in ("mark", "type", "until_wall_us")}
+        due = {each["point"]: each for each in state.calibrations.due(self.today()) if each["soon"]}
+        for row in rows:
+            if row["point"] in due:
+                row["calibration"] = due[row["point"]]
+            if (known := state.calibrations.correction(row["point"])) is not None:
+                row["correction"] = known
         return rows
 
     def today(self) -> str:
@@ -167,6 +173,7 @@ class Site:
         ]
         expiring = state.ledger.expiring(self.today(), state.resolved.get("records", {}).get("warn_days", 0))
         problems += [f"expired: {item.get('document') or 'lot ' + item['lot']}" for item in expiring if item["days_left"] < 0]
+        problems += [f"calibration of {each['point']}: overdue since {each['due']}" for each in state.calibrations.due(self.today()) if each["overdue"]]
         working = day.told(state, self.clock)
         problems += day.problems(working)
         alarms = [{"code": alarm.code, "why": alarm.why} for alarm in self.telemetry.alarms]

@@ -33,7 +33,7 @@ MOST_WAITING = 4000
 MOST_ENDS, _REFUSED = 8, "ends refused"
 _READ_ENTRIES, _READ_BYTES = 1024, 4 << 20
 #: Entries that are signed at once: rules' and persons' steps, what changes a figure's meaning, starts and stops.
-_URGENT = tuple(f'"kind":"{kind}"'.encode() for kind in (*sorted(URGENT_KINDS), "calibration", "config", "event", "record"))
+_URGENT = tuple(f'"kind":"{kind}"'.encode() for kind in (*sorted(URGENT_KINDS), "config", "event", "record"))
 _HEAD_BYTES = 96
 
 

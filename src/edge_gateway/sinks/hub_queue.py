@@ -1,4 +1,4 @@
-"""What waits for the live lane: the newest batch of each point, and every step of violations, commands, marks and phases; pure: no link, no journal, no clock."""
+"""What waits for the live lane: the newest batch of each point, and every step of violations, commands, marks, phases and calibrations; pure: no link, no journal, no clock."""
 
 from __future__ import annotations
 

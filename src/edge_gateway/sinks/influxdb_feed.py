@@ -196,6 +196,8 @@ def _identity(entry: Mapping[str, Any]) -> tuple[Any, ...]:
             return "violation", entry["wall_us"], *steps
         case "command" | "mark" | "phase":
             return entry["kind"], entry["wall_us"], *(entry.get(name) for name in ("verb", "outcome", "step", "type", "phase"))
+        case "calibration":
+            return entry["kind"], entry["wall_us"], entry.get("step"), entry.get("point")
         case "event" | "snapshot":  # both may have a line of the one ``gateway`` series
             return "event", entry["wall_us"]
         case kind:

@@ -42,7 +42,7 @@ KINDS = frozenset({"hello", "entries", "live", "skipped", "text", "checkpoint", 
 _BARE = frozenset({"hello", "skipped", "receipt", "fetch", "standing", "recall", "fetch-text"})
 
 #: Kinds of entries that the live lane never displaces: what persons and rules did, which somebody at the hub waits for.
-URGENT_KINDS = frozenset({"violation", "command", "mark", "phase"})
+URGENT_KINDS = frozenset({"violation", "command", "mark", "phase", "calibration"})
 _KIND = re.compile(rb'"kind":"([a-z-]{1,16})"')
 
 Direction = Literal["up", "down"]

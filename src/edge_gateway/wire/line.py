@@ -199,6 +199,9 @@ def event(entry: Mapping[str, Any], site: str, epoch: str, time_us: int, *, extr
             tags = {"kind": "phase", **{name: str(entry.get(name) or "") for name in ("step", "phase")}}
             detail = {name: value for name, value in entry.items() if name not in _NO_DETAIL}
             fields = [*_body(entry, "by", "reason"), "detail=" + text_field(orjson.dumps(detail).decode())]
+        case "calibration":
+            tags = {"kind": "calibration", **{name: str(entry.get(name) or "") for name in ("step", "point")}}
+            fields = _body(entry, "by", "reason", "mark", "reading", "reference", "error", "uncertainty", "certificate", "offset", "from_wall_us", "until_wall_us", "due", "within")
         case "correction" | "skipped":
             tags = {"kind": str(entry["kind"])}
             fields = _body(entry, "offset_us", "step_us", "sink", "first", "count", "reason")
