@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import disturbed
 from tests.longest import SECONDS
 from tests.servers import write_ledger
 from tests.servers.certificates import CertificateAuthority
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 def pytest_configure(config: pytest.Config) -> None:
     """One ledger of writing requests a worker; slaves in processes of their own find it in their environment."""
+    config.pluginmanager.register(disturbed)
     os.environ[write_ledger.VARIABLE] = str(Path(tempfile.mkdtemp(prefix="edge-gateway-writes-")) / "ledger")
 
 
