@@ -106,6 +106,14 @@ def test_languages(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch
     assert "no gateway answers" in said("status", "--lang", "en")
 
 
+@pytest.mark.parametrize(("verb", "zh"), [("extend", "期限由监管端延长"), ("refer", "移送由监管端办理"), ("verify", "监管端为")])
+def test_a_step_that_the_hub_takes_is_said_to_be_the_hub_s(verb: str, zh: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--lang", "zh", "violations", verb, "tlf-007-1", "--reason", "x"]) == USAGE
+    assert zh in capsys.readouterr().err
+    assert run(["--lang", "en", "violations", verb, "tlf-007-1"]) == USAGE
+    assert f"`regulator-hub violations {verb} ID" in capsys.readouterr().err
+
+
 def test_a_user_without_a_home_has_the_systems_folders(monkeypatch: pytest.MonkeyPatch) -> None:
     """A container's or a service's user of whom there is no account."""
 

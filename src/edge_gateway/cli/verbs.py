@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -188,6 +188,14 @@ class Verbs(_Help, click.Group):
         super().__init__(*args, **kwargs)
         self.zh, self.examples = zh, examples
         self.params += global_options(hidden=True)
+        self.elsewhere: Mapping[str, tuple[str, str]] = {}  # verbs that are not given here, and who gives them: en, zh
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """Raises UsageError with what to do where a verb is somebody else's."""
+        if args and args[0] in self.elsewhere:
+            en, zh = self.elsewhere[args[0]]
+            raise click.UsageError(zh if reader_language(ctx) == "zh" else en, ctx)
+        return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Options, then the verbs."""

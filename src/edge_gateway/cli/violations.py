@@ -290,3 +290,8 @@ def open_(ctx: Context, /, **asked: Any) -> int:
 
 for _verb in (list_, show, ack, correct, submit, return_, close, withdraw, open_):
     command.add_command(_verb)
+command.elsewhere = {
+    "extend": ("deadlines are moved by the hub: `regulator-hub violations extend ID --deadline WHICH --until TIME`", "期限由监管端延长：`regulator-hub violations extend 编号 --deadline 哪一项 --until 时刻`"),
+    "refer": ("the hub refers to a department: `regulator-hub violations refer ID --to DEPARTMENT`", "移送由监管端办理：`regulator-hub violations refer 编号 --to 部门`"),
+    "verify": ("here it is `violations close`; the hub's own word is `regulator-hub violations verify ID`", "本机为 `violations close`；监管端为 `regulator-hub violations verify 编号`"),
+}  # fmt: skip
