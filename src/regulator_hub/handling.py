@@ -31,7 +31,7 @@ def told(content: Mapping[str, Any]) -> dict[str, Any]:
         found["follows"] = text(follows["violation"], MAX_TEXT)
     scope = content.get("scope")
     if isinstance(scope, dict):
-        found["scope"] = {key: _texts(scope[key]) for key in ("zone", "points", "lots") if key in scope}
+        found["scope"] = {key: _texts(scope[key]) for key in ("zone", "zones", "points", "lots") if key in scope}
     return found
 
 
@@ -94,6 +94,21 @@ def answer(epoch: str, seq: int, content: Mapping[str, Any]) -> tuple[str, dict[
         if isinstance(content.get(key), dict):
             found[key] = " ".join(text(content[key].get(part, ""), MAX_TEXT)[:16] for part in ("condition", "handling", "episode", "returns"))
     return name, found | {"epoch": epoch, "seq": seq, "wall_us": _instant(content)}
+
+
+def below(rows: Mapping[str, Mapping[str, Any]], name: str, seen: frozenset[str] = frozenset()) -> list[tuple[str, Mapping[str, Any]]]:
+    """(row, step) of what goes on as part of the violation called so, and of that: each behind its cause, each once."""
+    found: list[tuple[str, Mapping[str, Any]]] = []
+    for key, step in rows.items():
+        if step.get("into") == name and not step["ended"] and step["violation"] not in (*seen, name):
+            found += [(key, step), *below(rows, str(step["violation"]), seen | {name})]
+    return found
+
+
+def over_with(rows: Mapping[str, Mapping[str, Any]], row: str) -> list[str]:
+    """Rows that end with this one: what it held and what has recovered. A gateway writes no entry of that."""
+    name = rows[row]["violation"]
+    return [key for key, step in rows.items() if step.get("into") == name and not step["ended"] and step["condition"] == "recovered"]
 
 
 def overdue(step: Mapping[str, Any], now_us: int) -> list[str]:

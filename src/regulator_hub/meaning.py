@@ -43,7 +43,7 @@ def compile_text(text: bytes) -> Meaning:
     return Meaning(site=site, groups=groups, intervals_us=intervals, points=points, limits=limits, rules=rules)
 
 
-_TOLD = ("title_zh", "title_en", "do_zh", "do_en", "basis", "verified", "severity", "limit", "violation_after_us")
+_TOLD = ("kind", "title_zh", "title_en", "do_zh", "do_en", "basis", "verified", "severity", "limit", "violation_after_us")
 
 
 def _rules(document: Iterable[Any]) -> tuple[dict[str, list[dict[str, Any]]], dict[str, dict[str, Any]]]:

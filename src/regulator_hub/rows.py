@@ -5,14 +5,18 @@ The rows have the gateway page's keys, and besides ``gateway``, names of site an
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from edge_gateway.reading import FRESH_INTERVALS
+from edge_gateway.rules.base import STALE
 from regulator_hub import handling
+from regulator_hub.meaning import Meaning
 from regulator_hub.named import shown
 from regulator_hub.view import View
 
+#: Of what a violation holds so many are listed.
+MAX_HELD = 200
 #: Order of states: abnormal first.
 ORDER = ("violation", "notice", "no-data", "normal")
 
@@ -71,10 +75,13 @@ def _state(row: dict[str, Any], step: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def _gravest(view: View) -> dict[str, dict[str, Any]]:
-    """The gravest violation or notice that stands at each point now."""
+    """The gravest violation or notice that stands at each point now; but a power cut or a dark bus hides its points' silence."""
     found: dict[str, dict[str, Any]] = {}
+    meaning = view.current()
     for step in view.state["violations"].values():
         if step["ended"] or step["condition"] == "recovered":
+            continue
+        if step.get("into") and _named(meaning, step)[1].get("kind") == STALE:
             continue
         point = str(step["point"])
         if point not in found or step["violated"]:
@@ -92,13 +99,31 @@ def violations(view: View, *, ended: bool, now_us: int = 0) -> list[dict[str, An
     for row, step in view.state["violations"].items():
         if (step["ended"] or step.get("into")) and not ended:
             continue
-        point = str(step["point"])
-        about = (meaning.points.get(point) if meaning else None) or {"name_zh": point, "name_en": point}
-        rule = (meaning.rules.get(f"{step['rule']} {point}") if meaning else None) or {}
+        about, rule = _named(meaning, step)
         in_order = step["seq"] < view.state["cursors"].get(step["epoch"], 0)
         # A view that an earlier release kept knows no steps.
-        found.append({"gateway": view.gateway, "steps": [], **about, **rule, **step, "row": row, "shown": shown(view.state["violations"], row), "in_order": in_order, "overdue": handling.overdue(step, now_us)})
+        found.append({"gateway": view.gateway, "steps": [], **about, **rule, **step, "row": row, "shown": shown(view.state["violations"], row), "in_order": in_order, "overdue": handling.overdue(step, now_us), "held": _held(view, step)})
     return sorted(found, key=lambda v: (v["ended"], not v["overdue"], not v["violated"], -int(v["step_us"])))
+
+
+def _named(meaning: Meaning | None, step: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """What the newest configuration says of a violation's point and rule."""
+    point = str(step["point"])
+    about = (meaning.points.get(point) if meaning else None) or {"name_zh": point, "name_en": point}
+    return about, (meaning.rules.get(f"{step['rule']} {point}") if meaning else None) or {}
+
+
+def _held(view: View, step: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What goes on as part of it now, in short."""
+    if not step.get("holds"):
+        return []
+    found = []
+    for _, each in handling.below(view.state["violations"], str(step["violation"]))[:MAX_HELD]:
+        about, rule = _named(view.current(), each)
+        names = {key: about.get(key) for key in ("name_zh", "name_en")} | {key: rule.get(key) for key in ("title_zh", "title_en")}
+        told = {key: each.get(key) for key in ("violation", "rule", "point", "into", "condition", "severity", "first", "minutes")}
+        found.append(names | told)
+    return found
 
 
 def site(view: View) -> dict[str, Any]:

@@ -222,16 +222,25 @@ class View:
         step["violated"] = step["violated"] or content.get("level") == "violation"
         held = content.get("handling") == MERGED and bool(content.get("into"))  # part of its cause: it may return
         ended = (content.get("handling") in ENDED and not held) or (content.get("step") == "cancelled" and not step["violated"])
-        step["ended"] = ended
+        step["ended"] = False
         if not ended and row in self.state["ended"]:
             self.state["ended"].remove(row)
         self.state["violations"][row] = step
         self.changed.add(str(step["point"]))
-        if ended and row not in self.state["ended"]:
+        if ended:
+            self._ended(row)
+
+    def _ended(self, row: str) -> None:
+        """It is over, and with it what it held and what has recovered. Listed so far back."""
+        known = self.state["violations"]
+        known[row]["ended"] = True
+        if row not in self.state["ended"]:
             self.state["ended"].append(row)
-            for old in self.state["ended"][:-MAX_ENDED]:
-                self.state["violations"].pop(old, None)
-            del self.state["ended"][:-MAX_ENDED]
+        for each in handling.over_with(known, row):
+            self._ended(each)
+        for old in self.state["ended"][:-MAX_ENDED]:
+            known.pop(old, None)
+        del self.state["ended"][:-MAX_ENDED]
 
     def _command(self, epoch: str, seq: int, content: Mapping[str, Any]) -> None:
         name, answer = handling.answer(epoch, seq, content)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @option("--to", metavar="MOMENT", help="the moment before which it ends", zh="截止时刻（不含）")
 @option("--day", metavar="DATE", help="one local day instead of --from and --to", zh="当地的某一天，代替 --from 和 --to")
 @option("--point", "--points", "points", multiple=True, help="tables of this point only; may be repeated (entries come whole)", zh="表格仅列此测点；可重复（台账记录始终完整）")
-@option("--violation", metavar="ID", help="this violation, from 30 minutes before it to 30 minutes after", zh="此违规，前后各 30 分钟")
+@option("--violation", metavar="ID", help="this violation and what it holds, from 30 minutes before to 30 minutes after", zh="此违规及其所含的后果，前后各 30 分钟")
 @option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="write to this new file", zh="写入此新文件（不覆盖）")
 @click.pass_obj
 def export(ctx: Context, /, points: tuple[str, ...], violation: str | None, out: Path, **asked: Any) -> int:
@@ -100,13 +100,14 @@ def prove(ctx: Context, /, epoch: str, seq: int, out: Path) -> int:
 
 
 def _around(ctx: Context, reading: Any, violation: str) -> tuple[int, int, tuple[str, ...]]:
-    """A violation's time with its margins, and its point; up to now while it is not over."""
-    from edge_gateway.evidence.glance import MARGIN_US, course
+    """The time, with its margins, of a violation and of what was part of it, and their points; up to now while it is not over."""
+    from edge_gateway.evidence.glance import MARGIN_US, family, span
     from edge_gateway.evidence.stretch import chunks
 
-    found = course(ctx.state_dir, reading, chunks(reading.known_epochs(), reading.sealed()), violation)
-    end_us = found.end_us + MARGIN_US if found.over else 2**62
-    return found.begin_us - MARGIN_US, end_us, (found.point,)
+    found = family(ctx.state_dir, reading, chunks(reading.known_epochs(), reading.sealed()), violation)
+    begin_us, end_us = span(found)
+    points = dict.fromkeys(each.point for each in found if each.point)
+    return begin_us - MARGIN_US, 2**62 if end_us is None else end_us + MARGIN_US, tuple(points)
 
 
 def _write(ctx: Context, reading: Any, out: Path, order: Any) -> Made:

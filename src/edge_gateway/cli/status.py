@@ -219,6 +219,7 @@ def violation_text(ctx: Context, violation: dict[str, Any], zone: str) -> str:
     shown = "" if first.get("value") is None else f"  {first['value']}"
     states = f"{word(ctx, violation['condition'])} / {word(ctx, violation['handling'])}"
     states += ctx.say("  OVERDUE", "  已超期") if violation.get("overdue") else ""
+    states += ctx.say(f"  with {violation['holds']} consequences", f"  含 {violation['holds']} 条后果") if violation.get("holds") else ""
     return (
         f"{violation['violation']}  {level}  {violation['rule']}  {violation['point']}{shown}  {limit}  "
         f"{ctx.say('since', '自')} {local(first['wall_us'], zone)}  {states}"

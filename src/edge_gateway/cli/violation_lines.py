@@ -61,8 +61,10 @@ def lines(ctx: Context, found: Mapping[str, Any], zone: str, now_us: int) -> Ite
         yield f"{ctx.say('again', '再次')}      {how}"
     if found.get("lots"):
         yield f"{ctx.say('lots', '批次')}       {', '.join(found['lots'])}"
-    if found.get("held"):
-        yield f"{ctx.say('holds', '包含')}      {', '.join(found['held'])}"
+    for each in found.get("consequences") or ():
+        under = f" ({ctx.say('by', '因')} {each['into']})" if each.get("into") != record["violation"] else ""
+        told = f"{each['rule']}  {each['point']}  {word(ctx, each['condition'])}  {ctx.say('since', '自')} {local(each['first']['wall_us'], zone)}"
+        yield f"{ctx.say('holds', '包含')}      {each['violation']}{under}  {told}" + (f"  {each['minutes']} {ctx.say('min', '分钟')}" if each.get("minutes") else "")
     if asked := record.get("withdrawal"):
         yield f"{ctx.say('withdrawal', '撤销')} {ctx.say('asked for by', '申请人')} {asked['by']}: {asked['reason']}"
     yield from _assessment(ctx, record.get("assessment") or {}, zone)

@@ -82,11 +82,36 @@ def courses(found: Iterable[tuple[str, dict[str, Any]]], corrections: Sequence[C
     return known
 
 
-def course(state_dir: Path, reading: Reading, here: Sequence[Chunk], id_: str) -> Course:
-    """One violation, wherever it is recorded. Raises JournalError if it is not."""
+def family(state_dir: Path, reading: Reading, here: Sequence[Chunk], id_: str) -> list[Course]:
+    """One violation, wherever it is recorded, and what ever went on as part of it. Raises JournalError if it is not recorded."""
+    kinds = frozenset({"violation"})
+    links = {(str(each["violation"]), str(each["into"])) for _, each in holding(state_dir, reading, here, kinds) if each.get("into")}
+    wanted = members(id_, links)
     order = list(dict.fromkeys(chunk.epoch for chunk in here))
-    found = ((epoch, each) for epoch, each in holding(state_dir, reading, here, frozenset({"violation"})) if each.get("violation") == id_)
+    found = ((epoch, each) for epoch, each in holding(state_dir, reading, here, kinds) if each.get("violation") in wanted)
     known = courses(found, (), order)
     if id_ not in known:
         raise JournalError(f"no violation {id_} is recorded here", hint="`edge-gateway violations list` shows the open ones")
-    return known[id_]
+    return [known[each] for each in wanted if each in known]
+
+
+def members(id_: str, links: Iterable[tuple[str, str]]) -> list[str]:
+    """A violation and all that was part of it, or of that. ``links``: (which, of which)."""
+    below: dict[str, set[str]] = {}
+    for which, cause in links:
+        below.setdefault(cause, set()).add(which)
+    found = [id_]
+    for each in found:  # it grows
+        found += sorted(below.get(each, set()).difference(found))
+    return found
+
+
+def span(found: Sequence[Course]) -> tuple[int, int | None]:
+    """From when to when (µs) a violation (the first) and what was part of it were; None: it goes on. What returned by itself counts until then."""
+    ends = []
+    for each in found:
+        returned = each is not found[0] and each.steps[-1].get("handling") != "merged"
+        last_us = max((step["wall_us"] for step in each.steps if step.get("into")), default=each.begin_us) if returned else each.end_us
+        ends.append(last_us if returned or each.over else None)
+    known = [each for each in ends if each is not None]
+    return min(each.begin_us for each in found), max(known) if len(known) == len(ends) else None

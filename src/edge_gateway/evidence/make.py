@@ -113,12 +113,13 @@ def make(state_dir: Path, reading: Reading, file: BinaryIO, order: Order) -> Mad
 
 
 def _tables(state_dir: Path, reading: Reading, here: Sequence[Chunk], run: Sequence[Chunk], order: Order) -> Tables:
-    """For people. One violation, if one is asked for, else all of the period's points."""
+    """For people. One violation with what was part of it, if one is asked for, else all of the period's points."""
     epochs = list(dict.fromkeys(chunk.epoch for chunk in here))
     corrections = glance.corrections(state_dir, reading, here, run, epochs)
     found = glance.courses(glance.holding(state_dir, reading, run, frozenset({"violation"})), corrections, epochs)
     if order.violation is not None:
-        found = {id_: each for id_, each in found.items() if id_ == order.violation}
+        links = {(each.id, str(step["into"])) for each in found.values() for step in each.steps if step.get("into")}
+        found = {id_: found[id_] for id_ in glance.members(order.violation, links) if id_ in found}
     return Tables(reading, corrections, found, epochs, order.points)
 
 

@@ -108,7 +108,7 @@ class Look:
         self.rows = [row(about, words) for about in found]
         self.items = links(status, resolved, words)
         self.day = day.lines(status["phase"], resolved, words)
-        self.violations = violations(status["violations"], site.layout().rules, resolved.get("points", {}), words)
+        self.violations = violations(status["violations"], site.layout().rules, resolved.get("points", {}), words, site.intake.state.violations.held)
         self.not_monitored = [
             words.name(each, "title") or str(each["rule"]) for each in status["not_monitored_detail"]
         ] or list(status["not_monitored"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from edge_gateway.page.bar import Bar, bar
@@ -11,6 +11,8 @@ from edge_gateway.page.words import MINUS, Words
 from edge_gateway.reading import GOOD
 from edge_gateway.units import symbol
 
+#: Of what a violation holds so many are listed; ``violations show`` has all.
+MOST_HELD = 60
 #: What the browser may be told without the row being drawn anew.
 Moving = tuple[str, float | None, int | None]
 
@@ -122,7 +124,7 @@ def _since(about: Mapping[str, Any], words: Words) -> dict[str, Any] | None:
 
 
 def violations(
-    found: Sequence[Mapping[str, Any]], rules: Rules, points: Mapping[str, Any], words: Words
+    found: Sequence[Mapping[str, Any]], rules: Rules, points: Mapping[str, Any], words: Words, held: Callable[[str], Sequence[Mapping[str, Any]]] = lambda _: ()
 ) -> list[dict[str, Any]]:
     """The open violations (notices stand in their points' rows): active ones first, of these what is overdue, then the newest."""
     order = {"active": 0, "unknown": 1, "recovered": 2}
@@ -132,8 +134,22 @@ def violations(
     )
     return [
         _violation(each, rules.get(each["point"], {}).get(each["rule"], {}), points.get(each["point"], {}), words)
+        | _held(held(each["violation"]) if each.get("holds") else (), rules, points, words)
         for each in broken
     ]
+
+
+def _held(found: Sequence[Mapping[str, Any]], rules: Rules, points: Mapping[str, Any], words: Words) -> dict[str, Any]:
+    """What goes on as part of it, a line each."""
+    lines = []
+    for each in found[:MOST_HELD]:
+        rule, point = rules.get(each["point"], {}).get(each["rule"], {}), points.get(each["point"], {})
+        parts = [words.name(point) or each["point"], words.name(rule, "title") or each["rule"], words.t[f"condition.{each['condition']}"]]
+        parts += [words.say("violation.since", time=words.when(int(each["first"]["wall_us"])))]
+        lines.append(" · ".join(parts + ([words.say("violation.minutes", n=each["minutes"])] if each.get("minutes") else [])))
+    more = len(found) - len(lines)
+    summary = words.say("violation.holds", n=len(found)) if found else ""
+    return {"held": lines + ([words.say("violation.more", n=more)] if more else []), "holds": summary}
 
 
 def _violation(
@@ -191,8 +207,6 @@ def _handled(each: Mapping[str, Any], words: Words) -> list[str]:
         facts.append(words.say("violation.withdrawal", by=asked["by"]))
     if follows := each.get("follows"):
         facts.append(words.say(f"violation.follows-{follows['how']}", id=follows["violation"]))
-    if each.get("holds"):
-        facts.append(words.say("violation.holds", n=each["holds"]))
     return facts
 
 

@@ -17,7 +17,7 @@ from edge_gateway.page.finder import Finder
 from edge_gateway.page.kept import kept
 from edge_gateway.page.newest import Newest
 from edge_gateway.page.persons import Persons
-from edge_gateway.page.view import ORDER, Layout, points_view
+from edge_gateway.page.view import ORDER, Layout, apparent, points_view
 from edge_gateway.people import People
 from edge_gateway.shipping.loop import Shipping
 from edge_gateway.sources.base import Source
@@ -110,7 +110,7 @@ class Site:
         rows = points_view(
             self.layout(),
             self.newest.of(state.resolved.get("groups", {})),
-            state.violations.open(),
+            apparent(state.violations.records(), self.layout().rules),
             state.engine.pending(),
             state.gaps.values(),
             mono_us=self.clock.mono_us(),

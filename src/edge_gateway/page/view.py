@@ -11,8 +11,9 @@ from typing import Any
 
 from edge_gateway.page.newest import Reading
 from edge_gateway.reading import FRESH_INTERVALS
-from edge_gateway.rules.base import BoundRule, First
+from edge_gateway.rules.base import STALE, BoundRule, First
 from edge_gateway.units import symbol
+from edge_gateway.violations import MERGED
 
 #: Order of states on a page: abnormal first. ``beyond``: out of its limit, and the rule's delay still runs.
 ORDER = ("violation", "notice", "beyond", "no-data", "normal")
@@ -82,6 +83,15 @@ def points_view(
         row |= _state(row, steps.get(id_), mine, delays.get(id_))
         rows.append(row)
     return sorted(rows, key=lambda row: (ORDER.index(row["state"]), row["point"]))
+
+
+def apparent(records: Iterable[Mapping[str, Any]], rules: Rules) -> list[Mapping[str, Any]]:
+    """What rows show: what is told, and what goes on as part of that; but a power cut or a dark bus hides its points' silence."""
+
+    def silence(each: Mapping[str, Any]) -> bool:
+        return rules.get(each["point"], {}).get(each["rule"], {}).get("kind") == STALE
+
+    return [each for each in records if each["handling"] != MERGED or not silence(each)]
 
 
 def is_violation(violation: Mapping[str, Any]) -> bool:

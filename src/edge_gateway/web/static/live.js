@@ -116,6 +116,7 @@
     if (title) second.append(el("span", "", title));
     li.append(first, second);
     if (hub && step.violated) li.append(...handlingLines(step));
+    else if ((step.held || []).length) li.append(heldList(step, step.held));
     const todo = step[zh ? "do_zh" : "do_en"];
     if (step.violated && todo && todo.length) li.append(el("p", "line", (Array.isArray(todo) ? todo : [todo]).join(" · ")));
     return li;
@@ -132,7 +133,8 @@
       due.append(deadline);
     }
     if (step.returns) due.append(el("span", "tag", say("handling.returns", { n: step.returns })));
-    if (step.holds) due.append(el("span", "tag", say("handling.holds", { n: step.holds })));
+    const held = step.held || [];
+    if (step.holds && !held.length) due.append(el("span", "tag", say("handling.holds", { n: step.holds })));
     if (step.follows) due.append(el("span", "tag", say("handling.follows", { id: step.follows })));
     if (step.referred) due.append(el("span", "tag", say("handling.referred", { to: worded("department", step.referred) })));
     for (const each of step.waiting || []) due.append(el("span", "tag", say("handling.waits", { verb: worded("verb", each.verb), by: each.by })));
@@ -140,7 +142,23 @@
     who.append(el("span", "id", step.shown || step.violation));
     if (last) who.append(el("span", "", when(last.wall_us) + " " + worded("step", last.step) + ": " + last.by + " (" + worded("proof", last.proof || "claimed") + ")"), el("span", "why", last.reason || ""));
     if (due.firstChild) made.push(due);
+    if (held.length) made.push(heldList(step, held));
     return made.concat(who);
+  }
+  // What goes on as part of it: a line each, folded away; it stays unfolded while the list is drawn anew.
+  const unfolded = new Set();
+  function heldList(step, held) {
+    const key = step.gateway + "/" + step.violation, box = el("details", ""), list = el("ul", "");
+    box.open = unfolded.has(key);
+    box.addEventListener("toggle", () => box.open ? unfolded.add(key) : unfolded.delete(key));
+    for (const each of held) {
+      const line = el("li", "", el("span", "id", each.violation + " "), el("span", "", name(each, "name") + " \u00b7 " + (name(each, "title") || each.rule) + " \u00b7 " + say("condition." + each.condition)));
+      if ((each.first || {}).wall_us) line.append(el("span", "dim", " \u00b7 " + when(each.first.wall_us)));
+      if (each.minutes) line.append(el("span", "dim", " \u00b7 " + say("handling.minutes", { n: each.minutes })));
+      list.append(line);
+    }
+    box.append(el("summary", "", say("handling.holds", { n: held.length })), list);
+    return box;
   }
   function siteName(gateway) {
     const row = data.gateways[gateway];
