@@ -14,7 +14,7 @@ import edge_gateway
 
 CORES = ("rules", "violations", "phases", "marks")
 #: Whose parts may be given in order: few, and of different types.
-IN_ORDER = ("Binding", "Outcome", "Who", "Moment", "Ask", "Refused")
+IN_ORDER = ("Binding", "Outcome", "Who", "Moment", "Ask", "Refused", "Known")
 
 
 def values() -> Iterator[Any]:

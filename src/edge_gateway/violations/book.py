@@ -154,8 +154,9 @@ class Violations:
         if not held:
             return []
         moved, kept = self._moved(held, known)
+        direct = set(map(id, held))
         for each in (cause, *above):
-            became = [widen(each, record, known.zone_of if known else nowhere) for record in (*moved, *kept)]
+            became = [widen(each, record, known.zone_of if known else nowhere, counted=id(record) not in direct) for record in (*moved, *kept)]
             if any(became):
                 hasten(each, at.wall_us if at.trusted else None)
             tidy(each)

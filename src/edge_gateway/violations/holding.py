@@ -93,10 +93,10 @@ class Holding:
         return left, over
 
 
-def widen(cause: Body, held: Mapping[str, Any], zone_of: Callable[[str], str]) -> bool:
-    """The cause takes severity and scope of one more. Answers whether it became graver."""
-    scope, its = dict(cause.get("scope") or {}), held.get("scope") or {}
-    points = sorted({*scope.get("points", ()), *its.get("points", ()), held["point"]})
+def widen(cause: Body, held: Mapping[str, Any], zone_of: Callable[[str], str], *, counted: bool = False) -> bool:
+    """The cause takes severity and scope of one more. Answers whether it became graver. ``counted``: its points came with what holds it."""
+    scope, its = dict(cause.get("scope") or {}), {} if counted else held.get("scope") or {}
+    points = sorted({*scope.get("points", ()), *its.get("points", ()), *(() if counted else (held["point"],))})
     zones = {*scope.get("zones", ()), *its.get("zones", ()), zone_of(cause["point"]), zone_of(held["point"])} - {""}
     scope["points"] = points[:MOST_NAMED]
     if zones:
