@@ -119,7 +119,7 @@ async def opened(config: HubToml, clock: Clock) -> AsyncIterator[Hub]:
         overdue = Overdue(reader, writer, interpreter, outbox, wall_us=clock.wall_us)
         desk = Desk(
             name=config.name,
-            writer=writer,
+            store=(writer, reader),
             interpreter=interpreter,
             witness=witness,
             wall_us=clock.wall_us,

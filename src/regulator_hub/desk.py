@@ -19,6 +19,7 @@ from regulator_hub.store import ingest, photos, recall, standing
 from regulator_hub.store import reader as read
 from regulator_hub.store.ingest import Conflict, Hole, Receipt
 from regulator_hub.store.photos import PhotoFiles
+from regulator_hub.store.reader import Reader
 from regulator_hub.store.writer import StoreFailed, Writer
 from regulator_hub.watch import Watch
 from regulator_hub.witness import Witness
@@ -38,7 +39,7 @@ class Desk:
         self,
         *,
         name: str,
-        writer: Writer,
+        store: tuple[Writer, Reader],
         interpreter: Interpreter,
         witness: Witness,
         wall_us: Callable[[], int],
@@ -46,7 +47,8 @@ class Desk:
         photo_files: PhotoFiles,
     ) -> None:
         self._name = name
-        self._writer = writer
+        self._writer, self._reader = store
+        self._recalled: dict[str, set[str]] = {}  # gateway -> texts of the states that it was told of
         self._interpreter = interpreter
         self._witness = witness
         self._wall_us = wall_us
@@ -157,7 +159,7 @@ class Desk:
         """The gateway's own entries, back to it: its copy was damaged."""
         head = message.head
         count = min(int(head["count"]), MOST_FETCHED)
-        held = await self._writer.run(lambda db: read.run_of(db, gateway, head["epoch"], head["first"], count))
+        held = await self._reader.run(read.run_of, gateway, head["epoch"], head["first"], count)
         return {"epoch": head["epoch"], "first": head["first"], **await asyncio.to_thread(wire.encode_run, held)}
 
     async def _standing(self, gateway: str, message: Message) -> dict[str, Any]:
@@ -166,13 +168,22 @@ class Desk:
         return await self._writer.run(lambda db: standing.told(db, view, after))
 
     async def _recall(self, gateway: str, message: Message) -> dict[str, Any]:
-        """Where the newest state lies that we hold of a gateway that lost its record."""
-        return {"recall": await self._writer.run(lambda db: recall.newest(db, gateway))}
+        """Where the newest state lies that we hold of a gateway that lost its record, or the one before it. Its receipts wait for none of this."""
+        asked = message.head.get("before")
+        before = None if asked is None else (str(asked["epoch"]), int(asked["seq"]))
+        found = await self._reader.run(recall.newest, gateway, frozenset(await self._witness.pending(gateway)), before)
+        named = self._recalled.get(gateway, set()) if before else set[str]()
+        for at in found.values():
+            named |= await self._reader.run(recall.texts_of, gateway, at)
+        self._recalled[gateway] = named
+        return found
 
     async def _fetch_text(self, gateway: str, message: Message) -> dict[str, Any]:
         """A text that this state names, part by part."""
         name, at = str(message.head["sha256"]), int(message.head["at"])
-        text = await self._writer.run(lambda db: recall.text_of(db, gateway, name))
+        if gateway not in self._recalled:  # it asked another run of this hub
+            await self._recall(gateway, message)
+        text = await self._reader.run(recall.text_of, gateway, name) if name in self._recalled[gateway] else None
         part = {"gone": True} if text is None else await asyncio.to_thread(wire.encode_part, text, at)
         return {"sha256": name, "at": at, **part}
 

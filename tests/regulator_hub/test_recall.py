@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import random
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edge_gateway.errors import JournalDamaged, Unreachable
+from edge_gateway.errors import JournalDamaged
 from edge_gateway.intake.recalling import recalled
+from edge_gateway.record.note import ED25519, Key
 from edge_gateway.rules.base import BoundRule
-from edge_gateway.sinks.base import Recalled
+from edge_gateway.sinks import hub_recall
+from edge_gateway.sinks.base import Choose, NotRecalled, Recalled
 from edge_gateway.sinks.hub import HubConfig
 from edge_gateway.wire import hub as wire
 from tests.regulator_hub import record
@@ -24,13 +29,18 @@ TEXT = json.dumps({**record.RESOLVED, "rules": []}, sort_keys=True, separators=(
 SHA = hashlib.sha256(TEXT).hexdigest()
 
 
-async def had_back(url: str, token: str, folder: Path, name: str = GATEWAY) -> Recalled | None:
+async def first(places: Sequence[tuple[str, int]]) -> int | None:
+    """Whatever is offered first."""
+    return 0 if places else None
+
+
+async def had_back(url: str, token: str, folder: Path, name: str = GATEWAY, choose: Choose | None = None) -> Recalled | None:
     """As a gateway has it that begins with nothing."""
     (folder / f"token-{name}").write_text(token)
     (folder / f"token-{name}").chmod(0o600)
     sink = HubConfig(kind="hub", url=url, token_file=str(folder / f"token-{name}")).build("hub", name)
     try:
-        return await sink.recall()
+        return await sink.recall(first if choose is None else choose)
     finally:
         await sink.close()
 
@@ -86,8 +96,88 @@ async def test_nobody_elses_text_comes_back_and_a_lacking_one_gives_nothing(tmp_
             assert answer.get("gone") is True
         async with gateway(running.url, token) as site:
             await site.entries(2, [record.config(2, "ab" * 32)])  # its text never came
-        with pytest.raises(Unreachable, match="lacks the text"):
+        with pytest.raises(NotRecalled, match="lacks the text"):
             await had_back(running.url, token, tmp_path)
+
+
+async def test_an_epoch_that_waits_for_a_person_comes_after_one_that_was_accepted(tmp_path: Path) -> None:
+    """A clone's epoch is newer, and no state to go on from; the gateway is told of it, and may know it as its own."""
+    token = registered(tmp_path)
+    async with running_hub(tmp_path) as running:
+        async with gateway(running.url, token) as site:
+            await site.text(TEXT)
+            await site.entries(0, [record.snapshot(0), record.config(1, SHA), record.batch(2, -20.0)])
+            key = Key(f"example.org/xj/{GATEWAY}", ED25519, bytes(range(32)))
+            running.hub.gateways.give_key(GATEWAY, str(key), replace=False, wall_us=1, by="zhang", known=[EPOCH])
+            await site.entries(0, [record.snapshot(0), record.config(1, SHA)], OTHER)
+        offered: list[tuple[str, int]] = []
+
+        async def last(places: Sequence[tuple[str, int]]) -> int | None:
+            offered[:] = places
+            return len(places) - 1
+
+        taken = await had_back(running.url, token, tmp_path)
+        assert taken is not None
+        assert taken.epoch == EPOCH
+        taken = await had_back(running.url, token, tmp_path, choose=last)
+        assert offered == [(EPOCH, 3), (OTHER, 2)]
+        assert taken is not None
+        assert (taken.epoch, taken.texts) == (OTHER, {SHA: TEXT})
+
+
+async def test_where_the_newest_state_lacks_its_text_the_one_before_it_and_all_behind_it_come_back(tmp_path: Path) -> None:
+    token = registered(tmp_path)
+    snapshot, _ = large(5)
+    held = [record.snapshot(0), record.config(1, SHA), *(record.batch(n, -20.0) for n in (2, 3, 4)), snapshot, record.batch(6, -19.0)]
+    async with running_hub(tmp_path) as running:
+        async with gateway(running.url, token) as site:
+            await site.text(TEXT)
+            await site.entries(0, held)
+        taken = await had_back(running.url, token, tmp_path)
+        assert taken is not None
+        assert (taken.first, list(taken.entries), taken.texts) == (0, held, {SHA: TEXT})
+        assert (await recalled(taken, GATEWAY)).last == json.loads(held[-1])
+
+
+async def test_texts_have_one_bound_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = registered(tmp_path)
+    snapshot, state = large(0)
+    monkeypatch.setattr(hub_recall, "MOST_TEXTS_BYTES", len(state) + len(TEXT) - 1)
+    async with running_hub(tmp_path) as running:
+        async with gateway(running.url, token) as site:
+            await site.text(TEXT)
+            await site.text(state)
+            await site.entries(0, [snapshot])
+        with pytest.raises(NotRecalled, match="larger than any"):
+            await had_back(running.url, token, tmp_path)
+        monkeypatch.setattr(hub_recall, "MOST_TEXTS_BYTES", len(state) + len(TEXT))
+        assert await had_back(running.url, token, tmp_path) is not None
+
+
+async def test_a_state_is_given_back_while_the_writing_thread_is_busy(tmp_path: Path) -> None:
+    """Receipts of all gateways wait for that thread: giving a state back must not use it."""
+    token = registered(tmp_path)
+    snapshot, state = large(0)
+    async with running_hub(tmp_path) as running:
+        async with gateway(running.url, token) as site:
+            await site.text(TEXT)
+            await site.text(state)
+            await site.entries(0, [snapshot])
+        async with gateway(running.url, token) as site:
+            await site.hello()
+            release = threading.Event()
+            busy = asyncio.ensure_future(running.hub.writer.run(lambda _: release.wait(20)))
+            try:
+                async with asyncio.timeout(10):
+                    assert (await site.ask({"kind": "recall"}))["recall"]["first"] == 0
+                    found = b""
+                    while len(found) < len(state):
+                        found += wire.decode_part(await site.ask({"kind": "fetch-text", "sha256": hashlib.sha256(state).hexdigest(), "at": len(found)}))
+                    assert wire.decode_run(await site.ask({"kind": "fetch", "epoch": EPOCH, "first": 0, "count": 1})) == [snapshot]
+            finally:
+                release.set()
+                await busy
+            assert found == state
 
 
 SNAPSHOT = record.snapshot(0)

@@ -21,7 +21,7 @@ from edge_gateway.app.keeping import Keeper
 from edge_gateway.app.pack_keeping import kept_enforced
 from edge_gateway.app.pack_states import PackStates
 from edge_gateway.app.provisioning import Provisioning
-from edge_gateway.app.recalling import from_hub
+from edge_gateway.app.recalling import Recalling, recalling
 from edge_gateway.app.reloading import Reloader
 from edge_gateway.app.runtime import hold_less, settle, take_turns
 from edge_gateway.app.watchdog import Watchdog
@@ -33,7 +33,6 @@ from edge_gateway.errors import GatewayError
 from edge_gateway.intake.adopting import adopt
 from edge_gateway.intake.loop import Intake
 from edge_gateway.intake.obeying import Obeying
-from edge_gateway.intake.recalling import tell_recalled
 from edge_gateway.intake.recovery import open_run, recover
 from edge_gateway.intake.ruletime import resume
 from edge_gateway.journal.backup import RESTORED, restored
@@ -62,7 +61,7 @@ STOP_GRACE_S = 8.0
 SIGN_GRACE_S = 2.0
 #: What intake may take to make the last entries durable at a stop; a full journal may never take them (real seconds).
 COMMIT_GRACE_S = 8.0
-#: What the hub may take, where the record begins with nothing, to say what stands open there (real seconds).
+#: What the hub may take in all, where the record begins with nothing, to give its state back and say what stands open there (real seconds).
 HUB_GRACE_S = 2.0
 
 
@@ -163,10 +162,10 @@ async def _run(
     config = loaded.config
     recovery = journal.recover()
     sinks, hubs = _sinks(config, clock)
-    back = await from_hub(hubs, config.site.id, loaded.binding.rules) if recovery.snapshot is None else None
-    found = back[0] if back else await recover(journal, recovery, config.site.id)
+    recall = recalling(journal, recovery, config)
+    found = await recall.at_start(hubs, loaded.binding.rules) or await recover(journal, recovery, config.site.id)
     loaded, kept = kept_enforced(found.state.rules(), loaded)
-    found.state.lost |= _end_lost(journal)
+    found.state.lost |= recall.end_lost
     rule_time, carried = resume(
         found.last,
         mono_us=clock.mono_us(),
@@ -196,10 +195,9 @@ async def _run(
     )
     if kept:
         await intake.add("event", {"event": "packs-kept-enforced", "packs": kept})
-    if back:
-        await tell_recalled(intake, *back[1:])
+    await recall.tell(intake)
     await _tell_restored(options.state_dir, intake)
-    shipping = _shipping(config, (sinks, hubs), journal, intake, clock, telemetry)
+    shipping = _shipping(config, (sinks, hubs), intake, recall, clock, telemetry)
     pack_states = PackStates(options.config, options.state_dir, intake)
     reloader = Reloader(options.config, options.state_dir, loaded, intake=intake, field=field, telemetry=telemetry)
     provisioning = Provisioning(field, intake, options.config.parent)
@@ -231,12 +229,8 @@ async def _run(
     site.scrub = scrub.status
     reloader.applied(loaded, clock.wall_us())
     signals.on_reload(lambda: reloader.request("signal"))
-    await _live(options, config.page, site, field, (reloader, drift, scrub, signing), signals.stop)
-
-
-def _end_lost(journal: Store) -> bool:
-    """Whether an epoch begins because the end of the one before may be gone: a hub may know what was opened in it."""
-    return journal.next_seq == 0 and journal.epochs()[-1].reason in ("damage", "restore", "replacement", "roll-back")
+    grace_s = max(0.0, HUB_GRACE_S - recall.waited_s)
+    await _live(options, config.page, site, (field, grace_s), (reloader, drift, scrub, signing), signals.stop)
 
 
 async def _tell_restored(state_dir: Path, intake: Intake) -> None:
@@ -276,12 +270,12 @@ def _sinks(config: GatewayConfig, clock: SystemClock) -> tuple[list[Sink], list[
 def _shipping(
     config: GatewayConfig,
     served: tuple[list[Sink], list[HubLink]],
-    journal: Store,
     intake: Intake,
+    recall: Recalling,
     clock: SystemClock,
     telemetry: Telemetry,
 ) -> Shipping:
-    sinks, hubs = served
+    (sinks, hubs), journal = served, recall.journal
     for hub in hubs:
         if isinstance(hub, Commanding):
             hub.commanded(Obeying(intake, config.site.id, hub.command_key).hear)
@@ -292,7 +286,7 @@ def _shipping(
 
     async def reopen(reason: str, branches: Sequence[Mapping[str, Any]]) -> None:
         if reason == "roll-back":
-            intake.state.lost = True
+            intake.state.lost = recall.wanted = True
             doubt()
         await intake.open_epoch(reason, branches)
 
@@ -303,6 +297,7 @@ def _shipping(
         lost=lambda: intake.state.lost,
         reopen=lambda reason, branches: intake.command(lambda: reopen(reason, branches)),
         record=lambda kind, body: intake.command(lambda: intake.add(kind, body)),
+        recall=recall,
     )
     return Shipping(
         journal=journal, sinks=sinks, hubs=hubs, tell=telemetry.tell, wall_us=clock.wall_us, asks=asks,
@@ -327,12 +322,12 @@ async def _live(
     options: Options,
     page: PageConfig,
     site: Site,
-    field: Field,
+    reading_of: tuple[Field, float],
     beside: tuple[Reloader, Drift, Scrub, Checkpoints | None],
     stop: asyncio.Event,
 ) -> None:
     """The nested lifetimes. Leaving a scope ends what is inside it, in order, and loses nothing."""
-    reloader, drift, scrub, signing = beside
+    (reloader, drift, scrub, signing), (field, grace_s) = beside, reading_of
     servers = Servers(site, listen=page.listen, language=page.language, control=options.socket)
     watchdog = Watchdog(site)
     async with asyncio.TaskGroup() as outer:
@@ -349,7 +344,7 @@ async def _live(
             signs = middle.create_task(signing.run(), name="checkpoints") if signing else None
             services += [signs] if signs else []
             services += [middle.create_task(site.finder.look_about(), name="discovery")] if site.finder else []
-            reading = middle.create_task(_read(site.intake, field), name="field")
+            reading = middle.create_task(_read(site.intake, field, grace_s), name="field")
             await servers.listening()
             settle()
             notify(f"READY=1\nSTATUS=reading {len(field.groups())} poll groups")
@@ -369,11 +364,11 @@ async def _live(
         ship.cancel()
 
 
-async def _read(intake: Intake, field: Field) -> None:
-    """Read the field. A record that begins with nothing waits a moment for the hub to say what stands open, and under which numbers."""
+async def _read(intake: Intake, field: Field, grace_s: float) -> None:
+    """Read the field. A record that begins with nothing waits what is left of a moment for the hub to say what stands open, and under which numbers."""
     state = intake.state
     with suppress(TimeoutError):
-        async with asyncio.timeout(HUB_GRACE_S):
+        async with asyncio.timeout(grace_s):
             while state.lost and state.violations.floor:
                 await asyncio.sleep(0.02)
     await field.run()

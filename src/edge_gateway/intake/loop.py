@@ -302,13 +302,7 @@ class Intake:
 
     async def _snapshot_body(self, branches: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
         body: dict[str, Any] = {"config": self.state.config}
-        snapshot = self.state.snapshot()
-        state = entry.canonical(snapshot)
-        if len(state) > entry.MAX_INLINE_STATE_BYTES:
-            self._texts.append(state)
-            body["state_text"] = entry.text_hash(state)
-        else:
-            body["state"] = snapshot
+        body |= self.large("state", self.state.snapshot())
         before = await previous(self._journal, branches) if self._next_seq() == 0 else None
         return body | ({"previous": before} if before else {})
 
@@ -339,6 +333,28 @@ class Intake:
         await self._journal.new_epoch(reason)
         await self.add("snapshot", await self._snapshot_body(branches), urgent=True)
         self.tell(events.EpochOpened(epoch=self._journal.epoch, reason=reason))
+
+    async def settled(self) -> None:
+        """Everything that was added is durable. Runs inside intake."""
+        await self._commit()
+
+    def large(self, key: str, value: Mapping[str, Any]) -> dict[str, Any]:
+        """An object in an entry, or its hash where it is large: the text is kept beside."""
+        data = entry.canonical(value)
+        if len(data) <= entry.MAX_INLINE_STATE_BYTES:
+            return {key: value}
+        self._texts.append(data)
+        return {f"{key}_text": entry.text_hash(data)}
+
+    def advance(self, ahead_us: int) -> None:
+        """Rule time goes ahead (µs): a state was taken over that was judged later."""
+        self._rule_time.base_us += ahead_us
+        self._rule_time.last_us += ahead_us
+
+    async def took_over(self, stamp: entry.Stamp) -> None:
+        """The state was exchanged by an entry with this stamp: which rules are armed is asked anew."""
+        await self._arm(stamp)
+        await self.stand(stamp)
 
     async def command(self, act: Callable[[], Awaitable[object]]) -> object:
         """Run ``act`` between two entries and wait until what it added is durable. Raises what ``act`` raises."""

@@ -1,7 +1,8 @@
-"""Where nothing is left of the record: goes on from the state that the hub holds, as a restart goes on from its own; knows no link.
+"""Where all or the end of the record is gone: goes on from the state that the hub holds, as a restart goes on from its own; knows no link.
 
-The hub's entries are judged again here, by the same replay; what was taken is named in the record by its hash. Whatever does
-not read is not taken at all: then the record begins with nothing, and only what stands open at the hub comes back.
+The hub's entries are judged again here, by the same replay, and behind them what reads here and the hub has not; what was taken
+is named in the record by its hash. Whatever does not read is not taken at all: then the record goes on with what is here, and only
+what stands open at the hub comes back. Taken later than at the start, the state is in the record itself: a replay takes it there.
 """
 
 from __future__ import annotations
@@ -16,15 +17,20 @@ from edge_gateway import events
 from edge_gateway.errors import JournalDamaged
 from edge_gateway.intake.adopting import NEEDED
 from edge_gateway.intake.loop import Intake
-from edge_gateway.intake.recovery import Recovered, recover
+from edge_gateway.intake.recovery import Recovered, Texts, recover
+from edge_gateway.intake.replaying import RECALLED, Misfit, Replaying
+from edge_gateway.intake.ruletime import resume
 from edge_gateway.intake.state import State
-from edge_gateway.journal.base import Recovery
+from edge_gateway.journal.base import Journal, Position, Recovery
 from edge_gateway.record import entry
 from edge_gateway.rules.base import BoundRule
 from edge_gateway.rules.engine import Engine
 from edge_gateway.sinks.base import Recalled
 
-RECALLED = "state-recalled"
+NOT_RECALLED, STALE = "state-not-recalled", "state-recalled-old"
+#: Own entries that are replayed behind the hub's: more is another hour or two, in which its delays have run out anyway.
+MOST_OWN = 8_192
+_READ_ENTRIES, _READ_BYTES = 1_024, 4 << 20
 #: Times and positions beyond it are none (journal-format.md: such integers are strings there).
 _MOST = 2**53 - 1
 #: What every entry says of itself.
@@ -34,25 +40,33 @@ _GAP: Mapping[str, type] = {"groups": list, "since_slot_us": int, "reason": str}
 
 
 class _Texts:
-    """What came with the entries."""
+    """What came with the entries; what did not, out of what is here."""
 
-    def __init__(self, texts: Mapping[str, bytes], epoch: str) -> None:
-        self._texts, self.epoch = texts, epoch
+    def __init__(self, texts: Mapping[str, bytes], epoch: str, here: Texts | None) -> None:
+        self._texts, self.epoch, self._here = texts, epoch, here
 
     async def text(self, sha256: str) -> bytes:
-        return self._texts[sha256]
+        if sha256 in self._texts or self._here is None:
+            return self._texts[sha256]
+        return await self._here.text(sha256)
 
 
-async def recalled(taken: Recalled, gateway: str, rules: Sequence[BoundRule] = ()) -> Recovered:
-    """State as it was at the last entry that the hub holds, if ``rules`` can go on from it. Raises JournalDamaged for what is no such record of ours."""
+async def recalled(
+    taken: Recalled, gateway: str, rules: Sequence[BoundRule] = (), behind: Sequence[bytes] = (), here: Texts | None = None
+) -> Recovered:
+    """State as it was at the last entry that the hub holds, or of those ``behind`` it that it has not, if ``rules`` can go on from it.
+
+    Raises JournalDamaged for what is no such record of ours.
+    """
     try:
-        bodies = [_body(data, taken.first + at) for at, data in enumerate(taken.entries)]
+        entries = (*taken.entries, *behind)
+        bodies = [_body(data, taken.first + at) for at, data in enumerate(entries)]
         snapshot = bodies[0]
         if snapshot["kind"] != "snapshot":
             raise JournalDamaged("it does not begin with a snapshot")
         if "state_text" in snapshot:
             snapshot["state"] = orjson.loads(taken.texts[snapshot["state_text"]])
-        found = await recover(_Texts(taken.texts, taken.epoch), Recovery(snapshot=snapshot, entries=taken.entries[1:]), gateway)
+        found = await recover(_Texts(taken.texts, taken.epoch, here), Recovery(snapshot=snapshot, entries=entries[1:]), gateway)
         last = found.last or snapshot
         rehearsed = Engine(rules)
         rehearsed.restore(found.state.engine.snapshot())
@@ -71,13 +85,107 @@ async def recalled(taken: Recalled, gateway: str, rules: Sequence[BoundRule] = (
 
 async def tell_recalled(intake: Intake, taken: Recalled, hub: str) -> None:
     """Name in the record what was taken over, and tell whoever looks. Runs before intake does."""
+    body = _named(taken, hub, len(intake.state.violations.open()))
+    await intake.add("event", body)
+    _alarm(intake, body)
+
+
+def _named(taken: Recalled, hub: str, count: int) -> dict[str, Any]:
     size = taken.first + len(taken.entries)
     digest = sha256(b"".join(data + b"\n" for data in taken.entries)).hexdigest()
-    count = len(intake.state.violations.open())
-    body = {"event": RECALLED, "hub": hub, "epoch": taken.epoch, "first": taken.first, "size": size, "sha256": digest, "open": count}
-    await intake.add("event", body)
-    why = f"the record here was lost: rules, delays and {count} open violations and notices go on from entry {size - 1} of epoch {taken.epoch}, as {hub} holds it"
+    return {"event": RECALLED, "hub": hub, "epoch": taken.epoch, "first": taken.first, "size": size, "sha256": digest, "open": count}
+
+
+def _alarm(intake: Intake, body: Mapping[str, Any]) -> None:
+    why = f"the record here, or its end, was lost: rules, delays, marks, the phase and {body['open']} open violations and notices go on from entry {body['size'] - 1} of epoch {body['epoch']}, as {body['hub']} holds it"
     intake.tell(events.Alarmed(code=RECALLED, why=why))
+
+
+async def tell_not_recalled(intake: Intake, hub: str, why: str) -> None:
+    """The hub did not give the state back: say so in the record, and tell whoever looks."""
+    await intake.add("event", {"event": NOT_RECALLED, "hub": hub, "why": why[:300]})
+    said = f"the record here, or its end, was lost, and its state does not come back from {hub}: {why}. Delays, marks and the phase go on from what is here"
+    intake.tell(events.Alarmed(code=NOT_RECALLED, why=said))
+
+
+async def tell_stale(intake: Intake, why: str) -> None:
+    """The state that the hub gave back is used, and is not the newest that there was."""
+    await intake.add("event", {"event": STALE, "why": why[:300]})
+    intake.tell(events.Alarmed(code=STALE, why=why))
+
+
+# --- later than at the start ----------------------------------------------------------------------------------------
+
+
+async def take_late(intake: Intake, told: tuple[Recalled, str, str], journal: Journal, since: Position) -> None:
+    """The hub's state, and what was written here ``since`` replayed behind it, take the place of the state here. Runs inside intake.
+
+    ``told``: what was had back, from which hub, and whose it is. Counters' totals, sums, slots and gaps stay as they are here. Raises JournalDamaged, and then nothing has changed.
+    """
+    taken, hub, gateway = told
+    await intake.settled()
+    own = await _own(journal, since)
+    found = await recalled(taken, gateway, list(intake.state.rules()))
+    ahead_us = _ahead_us(found, own)
+    await _replayed(found.state, own, ahead_us, journal)
+    kept: dict[str, Any] = orjson.loads(entry.canonical(found.state.taken_over()))  # as a replay will read it
+    intake.advance(ahead_us)
+    _, stamp = await intake.moment()  # behind the snapshot of a segment that begins here
+    body = _named(taken, hub, len(found.state.violations.open()))
+    await intake.add("event", body | intake.large("state", kept), urgent=True, stamp=stamp)
+    intake.state.take_over(kept)
+    await intake.took_over(stamp)
+    _alarm(intake, body)
+
+
+async def _own(journal: Journal, since: Position) -> list[tuple[str, dict[str, Any]]]:
+    """(epoch, entry) of everything from ``since`` on. Raises JournalDamaged where that is too much, or does not read."""
+    found: list[tuple[str, dict[str, Any]]] = []
+    known = [info.epoch for info in journal.known_epochs()]
+    for info in journal.known_epochs():
+        if known.index(info.epoch) < known.index(since.epoch):
+            continue
+        at = since.seq if info.epoch == since.epoch else 0
+        while True:
+            try:
+                part = await journal.read(Position(info.epoch, at), max_entries=_READ_ENTRIES, max_bytes=_READ_BYTES)
+            except KeyError:
+                raise JournalDamaged("entries written since were freed") from None
+            if not part:
+                break
+            found += [(info.epoch, entry.decode(data)) for data in part]
+            at += len(part)
+            if len(found) > MOST_OWN:
+                raise JournalDamaged(f"more than {MOST_OWN} entries were written before the hub could be asked: its delays have run out since")
+    return found
+
+
+def _ahead_us(found: Recovered, own: Sequence[tuple[str, Mapping[str, Any]]]) -> int:
+    """How far rule time would be ahead of what it is here, had this run gone on from the hub's last entry (µs; never negative)."""
+    if not own:
+        return 0
+    first = own[0][1]
+    mono_us, wall_us, boot, trusted = int(first["mono_us"]), int(first["wall_us"]), str(first["boot"]), bool(first["trusted"])
+    carried, _ = resume(found.last, mono_us=mono_us, wall_us=wall_us, boot=boot, trusted=trusted, base_us=found.base_us)
+    return max(0, carried.at(mono_us) - int(first["rule_us"]))
+
+
+async def _replayed(state: State, own: Sequence[tuple[str, dict[str, Any]]], ahead_us: int, texts: Texts) -> None:
+    replaying = Replaying(state, "")
+    for epoch, body in own:
+        replaying.epoch = epoch
+        body["rule_us"] = int(body["rule_us"]) + ahead_us
+        if body["kind"] == "config":
+            try:
+                resolved = orjson.loads(await texts.text(str(body["text"])))
+            except KeyError:
+                raise JournalDamaged("the text of a configuration since is missing") from None
+            replaying.config(body, resolved)
+        elif body["kind"] != "snapshot":
+            try:
+                replaying.take(body)
+            except Misfit as misfit:
+                raise JournalDamaged(f"an entry since does not fit its configuration: {misfit}") from None
 
 
 def _body(data: bytes, seq: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import orjson
 from edge_gateway.clock import Clock
 from edge_gateway.errors import JournalDamaged
 from edge_gateway.intake.loop import Intake
-from edge_gateway.intake.replaying import Misfit, Replaying
+from edge_gateway.intake.replaying import RECALLED, Misfit, Replaying
 from edge_gateway.intake.state import Setup, State
 from edge_gateway.journal.base import Recovery
 from edge_gateway.record import entry
@@ -49,7 +49,7 @@ async def recover(journal: Texts, recovery: Recovery, gateway: str) -> Recovered
     batches cannot be judged again: rules then know what they knew at the snapshot, and ``damaged`` says so.
     """
     found = Recovered(State(gateway))
-    state, replaying = found.state, Replaying(found.state, journal.epoch)
+    state, replaying = found.state, Replaying(found.state, recovery.epoch or journal.epoch)
     if recovery.snapshot is not None:
         state.restore(recovery.snapshot)
         _note_base(found, recovery.snapshot)
@@ -68,7 +68,7 @@ async def recover(journal: Texts, recovery: Recovery, gateway: str) -> Recovered
         if body["kind"] == "config":
             replaying.config(body, await _resolved(journal, found, int(body["seq"]), str(body["text"])))
         else:
-            _take(found, replaying, body)
+            _take(found, replaying, await _whole(journal, found, body))
         found.last = body
     state.derivation.forget()
     return found
@@ -83,6 +83,17 @@ async def _resolved(journal: Texts, found: Recovered, config_seq: int, text: str
     return resolved
 
 
+async def _whole(journal: Texts, found: Recovered, body: dict[str, Any]) -> dict[str, Any]:
+    """A ``state-recalled`` event has its state by hash where it is large."""
+    if body.get("event") != RECALLED or "state_text" not in body:
+        return body
+    try:
+        return body | {"state": orjson.loads(await journal.text(str(body["state_text"])))}
+    except (KeyError, JournalDamaged) as wrong:
+        found.damaged = found.damaged or f"the state that entry {body['seq']} took over does not read: {wrong}"
+        return body
+
+
 def _take(found: Recovered, replaying: Replaying, body: Mapping[str, Any]) -> None:
     try:
         replaying.take(body)
@@ -93,6 +104,9 @@ def _take(found: Recovered, replaying: Replaying, body: Mapping[str, Any]) -> No
 
 def _note_base(found: Recovered, body: Mapping[str, Any]) -> None:
     base_us = int(body["rule_us"]) - int(body["mono_us"])
+    if body.get("event") == RECALLED and ("state" in body or "state_text" in body):
+        found.base_us = base_us  # rule time may have gone ahead with it
+        return
     same = found.last is not None and found.last["boot"] == body["boot"] and found.base_us is not None
     found.base_us = min(found.base_us, base_us) if same and found.base_us is not None else base_us
 

@@ -17,6 +17,8 @@ from edge_gateway.sources.mqtt_ledger import replay as replay_message
 
 #: The event of ``intake.adopting``.
 ADOPTED = "violations-adopted"
+#: The event of ``intake.recalling``. With a ``state`` (resolved, where it is a text) it takes the place of what was known.
+RECALLED = "state-recalled"
 
 
 class Misfit(Exception):
@@ -61,6 +63,9 @@ class Replaying:
                 state.hear(body)
                 if body.get("event") == ADOPTED:
                     state.adopt(body, int(body["rule_us"]))
+                if body.get("event") == RECALLED and "state" in body:
+                    state.take_over(body["state"])
+                    return self._arm(body) + self._restand(body)
             case "violation":
                 state.violations.replay(body, self.epoch)
                 state.stepped(body)

@@ -28,6 +28,8 @@ from edge_gateway.violations.causes import Causes
 MAX_MESSAGES = 512
 #: Devices whose sources kept something: more than one gateway has at work.
 MAX_KEPT = 2_000
+#: Of a state that comes back late: not what belongs to devices and their slots, which goes on here.
+TAKEN_OVER = ("rules", "violations", "ended", "numbers", "records", "marks", "phase", "calibrations", "commands")
 #: What a ``config`` entry tells of changes: so many, so large each (larger values by hash), so large together (bytes).
 MAX_CHANGES, MAX_VALUE_BYTES, MAX_CHANGES_BYTES = 200, 2_048, 64 * 1024
 
@@ -186,6 +188,24 @@ class State:
         self.violations.number_at_least(int(body["number"]))
         self.engine = Engine(list(self._rules.values()))
         self.engine.restore(known)
+
+    def taken_over(self) -> dict[str, Any]:
+        """Of the state object, what ``take_over`` takes."""
+        whole = self.snapshot()
+        return {key: whole[key] for key in TAKEN_OVER if key in whole}
+
+    def take_over(self, state: Mapping[str, Any]) -> None:
+        """A ``state-recalled`` event with a state: what the hub held of a record lost here, and what was written since, are known."""
+        self.lost, self.violations.floor = False, 0
+        number = (state.get("numbers") or {}).get("violation", 0)
+        self.violations.restore({"open": state.get("violations") or [], "number": number, "ended": state.get("ended")})
+        self.commands.restore(state.get("commands") or [])
+        self.marks.restore(state.get("marks") or {})
+        self.phases.restore(state.get("phase") or {})
+        self.calibrations.restore(state.get("calibrations") or {})
+        self.ledger.restore(state.get("records") or {})
+        self.engine.restore(state.get("rules") or {})
+        self.use_rules(list(self._rules.values()))
 
     def stepped(self, body: Mapping[str, Any]) -> None:
         """A ``violation`` entry was written: after a withdrawal the rule is armed anew."""

@@ -62,6 +62,7 @@ class Recovery:
     snapshot: dict[str, Any] | None  # the decoded snapshot entry, its state already resolved from texts
     entries: Sequence[bytes]  # all entries after the snapshot, in order
     damaged: str = ""  # why an earlier epoch was moved aside, "" if nothing was
+    epoch: str = ""  # whose entries these are
 
 
 class Reader(Protocol):

@@ -373,13 +373,13 @@ class State:
         if self.size > self.tail_first:
             first = (self.size - 1) // every * every
             if first >= self.tail_first:
-                found = self._recovery(list(self.tail.entries(first, self.size)), damaged)
+                found = self._recovery(list(self.tail.entries(first, self.size)), damaged, self.held.epochs[-1].epoch)
                 if found is not None:
                     return found
         for segment in reversed(self.kept):
             try:
                 file = SegmentFile(self.files, self.state_dir, segment.epoch, segment.first, segment.count)
-                found = self._recovery(list(file.entries()), damaged)
+                found = self._recovery(list(file.entries()), damaged, segment.epoch)
             except (FileNotFoundError, JournalDamaged) as wrong:
                 damaged = damaged or str(wrong)
                 continue
@@ -388,7 +388,7 @@ class State:
             damaged = damaged or f"segment {segment.epoch}/{segment.first} opens with no snapshot that reads"
         return Recovery(snapshot=None, entries=[], damaged=damaged)
 
-    def _recovery(self, entries: list[bytes], damaged: str) -> Recovery | None:
+    def _recovery(self, entries: list[bytes], damaged: str, epoch: str) -> Recovery | None:
         snapshot: dict[str, Any] = decode(entries[0])
         if snapshot["kind"] != "snapshot":
             return None
@@ -397,4 +397,4 @@ class State:
                 snapshot["state"] = orjson.loads(self.texts.get(snapshot["state_text"]))
             if "state" not in snapshot:
                 return None
-        return Recovery(snapshot=snapshot, entries=entries[1:], damaged=damaged)
+        return Recovery(snapshot=snapshot, entries=entries[1:], damaged=damaged, epoch=epoch)

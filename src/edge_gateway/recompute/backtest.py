@@ -132,6 +132,8 @@ class Backtest:
                 if self._replaying is not None:
                     self._note(self._replaying.config(entry, self._changed(resolved)))
             case _:
+                if "state_text" in entry and (state := self._resolved(str(entry["state_text"]))) is not None:
+                    entry = {**entry, "state": state}
                 self._outcomes.take(entry)
                 self._other(entry)
 

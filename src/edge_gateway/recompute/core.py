@@ -89,7 +89,8 @@ class Recompute:
             case "event" if entry.get("event") == "started":
                 self._following.run_began(damaged="damaged" in entry)
         if entry["kind"] not in ("snapshot", "config"):
-            self._outcomes.take(entry)
+            state = self._state(entry) if "state_text" in entry else None
+            self._outcomes.take(entry if state is None else {**entry, "state": state})
 
     def end(self) -> None:
         """That was the last entry."""

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from edge_gateway.intake.outcome import outcome
-from edge_gateway.intake.replaying import Misfit, Replaying
+from edge_gateway.intake.replaying import RECALLED, Misfit, Replaying
 from edge_gateway.intake.state import State
 from edge_gateway.reading import GOOD, UNCERTAIN_LATE
 from edge_gateway.recompute.base import BEFORE, NEWER, NOT_TOLD, Body
@@ -146,8 +146,11 @@ class Outcomes:
             return
         self._none_waits(entry)
         self._midway = False
-        if entry["kind"] in ("batch", "tick"):
+        taken_over = entry["kind"] == "event" and entry.get("event") == RECALLED
+        if entry["kind"] in ("batch", "tick") or taken_over:
             self._cause = entry
+        if taken_over and "state_text" in entry and "state" not in entry:
+            self._unsure = BEFORE
         if entry["kind"] == "event" and entry.get("event") == "started":
             self._floor = int(entry["wall_us"]) // 60_000_000
             if "damaged" in entry:

@@ -7,7 +7,7 @@ import itertools
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from edge_gateway import events
 from edge_gateway.backoff import Backoff
@@ -15,7 +15,7 @@ from edge_gateway.errors import JournalFull, NotAuthorised, SegmentDamaged, Sink
 from edge_gateway.journal.base import EpochInfo, Journal, Position
 from edge_gateway.shipping.budget import Budget
 from edge_gateway.shipping.mending import Mending
-from edge_gateway.sinks.base import Metered, Outcome, Run, Sink
+from edge_gateway.sinks.base import Metered, Outcome, Recalled, Run, Sink
 
 #: While a sink holds (untrusted clock, …) it is asked again this often, besides at each commit.
 HELD_RETRY_S = 5.0
@@ -43,6 +43,16 @@ class Progress:
     backlog: int = 0
 
 
+class Recall(Protocol):
+    """Who takes the state of a lost record back. ``wanted``: once, when the hub is met."""
+
+    wanted: bool
+
+    async def choose(self, places: Sequence[tuple[str, int]]) -> int | None: ...
+
+    async def take(self, taken: Recalled | None, hub: str, why: str) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Asks:
     """What shipping asks of whoever writes the record (the two loops do not know each other).
@@ -56,6 +66,7 @@ class Asks:
     record: Callable[[str, dict[str, Any]], Awaitable[object]]
     adopt: Callable[[int, Sequence[dict[str, Any]], dict[str, int]], Awaitable[object]] | None = None
     lost: Callable[[], bool] = lambda: False
+    recall: Recall | None = None
 
 
 class Delivery:

@@ -11,11 +11,11 @@ from edge_gateway.errors import JournalFull, SegmentDamaged, SinkError
 from edge_gateway.journal.base import EpochInfo, Journal, Position
 from edge_gateway.record.merkle import EMPTY_ROOT
 from edge_gateway.shipping.branches import Branch, Branches
-from edge_gateway.shipping.delivery import Asks, Delivery
+from edge_gateway.shipping.delivery import Asks, Delivery, Recall
 from edge_gateway.shipping.mending import Mending
 from edge_gateway.shipping.photos import PhotoDelivery
 from edge_gateway.shipping.witnessing import Witnessing
-from edge_gateway.sinks.base import Held, Hole, HubLink, Outcome, Run
+from edge_gateway.sinks.base import Held, Hole, HubLink, NotRecalled, Outcome, Recalled, Run
 
 #: Declared in place of roots that were lost with a damaged database: the root of a tree without leaves.
 NOTHING_KEPT = EMPTY_ROOT.hex()
@@ -126,14 +126,25 @@ class HubDelivery(Delivery):
         return self._position(held, receipts)
 
     async def _adopt(self) -> None:
-        """Once, where the record or its end was lost or rolled back: what stands open at the hub stays open."""
+        """Once, where the record or its end was lost or rolled back: what stands open at the hub stays open, and the state there goes on here."""
         if self._asks.adopt is None or not self._asks.lost():
             return
+        late = self._asks.recall if self._asks.recall is not None and self._asks.recall.wanted else None
+        taken, why = (None, "") if late is None else await self._recalled(late)
         told = await self.hub.standing()
         if told is not None:
             held = {each.epoch: each.size for each in self._journal.known_epochs()}
             common = {each.epoch: branch.size for each in self._journal.known_epochs() if (branch := self._branches.of(each.epoch))}
             await self._asks.adopt(*told, held | common)
+        if late is not None:
+            await late.take(taken, self.sink.name, why)
+
+    async def _recalled(self, late: Recall) -> tuple[Recalled | None, str]:
+        """The state that the hub holds, or why it gives none that is whole. Raises Unreachable, NotAuthorised: it is asked again."""
+        try:
+            return await self.hub.recall(late.choose, met=True), ""
+        except NotRecalled as error:
+            return None, str(error)
 
     def _name(self, epoch: str) -> str:
         """The id by which the hub knows our epoch."""

@@ -30,6 +30,10 @@ class Client:
         """See ``Signer.sign``."""
         return wire.decode_answer(await self._ask(wire.encode_ask(ask)), "signature")
 
+    async def held(self, origin: str) -> tuple[int, str]:
+        """How many entries of a log were signed, and the log that was signed last. Raises SignerAway."""
+        return wire.decode_answer_held(await self._ask(wire.encode_held(origin)))
+
     async def _ask(self, line: bytes) -> bytes:
         async with self._turn:
             kept = self._streams is not None

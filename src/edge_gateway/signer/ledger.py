@@ -29,12 +29,13 @@ _VERSION = 1
 
 @dataclass(slots=True)
 class Ledger:
-    """``name`` (``<site.origin>/<gateway>``) is fixed by the first log; ``logs``: origin → (size, root); ``born``: when (s); ``key``: the public key (hex) that signs."""
+    """``name`` (``<site.origin>/<gateway>``) is fixed by the first log; ``logs``: origin → (size, root); ``born``: when (s); ``key``: the public key (hex) that signs; ``last``: the log that was signed last."""
 
     name: str = ""
     logs: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     born: list[int] = field(default_factory=list)
     key: str = ""
+    last: str = ""
 
     def judge(self, ask: Ask, now_s: int) -> None:
         """Raises SignerRefused unless ``ask`` may be signed."""
@@ -70,11 +71,11 @@ class Ledger:
         """The ledger once ``ask`` is signed."""
         born = self.born if ask.head.origin in self.logs else [*self.born, now_s][-MOST_BORN:]
         name = self.name or ask.head.origin.rpartition("/")[0]
-        return Ledger(name, self.logs | {ask.head.origin: (ask.head.size, ask.head.root)}, born, self.key)
+        return Ledger(name, self.logs | {ask.head.origin: (ask.head.size, ask.head.root)}, born, self.key, ask.head.origin)
 
     def __bytes__(self) -> bytes:
         logs = {origin: [size, root.hex()] for origin, (size, root) in self.logs.items()}
-        body = orjson.dumps({"v": _VERSION, "name": self.name, "logs": logs, "born": self.born, "key": self.key}, option=orjson.OPT_SORT_KEYS)
+        body = orjson.dumps({"v": _VERSION, "name": self.name, "logs": logs, "born": self.born, "key": self.key, "last": self.last}, option=orjson.OPT_SORT_KEYS)
         return b'{"sha256":"%s","ledger":%s}\n' % (sha256(body).hexdigest().encode(), body)
 
     @classmethod
@@ -86,7 +87,7 @@ class Ledger:
             if sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest() != whole["sha256"] or body["v"] != _VERSION:
                 raise ValueError("its checksum or version is wrong")
             logs = {str(origin): (int(size), bytes.fromhex(root)) for origin, (size, root) in body["logs"].items()}
-            return cls(str(body["name"]), logs, [int(born) for born in body["born"]], str(body.get("key", "")))
+            return cls(str(body["name"]), logs, [int(born) for born in body["born"]], str(body.get("key", "")), str(body.get("last", "")))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             hint = "restore it from a copy; without it an older state of the record could be signed again"
             raise SignerError(f"the signer's ledger cannot be believed: {error}", hint=hint) from error

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import orjson
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -57,6 +58,9 @@ class Service:
 
     def answer(self, line: bytes) -> bytes:
         """The answer to one line."""
+        if (origin := wire.decode_held(line)) is not None:
+            held = {"held": self._ledger.logs.get(origin, (0, b""))[0], "last": self._ledger.last}
+            return orjson.dumps(held) + b"\n"
         try:
             ask = wire.decode_ask(line)
             if ask is None:

@@ -1,6 +1,6 @@
 """What goes over the signer's socket: one JSON object a line, both ways; opens no socket.
 
-``{"ask": "public"}`` → ``{"public": hex}``. ``{"ask": "sign", "origin", "size", "root", "old", "path": [hex, …]}`` →
+``{"ask": "public"}`` → ``{"public": hex}``. ``{"ask": "held", "origin"}`` → ``{"held": size, "last": origin}``. ``{"ask": "sign", "origin", "size", "root", "old", "path": [hex, …]}`` →
 ``{"signature": hex}`` or ``{"refused": why, "hint", "size", "root"}``. Anything else → ``{"refused": why}``.
 """
 
@@ -29,6 +29,29 @@ def encode_ask(ask: Ask) -> bytes:
 
 
 PUBLIC = b'{"ask":"public"}\n'
+
+
+def encode_held(origin: str) -> bytes:
+    """A line that asks how far a log was signed, and which one was last."""
+    return orjson.dumps({"ask": "held", "origin": origin}) + b"\n"
+
+
+def decode_held(line: bytes) -> str | None:
+    """The log that a line asks about; None where it asks for something else."""
+    try:
+        told: Any = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    return str(told.get("origin", "")) if isinstance(told, dict) and told.get("ask") == "held" else None
+
+
+def decode_answer_held(line: bytes) -> tuple[int, str]:
+    """How many entries of the log were signed, and the log that was signed last. Raises SignerAway: it does not say."""
+    try:
+        told: dict[str, Any] = orjson.loads(line)
+        return int(told["held"]), str(told["last"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise SignerAway(f"the signer does not say what it signed: {error!r}") from error
 
 
 def decode_ask(line: bytes) -> Ask | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -184,6 +184,14 @@ class Recalled:
     texts: Mapping[str, bytes]
 
 
+class NotRecalled(SinkError):
+    """What the hub gives back of a state is none, or not whole: asking it again will not help."""
+
+
+#: Which of the places (epoch, size) that the hub offers is to be had back; None: none of them.
+Choose = Callable[[Sequence[tuple[str, int]]], Awaitable[int | None]]
+
+
 class HubLink(Sink, Protocol):
     """The hub: a sink that remembers, is asked where it stands, and has a live lane beside the ordered one."""
 
@@ -205,10 +213,10 @@ class HubLink(Sink, Protocol):
         """
         ...
 
-    async def recall(self) -> Recalled | None:
-        """Before ``run_live``: what the hub holds of a record of ours that is gone here; None where it holds nothing.
+    async def recall(self, choose: Choose, *, met: bool = False) -> Recalled | None:
+        """What the hub holds of a record of ours that is gone here; None where it holds nothing that is wanted.
 
-        Raises as ``meet`` does.
+        ``met``: in the session that stands; else in one of its own, before ``run_live``. Raises as ``meet`` does, and NotRecalled.
         """
         ...
 

@@ -12,7 +12,7 @@ from typing import Any
 from edge_gateway.errors import SinkError, Unreachable
 from edge_gateway.journal.base import EpochInfo, Reader
 from edge_gateway.record.note import Key
-from edge_gateway.sinks.base import Conflict, Held, Hole, Outcome, Recalled, Run, Verdict
+from edge_gateway.sinks.base import Choose, Conflict, Held, Hole, Outcome, Recalled, Run, Verdict
 from edge_gateway.sinks.hub_live import LiveLane
 from edge_gateway.sinks.hub_photos import HubPhotos
 from edge_gateway.sinks.hub_recall import recall
@@ -130,13 +130,15 @@ class HubSink:
                 return number, found
             after = str(found[-1]["violation"])
 
-    async def recall(self) -> Recalled | None:
-        """See ``HubLink``. Nothing keeps the carrier connected yet."""
+    async def recall(self, choose: Choose, *, met: bool = False) -> Recalled | None:
+        """See ``HubLink``. Before ``run_live`` nothing keeps the carrier connected."""
+        if met:
+            return await recall(self._lane, choose)
         carrying = asyncio.create_task(self._carrier.run(), name=f"hub-carrier:{self._name}")
         try:
             async with asyncio.timeout(MEET_S):
                 await self._lane.hello([])
-            return await recall(self._lane)
+            return await recall(self._lane, choose)
         except TimeoutError:
             raise Unreachable(f"the hub does not answer within {MEET_S:g} s") from None
         finally:

@@ -291,6 +291,15 @@ def _check_standing(head: Mapping[str, Any]) -> None:
         raise WireError("bad-header", "'after' is no short text")
 
 
+def _check_recall(head: Mapping[str, Any]) -> None:
+    before = head.get("before")
+    if before is not None:
+        if not isinstance(before, dict):
+            raise WireError("bad-header", "'before' is no place of an entry")
+        _matches(before, "epoch", _EPOCH, "16 hex digits")
+        _number(before, "seq")
+
+
 _CHECKS = {
     "hello": _check_hello,
     "entries": _check_entries,
@@ -300,6 +309,7 @@ _CHECKS = {
     "receipt": _check_receipt,
     "fetch": _check_entries,
     "standing": _check_standing,
+    "recall": _check_recall,
     "fetch-text": _check_fetch_text,
     "photo": _check_photo,
 }
