@@ -7,7 +7,7 @@ first; marks of a point less than ``APART_US`` apart count as one, for the longe
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edge_gateway.errors import GatewayError
@@ -50,6 +50,16 @@ TYPES: Mapping[str, MarkType] = {
 }
 
 
+def bounded(told: Mapping[str, Mapping[str, Any]]) -> dict[str, MarkType]:
+    """The types as a site bounds them (``longest_s``, ``weekly_s``): only ever less than ours, whatever stands there."""
+    found = dict(TYPES)
+    for name, own in told.items():
+        if (known := TYPES.get(name)) is not None:
+            longest_us, weekly_us = (round(float(own[key]) * 1e6) if own.get(key) else most for key, most in (("longest_s", known.longest_us), ("weekly_s", known.weekly_us)))
+            found[name] = replace(known, longest_us=min(longest_us, known.longest_us), weekly_us=min(weekly_us, known.weekly_us))
+    return found
+
+
 class MarkRefused(GatewayError):
     """A mark that may not be: mend what is asked, or leave the rules armed."""
 
@@ -72,13 +82,18 @@ class Marks:
         self._running: dict[str, dict[str, Any]] = {}
         #: ended ones, oldest first: what quota and chains look at
         self._ended: list[dict[str, Any]] = []
+        #: how long each type may last here
+        self.types: Mapping[str, MarkType] = TYPES
+
+    def use(self, resolved: Mapping[str, Any]) -> None:
+        """A configuration comes into force: marks begun or extended from now on stay within its bounds; those that run go on."""
+        self.types = bounded(resolved.get("marks") or {})
 
     # --- steps of persons -----------------------------------------------------------------------------------------
 
     def start(self, type_: str, scope: Mapping[str, Sequence[str]], points: Sequence[str], for_us: int, now: Now) -> dict[str, Any]:
         """The body of the entry by which a mark begins. ``points``: those that ``scope`` comes to. Raises MarkRefused."""
-        known = TYPES.get(type_)
-        if known is None:
+        if type_ not in TYPES:
             raise MarkRefused(f"no type of mark '{type_}'", hint=", ".join(TYPES))
         _said(now)
         if not points:
@@ -242,7 +257,7 @@ class Marks:
 
     def _bound(self, type_: str, points: Sequence[str], times: tuple[int, int, int]) -> None:
         """Not longer than its type permits, those before it included, and within the week's quota. Raises MarkRefused."""
-        known = TYPES[type_]
+        known = self.types[type_]
         chain_us, now_us, until_us = times
         if until_us - chain_us > known.longest_us:
             left = max(chain_us + known.longest_us - now_us, 0) // MINUTE_US

@@ -31,6 +31,7 @@ TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[records]", model.RecordsConfig),
     ("[phases.X]", model.PhaseItemConfig),
     ("[workday]", model.WorkdayConfig),
+    ("[marks.X]", model.MarkTypeConfig),
     ("[zones.X]", model.ZoneConfig),
     ('[buses.X], kind = "rtu"', ModbusRtuConfig),
     ('[buses.X], kind = "tcp"', ModbusTcpConfig),

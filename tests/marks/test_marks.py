@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edge_gateway.marks import APART_US, HOUR_US, MINUTE_US, TYPES, WEEK_US, MarkRefused, Marks, Now
+from edge_gateway.marks import APART_US, HOUR_US, MINUTE_US, TYPES, WEEK_US, MarkRefused, Marks, Now, bounded
 from edge_gateway.rules.base import BoundRule
 
 
@@ -183,3 +183,32 @@ def test_what_is_remembered_is_bounded() -> None:
     with pytest.raises(MarkRefused, match="50 marks at once"):
         start(marks, 50_000, 1, "more")
     assert APART_US == 30 * MINUTE_US
+
+
+# --- a site's own bounds --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("type_", TYPES)
+def test_a_site_bounds_a_type_only_to_less(type_: str) -> None:
+    ours = TYPES[type_]
+    for share in (0.1, 0.5, 1.0, 1.5, 100.0):
+        own = bounded({type_: {"longest_s": ours.longest_us / 1e6 * share, "weekly_s": ours.weekly_us / 1e6 * share}})[type_]
+        assert (own.longest_us, own.weekly_us) == (round(ours.longest_us * min(share, 1)), round(ours.weekly_us * min(share, 1)))
+    assert bounded({"holiday": {"longest_s": 1}}) == TYPES
+    assert bounded({type_: {}}) == TYPES
+
+
+def test_a_site_s_bound_holds_for_what_begins_and_is_extended_and_not_for_what_runs() -> None:
+    marks = Marks()
+    start(marks, 0, 60)
+    marks.use({"marks": {"calibration": {"longest_s": 1200}, "defrost": {"weekly_s": 1800}}})
+    assert marks.due_us() == 60 * MINUTE_US
+    with pytest.raises(MarkRefused, match="lasts at most 20 min"):
+        marks.extend("M-1", 70 * MINUTE_US, now(1))
+    with pytest.raises(MarkRefused, match="lasts at most 20 min"):
+        start(marks, 0, 21, "b")
+    start(marks, 0, 20, "b")
+    with pytest.raises(MarkRefused, match="week's quota"):
+        start(marks, 0, 31, "c", type_="defrost")
+    marks.use({})
+    start(marks, 0, 60, "c", type_="defrost")

@@ -138,3 +138,22 @@ def test_entries_and_snapshots_give_the_same_phase(seed: int) -> None:
             again = Phases()
             again.restore(state)
         assert again.snapshot() == phases.snapshot()
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("second", ["li", "LI ", "Zhang"])
+def test_who_began_the_phase_is_no_second_person_by_any_of_their_names(second: str, restarted: bool) -> None:
+    """As for violations: what was typed, and the OS user at the keyboard."""
+    phases = Phases()
+    body = phases.next([], Signer(name="Zhang", proven=False, reason="", user="li"), 1)
+    assert body["user"] == "li"
+    if restarted:
+        state, phases = phases.snapshot(), Phases()
+        phases.restore(json.loads(json.dumps(state)))
+        replayed = Phases()
+        replayed.replay(body | {"wall_us": 1})
+        assert replayed.snapshot() == state
+    with pytest.raises(PhaseRefused, match="second person"):
+        phases.sign(look(phases, UNKNOWN), "auto", Signer(name=second, proven=True, reason="seen", user="li"), 3)
+    made = phases.sign(look(phases, UNKNOWN), "auto", Signer(name="wang", proven=True, reason="seen", user="li"), 3)
+    assert (made["by"], made["user"]) == ("wang", "li"), "a secret of their own proves it, whoever's session it is"

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from edge_gateway.derived.model import DerivedConfig
+from edge_gateway.marks import TYPES
 from edge_gateway.profiles.model import Identifier, ProfileId
 from edge_gateway.rules.model_base import decimal_text
 from edge_gateway.rules.sealed import keys_of
@@ -321,6 +322,13 @@ class PhaseItemConfig(_Table):
     )
 
 
+class MarkTypeConfig(_Table):
+    """How long marks of one type may last at this site: less than the type's own bounds (docs/reference/marks-and-phases.md), never more."""
+
+    longest_s: float | None = Field(default=None, gt=0, description="of one mark, those less than 30 minutes before it included")
+    weekly_s: float | None = Field(default=None, gt=0, description="of a week together, at one point")
+
+
 def _is_time(text: str) -> str:
     if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text):
         raise ValueError(f'"{text}" is no time of day; write it as "07:30"')
@@ -329,6 +337,7 @@ def _is_time(text: str) -> str:
 
 #: Of the site, to the minute.
 TimeOfDay = Annotated[str, AfterValidator(_is_time)]
+MarkTypeName = Literal["calibration", "probe-swap", "defrost", "cleaning", "power-test", "sensor-fault", "door-loading"]
 PhaseName = Literal["pre-start", "production", "closing", "closed"]
 
 
@@ -377,3 +386,13 @@ class GatewayConfig(_Table):
     records: RecordsConfig = RecordsConfig()
     phases: dict[Identifier, PhaseItemConfig] = Field(default_factory=dict)
     workday: WorkdayConfig = WorkdayConfig()
+    marks: dict[MarkTypeName, MarkTypeConfig] = Field(default_factory=dict)
+
+    @field_validator("marks")
+    @classmethod
+    def _no_longer(cls, marks: dict[str, MarkTypeConfig]) -> dict[str, MarkTypeConfig]:
+        for name, own in marks.items():
+            for key, most_us in (("longest_s", TYPES[name].longest_us), ("weekly_s", TYPES[name].weekly_us)):
+                if (given := getattr(own, key)) is not None and given * 1e6 > most_us:
+                    raise ValueError(f"marks of type {name} have {key} {most_us / 1e6:g} at most, not {given:g}; a site bounds them, and does not let them last longer")
+        return marks

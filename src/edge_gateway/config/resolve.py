@@ -66,6 +66,7 @@ def resolved(loaded: Loaded, groups: Mapping[str, Group], software: str) -> dict
         "records": config.records.model_dump() | {"required": _required(loaded)},
         "phases": {id_: item.model_dump() for id_, item in config.phases.items()},
         "workday": config.workday.model_dump(),
+        "marks": {type_: own.model_dump(exclude_none=True) for type_, own in config.marks.items()},
         "sinks": {id_: {"kind": sink.kind} for id_, sink in config.sinks.items()},
     }
     parsed: dict[str, Any] = orjson.loads(canonical(document))  # plain JSON values only, as a reader will see them

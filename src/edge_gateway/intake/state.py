@@ -117,6 +117,7 @@ class State:
         self.resolved = setup.resolved
         self.derivation.use(setup.resolved)
         self.workday.use(setup.resolved)
+        self.marks.use(setup.resolved)
 
     def use_rules(self, rules: Sequence[BoundRule]) -> None:
         """Exchange the rules, keep their state; what a newer release judges otherwise than this one can is not judged: unknown."""

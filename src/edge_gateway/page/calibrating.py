@@ -43,7 +43,7 @@ def routes(site: Site, body_of: Any) -> list[Route]:
 
     async def correct(request: Request) -> Response:
         asked = await body_of(request)
-        by = request.client.host if request.client else "unknown"
+        by = user(request)
 
         async def step() -> object:
             _, stamp = await site.intake.moment()

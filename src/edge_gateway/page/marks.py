@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from edge_gateway.intake.marking import SCOPES, end_mark, extend_mark, start_mark
-from edge_gateway.marks import TYPES, WEEK_US
+from edge_gateway.marks import WEEK_US
 from edge_gateway.page.asker import user
 from edge_gateway.page.site import Site
 
@@ -26,7 +26,7 @@ def shown(site: Site) -> dict[str, Any]:
     ]
     types = {
         name: {"longest_s": known.longest_us // _US_PER_S, "weekly_s": known.weekly_us // _US_PER_S, "zh": known.zh}
-        for name, known in TYPES.items()
+        for name, known in state.marks.types.items()
     }
     return {
         "marks": state.marks.running(), "ended": state.marks.recent(), "not_armed": armed_not, "types": types,

@@ -49,7 +49,7 @@ def routes(site: Site, body_of: Any) -> list[Route]:
         if not isinstance(photos, list):
             raise PhaseRefused("'photos' is no list of hashes")
         names = site.journal.named_photos([str(name) for name in photos]) if photos else []
-        return Signer(name=who.name, proven=who.proven, reason=str(asked.get("reason", "")), photos=tuple(names))
+        return Signer(name=who.name, proven=who.proven, user=who.user, reason=str(asked.get("reason", "")), photos=tuple(names))
 
     return [
         Route("/v1/phase", show),

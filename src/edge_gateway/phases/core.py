@@ -98,13 +98,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signer:
-    """Who takes a step, whether a secret proves it, and why."""
+    """Who takes a step, whether a secret proves it, and why. ``user``: the OS user at the keyboard."""
 
     name: str
     proven: bool
     reason: str
     #: as an entry names them
     photos: tuple[Mapping[str, Any], ...] = ()
+    user: str = ""
 
 
 def items_of(told: Mapping[str, Mapping[str, Any]]) -> tuple[Item, ...]:
@@ -122,7 +123,7 @@ class Phases:
     def __init__(self) -> None:
         self.phase: str | None = None
         self.since_wall_us = 0
-        self.by = ""
+        self.by = self.user = ""
         #: what began it besides a person, and what was open in the phase before
         self.how = ""
         self.left: tuple[str, ...] = ()
@@ -157,11 +158,12 @@ class Phases:
             raise PhaseRefused(f"{item} is in order already", hint="nothing needs to be signed")
         if about["state"] == BEYOND:
             raise PhaseRefused(f"rules or records say that {item} is not in order: no signature changes that", hint="correct it, or go on with a reason: `phase next --reason …`")
-        if about["state"] == UNKNOWN and (not who.proven or who.name.strip().casefold() == self.by.strip().casefold() or not who.reason.strip()):
+        if about["state"] == UNKNOWN and (not who.proven or _same(who.name) in {_same(self.by), _same(self.user)} - {""} or not who.reason.strip()):
             why = f"nobody knows whether {item} is in order: a second person signs for it, proven by a secret of their own, with a reason"
-            raise PhaseRefused(why, hint="--as NAME; not the one who began the phase")
+            raise PhaseRefused(why, hint="--as NAME; not the one who began the phase, by any of their names")
         signature: dict[str, Any] = {"by": who.name, "proven": who.proven, "reason": who.reason, "wall_us": wall_us}
         signature |= {"photos": list(who.photos)} if who.photos else {}
+        signature |= _user(who)
         self.signed[item] = signature
         return {"step": SIGNED, "phase": self.phase, "item": item, **{key: signature[key] for key in signature if key != "wall_us"}}
 
@@ -191,7 +193,7 @@ class Phases:
         before, left = self.phase, [str(each["item"]) for each in look if each["state"] != DONE]
         items = {str(each["item"]): {key: each[key] for key in ("state", "signed", "evidence") if each.get(key)} for each in look}
         body = {
-            "step": BEGAN, "phase": after, "before": before, "by": who.name, "proven": who.proven, "reason": who.reason, "open": left, "items": items, **told,
+            "step": BEGAN, "phase": after, "before": before, "by": who.name, "proven": who.proven, "reason": who.reason, "open": left, "items": items, **_user(who), **told,
         }  # fmt: skip
         self._begin(body | {"wall_us": wall_us})
         return body
@@ -213,22 +215,33 @@ class Phases:
         if entry["step"] == BEGAN:
             self._begin(entry)
             return
-        self.signed[str(entry["item"])] = {key: entry[key] for key in ("by", "proven", "reason", "wall_us", "photos") if key in entry}
+        self.signed[str(entry["item"])] = {key: entry[key] for key in ("by", "proven", "reason", "wall_us", "photos", "user") if key in entry}
 
     def snapshot(self) -> dict[str, Any]:
         """JSON-able."""
         told = {"phase": self.phase, "since_wall_us": self.since_wall_us, "by": self.by, "signed": {key: dict(each) for key, each in self.signed.items()}}
-        return told | ({"how": self.how} if self.how else {}) | ({"left": list(self.left)} if self.left else {})
+        return told | ({"user": self.user} if self.user else {}) | ({"how": self.how} if self.how else {}) | ({"left": list(self.left)} if self.left else {})
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over a snapshot."""
         self.phase, self.since_wall_us = state.get("phase"), int(state.get("since_wall_us", 0))
         self.how, self.left = str(state.get("how", "")), tuple(state.get("left", ()))
+        self.user = str(state.get("user", ""))
         self.by, self.signed = str(state.get("by", "")), {key: dict(each) for key, each in state.get("signed", {}).items()}
 
     def _begin(self, entry: Mapping[str, Any]) -> None:
         self.phase, self.by, self.since_wall_us, self.signed = str(entry["phase"]), str(entry["by"]), int(entry["wall_us"]), {}
+        self.user = str(entry.get("user", ""))
         self.how, self.left = str(entry.get("how", "")), tuple(entry.get("open", ()))
+
+
+def _same(name: str) -> str:
+    return name.strip().casefold()
+
+
+def _user(who: Signer) -> dict[str, str]:
+    """The OS user, where it is another than the name."""
+    return {"user": who.user} if who.user and who.user != who.name else {}
 
 
 def _said(who: Signer) -> None:

@@ -10,6 +10,7 @@ import re
 from functools import cache
 
 from edge_gateway.web.chinese_commands import COMMANDS
+from edge_gateway.web.chinese_marks import MARKS
 from edge_gateway.web.chinese_records import RECORDS
 from edge_gateway.web.chinese_rules import RULES
 from edge_gateway.web.chinese_violations import VIOLATIONS
@@ -45,6 +46,8 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ("texts stand in quotes, a table's name in [brackets], one key = value a line", "文本加引号，表名加方括号，每行一个 键 = 值"),
     # --- keys, types, ranges, words
     ("the phases do not begin one after the other within a day", "各时段的时刻须在一天之内依次排列"),
+    ("marks of type {} have {} {} at most, not {}", "{} 类标记的 {} 最大为 {}，而不是 {}"),
+    ("a site bounds them, and does not let them last longer", "场所只能缩短，不能延长"),
     ("give each its own time, in their order", "请按顺序为每个时段写各自的时刻"),
     ('"{}" is no time of day', "“{}”不是时刻"),
     ('write it as "07:30"', '写法如 "07:30"'),
@@ -526,4 +529,4 @@ def chinese(text: str) -> str:
 @cache
 def _compiled() -> tuple[tuple[re.Pattern[str], str], ...]:
     """Patterns in the order of the list: what is special stands before what is general."""
-    return tuple((re.compile(re.escape(en).replace(r"\{\}", "(.+?)"), re.DOTALL), zh) for en, zh in (*RECORDS, *SENTENCES, *RULES, *COMMANDS, *VIOLATIONS))
+    return tuple((re.compile(re.escape(en).replace(r"\{\}", "(.+?)"), re.DOTALL), zh) for en, zh in (*RECORDS, *MARKS, *SENTENCES, *RULES, *COMMANDS, *VIOLATIONS))

@@ -1,0 +1,66 @@
+"""Sentences about marks, phases and calibrations in Chinese, as ``chinese.py`` has the others; knows none of the three."""
+
+from __future__ import annotations
+
+#: Names that a sentence carries as they stand in the record.
+_SCOPES = {"device": "设备", "zone": "区域"}
+
+MARKS: tuple[tuple[str, str], ...] = (
+    # marks
+    ("no type of mark '{}'", "没有标记类型“{}”"),
+    ("no point lies in the mark's scope", "标记范围内没有测点"),
+    ("name points, devices or zones that exist", "请指定存在的测点、设备或区域"),
+    ("at most {} points a mark, and {} marks at once", "每个标记最多 {} 个测点，同时最多 {} 个标记"),
+    ("end one, or mark less", "请先结束一个，或缩小范围"),
+    ("a mark needs an end", "标记必须有结束时间"),
+    ("add --for 45m", "请加 --for 45m"),
+    ("{} lasts longer than that already", "{} 的结束时间已晚于此"),
+    ("end it with `edge-gateway mark end {}`", "可用 `edge-gateway mark end {}` 提前结束"),
+    ("no mark '{}' runs", "没有运行中的标记“{}”"),
+    ("`edge-gateway mark list` shows those that do", "`edge-gateway mark list` 列出运行中的标记"),
+    ("a mark of type {} lasts at most {} min; with those less than {} min before it {} min are left", "{} 类标记最长 {} 分钟；连同此前相隔不足 {} 分钟的标记，还剩 {} 分钟"),
+    ("a mark of type {} lasts at most {} min", "{} 类标记最长 {} 分钟"),
+    ("a shorter time, or leave the rules armed", "请缩短时间，或让规则照常判定"),
+    ("the week's quota of {} h for {} is passed at {}: {} min were marked", "测点 {2} 的 {1} 类标记已超过每周 {0} 小时的限额：已标记 {3} 分钟"),
+    ("a shorter time; what is out of order for longer is a violation", "请缩短时间；长期异常属于违规"),
+    ("who marks is not known", "不知道标记人是谁"),
+    ('add --reason "annual, certificate LH-2026-118"', "请加 --reason，如“年度校准，证书 LH-2026-118”"),
+    ("the rest belongs into the certificate", "其余内容请写入证书"),
+    *((f"no point lies in {name} '{{}}'", f"{words}“{{}}”中没有测点") for name, words in _SCOPES.items()),
+    ("`edge-gateway read` and `status` name them", "`edge-gateway read` 和 `status` 可查看名称"),
+    # phases
+    ("no item '{}' in this phase", "本时段没有项目“{}”"),
+    ("`edge-gateway phase show` lists them", "`edge-gateway phase show` 列出各项"),
+    ("{} is in order already", "{} 已符合要求"),
+    ("nothing needs to be signed", "无须签认"),
+    ("rules or records say that {} is not in order: no signature changes that", "规则或记录判定 {} 不符合要求：签认不能改变"),
+    ("correct it, or go on with a reason: `phase next --reason …`", "请整改，或说明理由后继续：`phase next --reason …`"),
+    ("nobody knows whether {} is in order: a second person signs for it, proven by a secret of their own, with a reason", "{} 是否符合要求未知：须由第二人以个人口令签认并写明理由"),
+    ("--as NAME; not the one who began the phase, by any of their names", "--as 姓名；不得是开始本时段的人（包括其系统用户名）"),
+    ("the day cannot be closed: {}", "不能收工，未完成：{}"),
+    ("sign what is done, correct what is not", "已完成的请签认，未完成的请整改"),
+    ("open: {}: going on needs a reason", "未完成：{}；继续须写明理由"),
+    ('--reason "…", or sign them', "--reason “…”，或逐项签认"),
+    ('--reason "what you saw", or --photo FILE', "--reason “所见情况”，或 --photo 文件"),
+    ("a reason is missing", "缺少理由"),
+    # calibrations
+    ("{} is not marked as being calibrated", "{} 未标记为校准中"),
+    ("edge-gateway mark start calibration --point {} --for 45m …", "请先 edge-gateway mark start calibration --point {} --for 45m …"),
+    ("as-found or as-left", "as-found（校准前）或 as-left（校准后）"),
+    ("what {} showed before was not recorded under {}", "{1} 下没有 {0} 校准前的记录"),
+    ("first `calibrate found`", "请先 `calibrate found`"),
+    ("certificate is missing", "缺少证书编号"),
+    ("reason is missing", "缺少理由"),
+    ("a text is at most {} characters", "文字最多 {} 个字符"),
+    ("nothing is known of {}'s error", "{} 的误差未知"),
+    ("the period ends before it begins, or has not passed yet", "时段的终止早于起始，或尚未过去"),
+    ("--from and --until, of readings that are on record", "请用 --from 和 --until 指定已在台账中的读数"),
+    ("a correction by 0 is none", "修正值为 0 不是修正"),
+    ("--offset, in the point's unit", "--offset，以测点单位计"),
+    ("'{}' is no time", "“{}”不是时间"),
+    ("year-month-day, such as 2027-11-28", "写法如 2027-11-28"),
+    ("{} has no good reading just now", "{} 目前没有良好读数"),
+    ("`edge-gateway read` shows why", "`edge-gateway read` 可查原因"),
+    ("{} was not steady within {} s", "{} 在 {} 秒内未达到稳定"),
+    ("wait for the bath, or widen --steady-within", "请等待恒温槽稳定，或放宽 --steady-within"),
+)  # fmt: skip
