@@ -154,7 +154,7 @@ def places(tmp_path: Path, language: str = "en") -> Places:
     token = tmp_path / "token"
     token.write_text("rh_secret\n")
     return Places(
-        tcp_ports={"plc": 5020, "stores": 5021}, serial="/dev/pts/9", broker_port=1884, hub_url="http://127.0.0.1:8090",
+        tcp_ports={"plc": 5020, "stores": 5021}, serial={"line1": "/dev/pts/9"}, broker_port=1884, hub_url="http://127.0.0.1:8090",
         token_file=token, hub_vkey=VKEY, command_vkey=COMMAND_VKEY, signer=tmp_path / "sign.sock", receiver_url="http://127.0.0.1:8086", database="demo", page="127.0.0.1:8080", language=language,
         speed=SPEED, origin_us=1_700_000_000_000_000, interval_s=60.0, timeout_s=1.5, mqtt_protocol="3.1.1",
     )  # fmt: skip

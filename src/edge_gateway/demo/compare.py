@@ -235,8 +235,12 @@ def judge(options: Mapping[str, Any]) -> dict[str, Any]:
     """The comparison as one JSON-able object; see ``main`` for the options."""
     given = given_by_point(read_truth(Path(options["truth"])))
     slack_us = options["slack_us"]
-    hub = compare(given, from_hub(options["hub_url"], options["gateway"]), slack_us=slack_us)
+    held = from_hub(options["hub_url"], options["gateway"])
     lines, overwritten = from_file(Path(options["lines"]))
+    for point in options.get("computed", ()):  # by the gateway itself: nobody gave them
+        held.pop(point, None)
+        lines.pop(point, None)
+    hub = compare(given, held, slack_us=slack_us)
     influx = compare(given, lines, slack_us=slack_us)
     influx.altered += overwritten
     steps = steps_from_hub(options["hub_url"], options["gateway"])
@@ -259,7 +263,7 @@ def sound(result: Mapping[str, Any]) -> bool:
 
 
 def main() -> None:
-    """Entry point. Options: truth, lines (files), hub_url, gateway, slack_us."""
+    """Entry point. Options: truth, lines (files), hub_url, gateway, slack_us; computed: points that the plant does not give."""
     parser = argparse.ArgumentParser(prog="python -m edge_gateway.demo.compare", description=__doc__)
     parser.add_argument("--options-file", type=Path, required=True)
     result = judge(json.loads(parser.parse_args().options_file.read_text(encoding="utf-8")))

@@ -50,17 +50,19 @@ class Teller:
 
     def addresses(self, site: Site) -> None:
         """Where to look."""
-        points = sum(len(device.points) for device in DEVICES)
-        speed = f"{site.options.speed:g}"
+        own, speed = site.options.own, f"{site.options.speed:g}"
+        points = sum(len(device.points) for device in DEVICES) if own is None else len(own.points)
+        devices, (name_en, name_zh) = (len(DEVICES), (SITE_EN, SITE_ZH)) if own is None else (len(own.devices), own.names)
         self.say(
-            f"{SITE_EN}: {len(DEVICES)} devices, {points} simulated points, 1 regulator hub. Time runs {speed}x.",
-            f"{SITE_ZH}：{len(DEVICES)} 台设备，{points} 个模拟测点，1 个监管端。时间加速 {speed} 倍。",
+            f"{name_en}: {devices} devices, {points} simulated points, 1 regulator hub. Time runs {speed}x.",
+            f"{name_zh}：{devices} 台设备，{points} 个模拟测点，1 个监管端。时间加速 {speed} 倍。",
         )
         self.say(f"  gateway page   {site.page_url}/", f"  网关页面   {site.page_url}/")
         self.say(f"  regulator hub  {site.hub_url}/", f"  监管端     {site.hub_url}/")
         ports = ", ".join(f"127.0.0.1:{port}" for port in site.plant_ports.values())
         self.say(f"  Modbus TCP     {ports}", f"  Modbus TCP {ports}")
-        self.say(f"  MQTT           127.0.0.1:{site.broker_port}", f"  MQTT       127.0.0.1:{site.broker_port}")
+        if own is None:
+            self.say(f"  MQTT           127.0.0.1:{site.broker_port}", f"  MQTT       127.0.0.1:{site.broker_port}")
         look = f"edge-gateway --socket {site.options.sockets / 'gateway.sock'} status"
         self.say(f"  try            {look}", f"  试试       {look}")
 
@@ -110,6 +112,8 @@ class Follower:
         ends_s = time.monotonic() + within_s
         while time.monotonic() < ends_s:
             status = await self._site.control.ask("status") or {}
+            if status and self._site.options.own is not None:
+                return True  # it has no broker
             health = status.get("buses", {}).get(BROKER_BUS, {})
             if health.get("connected") and health.get("subscribed"):
                 return True
@@ -162,9 +166,16 @@ class Follower:
             what = heard.get("event")
             if what is None:
                 continue
-            self._teller.at(heard["story_s"], *TEXTS[what])
+            self._teller.at(heard["story_s"], *self._told(what))
             if (act := self._acts.get(what)) is not None:
                 await act()
+
+    def _told(self, what: str) -> tuple[str, str]:
+        """What happens, with the site's own names of who plays in it."""
+        en, zh = TEXTS[what]
+        for (demo_en, demo_zh), (own_en, own_zh) in self._site.options.names.items():
+            en, zh = en.replace(demo_en, own_en), zh.replace(demo_zh, own_zh)
+        return en, zh
 
     async def _cut(self) -> None:
         self._site.line.cut()
@@ -215,7 +226,8 @@ class Follower:
             )
 
     def _tell(self, id_: str, found: dict[str, Any]) -> None:
-        en, zh = _NAMES.get(str(found["point"]), (str(found["point"]),) * 2)
+        own = self._site.options.own
+        en, zh = (_NAMES if own is None else own.points).get(str(found["point"]), (str(found["point"]),) * 2)
         kind_en, kind_zh = ("VIOLATION", "违规") if found["level"] == "violation" else ("notice", "预警")
         if found["condition"] == "recovered":
             kind_en, kind_zh = f"{kind_en} recovered", f"{kind_zh}已恢复"

@@ -28,6 +28,7 @@ class Room:
     humidity: float = 78.0
     door_open: bool = False
     compressor_works: bool = True
+    defrosting: bool = False
     running: bool = field(default=False)
 
     def step(self) -> None:
@@ -87,13 +88,19 @@ class World:
 
     def __init__(self, seed: int) -> None:
         self.at_s = 0
-        self.rooms = _rooms()
-        self.baths = _baths()
         self.total_m3 = 18_250.0
+        self.rooms: dict[str, Room] = {}
+        self.baths: dict[str, Approach] = {}
+        self._amounts: Mapping[str, float] = {}
+        self._build()
         self._sources: Mapping[str, Callable[[], float]] = self._probes()
         self._random = {point: random.Random(f"{seed}:{point}") for point in self._sources}
         self._noise = dict.fromkeys(self._sources, 0.0)
         self._draw()
+
+    def _build(self) -> None:
+        """Rooms, baths and the noise of each probe."""
+        self.rooms, self.baths, self._amounts = _rooms(), _baths(), _NOISE
 
     def step(self) -> None:
         """One second of everything."""
@@ -102,7 +109,8 @@ class World:
             room.step()
         for bath in self.baths.values():
             bath.step()
-        self.total_m3 += self.baths["outlet-flow"].value * STEP_S / 3600
+        if (flow := self.baths.get("outlet-flow")) is not None:
+            self.total_m3 += flow.value * STEP_S / 3600
         self._draw()
 
     def value(self, point: str) -> float:
@@ -110,7 +118,7 @@ class World:
         return self._sources[point]() + self._noise[point]
 
     def _draw(self) -> None:
-        for point, amount in _NOISE.items():
+        for point, amount in self._amounts.items():
             self._noise[point] = self._random[point].uniform(-amount, amount)
 
     def _probes(self) -> dict[str, Callable[[], float]]:

@@ -14,11 +14,16 @@ import json
 import random
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from edge_gateway.clock import SystemClock
+from edge_gateway.demo.cast import Cast, Signal
 from edge_gateway.demo.fieldbus import Answering, Heartbeat, SerialLine, TcpServer, Written
+from edge_gateway.demo.own_registers import OwnUnit, own_units
+from edge_gateway.demo.own_world import OwnWorld
+from edge_gateway.demo.physics import World
 from edge_gateway.demo.publishers import PUBLISHERS, Listened, Publisher
 from edge_gateway.demo.registers import Answer, Unit
 from edge_gateway.demo.scenarios import SCENARIOS
@@ -43,14 +48,21 @@ class Plant:
         self._clock = SystemClock(declared=True, speed=options["speed"], origin_us=options["origin_us"])
         self._truth = TruthLog(Path(options["truth"]))
         scenario = options.get("scenario")
-        coming = SCENARIOS[scenario].happenings(options["seed"]) if scenario else None
-        self._telling = Telling(options["seed"], options["speed"], coming)
+        own = options.get("own")
+        played = SCENARIOS[scenario] if scenario else None
+        if own is not None and played is not None:
+            played = replace(played, story=tuple((at_s, what) for at_s, what in own["story"]), lasts_s=own["lasts_s"])
+        coming = played.happenings(options["seed"]) if played else None
+        self._tcp: tuple[str, ...] = TCP_BUSES if own is None else tuple(own["tcp"])
+        self._serial: tuple[str, ...] = (SERIAL_BUS,) if own is None else tuple(own["serial"])
+        self._telling = Telling(options["seed"], options["speed"], coming, None if own is None else _own(options["seed"], own))
         self._noise = random.Random(f"{options['seed']}:noise")
         self._listened = Listened()
         self._heartbeat = Heartbeat()
         self._begun_us: int | None = None
         self._held = False
-        self._units = {
+        self._units: Mapping[tuple[str, int], tuple[str, Unit | OwnUnit]]
+        self._units = own_units(own["devices"], self._measure) if own is not None else {
             (device.bus, device.unit): (
                 device.id,
                 Unit(device.profile, {point.channel: point.id for point in device.points}, self._measure),
@@ -61,21 +73,21 @@ class Plant:
 
     async def run(self) -> None:
         """Until stdin ends."""
-        servers = {bus: TcpServer(self._answering(bus), self._heartbeat) for bus in TCP_BUSES}
+        servers = {bus: TcpServer(self._answering(bus), self._heartbeat) for bus in self._tcp}
         ports = {bus: await server.listen(self._options["ports"].get(bus, 0)) for bus, server in servers.items()}
-        line = SerialLine(self._answering(SERIAL_BUS), self._heartbeat, self._on_the_line)
+        lines = {bus: SerialLine(self._answering(bus), self._heartbeat, self._on_the_line) for bus in self._serial}
         tasks = [
             asyncio.create_task(self._heartbeat.run(), name="heartbeat"),
-            asyncio.create_task(line.run(), name="serial"),
+            *(asyncio.create_task(line.run(), name="serial") for line in lines.values()),
             asyncio.create_task(self._tell(), name="story"),
         ]
-        for name, topic, compose in PUBLISHERS:
+        for name, topic, compose in PUBLISHERS if "own" not in self._options else ():
             publisher = Publisher(
                 name, topic, compose, port=self._options["broker_port"], interval_s=self._options["interval_s"]
             )
             work = publisher.run(self._clock, self._measure, self._truth, self._listened)
             tasks.append(asyncio.create_task(work, name=name))
-        _say({"ready": {"ports": ports, "serial": line.path}})
+        _say({"ready": {"ports": ports, "serial": {bus: line.path for bus, line in lines.items()}}})
         try:
             await _first_fault(asyncio.create_task(self._orders(servers), name="orders"), tasks)
         finally:
@@ -130,7 +142,7 @@ class Plant:
                 given = device.answer(pdu)
                 return given.pdu, lambda waited_s: self._written(bus, unit, given, waited_s)
             # A serial line stays silent; what sits before it on TCP says so.
-            return None if bus == SERIAL_BUS else (bytes([pdu[0] | 0x80, _NO_TARGET]), lambda _: None)
+            return None if bus in self._serial else (bytes([pdu[0] | 0x80, _NO_TARGET]), lambda _: None)
 
         return answer
 
@@ -147,8 +159,14 @@ class Plant:
         if given.data:  # an exception carries no reading
             request = (unit, given.pdu[0], given.start)
             # A poll of several requests fails with one of them: on a noisy line a good answer may stand for nothing.
-            counts = waited_s < self._options["timeout_s"] * _SURELY and not (self._telling.probes.noisy and bus == SERIAL_BUS)
+            counts = waited_s < self._options["timeout_s"] * _SURELY and not (self._telling.probes.noisy and bus in self._serial)
             self._truth.reply(self._clock.wall_us(), bus, request, given.data, given.values, counts=counts)
+
+
+def _own(seed: int, own: Mapping[str, Any]) -> tuple[World, Cast]:
+    """Another site's world and cast, as ``own_site`` wrote them down."""
+    signals = {point: Signal(**signal) for point, signal in own["signals"].items()}
+    return OwnWorld(seed, own["rooms"], signals), Cast(**own["cast"])
 
 
 async def _first_fault(orders: asyncio.Task[None], tasks: list[asyncio.Task[None]]) -> None:

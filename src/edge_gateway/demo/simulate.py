@@ -11,14 +11,19 @@ import json
 import shutil
 import signal
 import sys
+import tempfile
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_gateway.config.load import ConfigRefused
+from edge_gateway.demo.cast import DEMO, Cast
 from edge_gateway.demo.children import ChildFailed
 from edge_gateway.demo.compare import sound
 from edge_gateway.demo.follow import Acts, Follower, Teller
+from edge_gateway.demo.own_cast import cast_of, fitted, names_of
+from edge_gateway.demo.own_site import OwnSite, read
 from edge_gateway.demo.run import INTERRUPTED, folders, need_broker, play, started
 from edge_gateway.demo.scenarios import ENDED, SCENARIOS, Scenario
 from edge_gateway.demo.site import Site, SiteOptions
@@ -48,13 +53,27 @@ class Options:
     record: str | None
     packs: list[str]
     language: str
+    #: a site's own configuration; None: the demonstration's site
+    config: str | None = None
+    #: and its state folder, for what pages and commands changed of it
+    state: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Played:
+    """A scenario at a site: who plays in it, and where it is not the demonstration's, which site's."""
+
+    scenario: Scenario
+    cast: Cast = DEMO
+    own: OwnSite | None = None
 
 
 class Doing:
     """What persons and misfortune do at the site, when the plant says that it is time. ``over`` once the scenario has ended."""
 
-    def __init__(self, site: Site, teller: Teller, stop: asyncio.Event) -> None:
+    def __init__(self, site: Site, teller: Teller, stop: asyncio.Event, cast: Cast = DEMO) -> None:
         self._site = site
+        self._cast = cast
         self._teller = teller
         self._stop = stop
         self._mark = ""
@@ -63,8 +82,8 @@ class Doing:
     def acts(self) -> Acts:
         """What is done, by what happens."""
         return {
-            "mark-defrost": lambda: self._begin("defrost", "--zone", "cold1"),
-            "mark-calibration": lambda: self._begin("calibration", "--point", "cold1-air"),
+            "mark-defrost": lambda: self._begin("defrost", "--zone", self._cast.door_room),
+            "mark-calibration": lambda: self._begin("calibration", "--point", self._cast.bathed),
             "mark-ended": self._end_mark,
             "as-found": self._as_found,
             "power-cut": self._power_cut,
@@ -83,7 +102,7 @@ class Doing:
     async def _as_found(self) -> None:
         steady_s = max(_STEADY_S / self._site.options.speed, _STEADY_REAL_S)
         words = ["--reference", "0", "--uncertainty", "0.05", "--cert", "SIMULATED", "--allowed", "0.5", "--reason", "simulated"]
-        await self._site.person("calibrate", "found", "cold1-air", *words, "--steady-for", f"{steady_s:g}s")
+        await self._site.person("calibrate", "found", self._cast.bathed, *words, "--steady-for", f"{steady_s:g}s")
 
     async def _power_cut(self) -> None:
         await asyncio.sleep(_HOLDS_S)
@@ -107,15 +126,20 @@ async def run(options: Options) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    scenario, teller = SCENARIOS[str(options.scenario)], Teller(options.language)
+    teller = Teller(options.language)
     with folders(options.record) as (folder, sockets):
+        played = _played(options, folder, teller)
+        if played is None:
+            return USAGE
+        scenario, own = played.scenario, played.own
         settings = SiteOptions(
             folder=folder, sockets=sockets, speed=options.speed, seed=options.seed, interval_s=min(60.0, options.speed),
             scenario=scenario.id, packs=_packs(options.packs, folder), clock_jumps=scenario.jump_s > 0, timeout_s=scenario.timeout_s,
+            own=own, plan=own.plan(played.cast, scenario) if own else None, names=names_of(scenario, own, played.cast) if own else {},
         )  # fmt: skip
         async with Site(settings, language=options.language) as site:
             teller.say(f"{scenario.id}: {scenario.en}", f"{scenario.id}：{scenario.zh}")
-            running = asyncio.create_task(_live(site, scenario, teller, (stop, options.for_s)), name="simulate")
+            running = asyncio.create_task(_live(site, played, teller, (stop, options.for_s)), name="simulate")
             try:
                 result = await running
             except ChildFailed as failed:
@@ -127,9 +151,42 @@ async def run(options: Options) -> int:
     return {"as-it-should": 0, "not-so": 1, "stopped": STOPPED}[result["outcome"]]
 
 
-def _packs(files: list[str], folder: Path) -> tuple[str, ...]:
+def _played(options: Options, folder: Path, teller: Teller) -> Played | None:
+    """The scenario at the demonstration's site, or at a site's own; None (said) where that site cannot play it or has faults."""
+    scenario = SCENARIOS[str(options.scenario)]
+    if options.config is None:
+        return Played(scenario=scenario)
+    own = _own(Path(options.config), options, folder, teller)
+    if own is None:
+        return None
+    cast, parts = cast_of(own)
+    fit = fitted(scenario, own, parts)
+    if isinstance(fit, tuple):
+        teller.say(f"simulate: {scenario.id} cannot be acted: {fit[0]}", f"模拟：无法演示 {scenario.id}：{fit[1]}")
+        return None
+    for what, why in own.left_out:
+        teller.say(f"not acted: {what} ({why})", f"未模拟：{what}（{why}）")
+    return Played(scenario=fit, cast=cast, own=own)
+
+
+def _own(config: Path, options: Options, folder: Path, teller: Teller) -> OwnSite | None:
+    """The site's configuration; None where it has faults, each of which is said."""
+    try:
+        state = None if options.state is None else Path(options.state)
+        own = read(config, state, lambda work: _packs(options.packs, work, shipped=()), folder)
+    except ConfigRefused as refused:
+        for fault in refused.faults:
+            teller.say(f"simulate: {fault}", f"模拟：{fault}")
+        return None
+    if not own.devices:
+        teller.say(f"simulate: {config} has no Modbus device with a point: nothing can be acted", f"模拟：{config} 中没有带测点的 Modbus 设备，无可模拟")
+        return None
+    return own
+
+
+def _packs(files: list[str], folder: Path, *, shipped: tuple[str, ...] = (*PACKS, "instrument-health")) -> tuple[str, ...]:
     """The packs by name; files of the reader's own take the place of the shipped ones of their names, or stand beside them."""
-    names = [*PACKS, "instrument-health"]
+    names = [*shipped]
     for file in map(Path, files):
         try:
             name = str(tomllib.loads(file.read_text(encoding="utf-8")).get("id", ""))
@@ -143,10 +200,10 @@ def _packs(files: list[str], folder: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-async def _live(site: Site, scenario: Scenario, teller: Teller, until: tuple[asyncio.Event, float | None]) -> dict[str, Any] | None:
+async def _live(site: Site, played: Played, teller: Teller, until: tuple[asyncio.Event, float | None]) -> dict[str, Any] | None:
     """Start, follow, end in order, judge. None when it was interrupted before the first reading."""
-    stop, for_s = until
-    doing = Doing(site, teller, stop)
+    (stop, for_s), scenario = until, played.scenario
+    doing = Doing(site, teller, stop, played.cast)
     follower = Follower(site, teller, doing.acts())
     if not await started(site, follower, teller, stop):
         return None
@@ -156,7 +213,8 @@ async def _live(site: Site, scenario: Scenario, teller: Teller, until: tuple[asy
     good = sound(result) and not faults
     outcome = "stopped" if not doing.over else "as-it-should" if good else "not-so"
     missing, unwanted = ([step for step, lacks in faults if lacks is which] for which in (True, False))
-    return {"scenario": scenario.id, "outcome": outcome, "must": scenario.must, "missing": missing, "unwanted": unwanted} | result
+    about = {"site": site.id, "left_out": [list(each) for each in played.own.left_out]} if played.own else {}
+    return {"scenario": scenario.id} | about | {"outcome": outcome, "must": scenario.must, "missing": missing, "unwanted": unwanted} | result
 
 
 def _report(result: dict[str, Any], options: Options, teller: Teller) -> None:
@@ -183,14 +241,30 @@ def _report(result: dict[str, Any], options: Options, teller: Teller) -> None:
 
 
 def _list(options: Options) -> None:
+    """The scenarios; of a site's own, with those that it cannot play and why."""
+    cannot = _cannot(options)
     if options.as_json:
-        rows = [{"id": each.id, "en": each.en, "zh": each.zh, "lasts_s": each.lasts_s, "must": each.must} for each in SCENARIOS.values()]
+        rows = [{"id": each.id, "en": each.en, "zh": each.zh, "lasts_s": each.lasts_s, "must": each.must, "cannot": cannot.get(each.id, ("", ""))[0]} for each in SCENARIOS.values()]
         print(json.dumps({"schema": "edge-gateway/scenarios/1", "scenarios": rows}, ensure_ascii=False))
         return
     for each in SCENARIOS.values():
         minutes, real_s = round(each.lasts_s / 60), round(each.lasts_s / options.speed)
         about = f"{each.zh}（{minutes} 分钟，实际 {real_s} 秒）" if options.language == "zh" else f"{each.en} ({minutes} min, here {real_s} s)"
+        if each.id in cannot:
+            about = f"无法演示：{cannot[each.id][1]}" if options.language == "zh" else f"cannot be acted: {cannot[each.id][0]}"
         print(f"{each.id:<22}{about}")
+
+
+def _cannot(options: Options) -> dict[str, tuple[str, str]]:
+    if options.config is None:
+        return {}
+    with tempfile.TemporaryDirectory(prefix="edge-gateway-") as folder:
+        own = _own(Path(options.config), options, Path(folder), Teller(options.language))
+    if own is None:
+        sys.exit(USAGE)
+    parts = cast_of(own)[1]
+    fits = {each.id: fitted(each, own, parts) for each in SCENARIOS.values()}
+    return {id_: fit for id_, fit in fits.items() if isinstance(fit, tuple)}
 
 
 def main() -> None:

@@ -7,13 +7,16 @@ import json
 import random
 import socket
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from edge_gateway.demo.children import Child, ChildFailed, module, program
 from edge_gateway.demo.control import Control
 from edge_gateway.demo.cut import Line
+from edge_gateway.demo.own_config import own_toml
+from edge_gateway.demo.own_site import OwnSite
 from edge_gateway.demo.scene import SITE_ID
 from edge_gateway.demo.site_config import PACKS, Places, gateway_toml, hub_toml
 
@@ -48,6 +51,11 @@ class SiteOptions:
     packs: tuple[str, ...] = PACKS
     #: whether the gateway's wall clock can be moved (SIGUSR1)
     clock_jumps: bool = False
+    #: another site than the demonstration's, and what its plant is told
+    own: OwnSite | None = None
+    plan: Mapping[str, Any] | None = None
+    #: names of the demonstration (English, Chinese) -> whose part they are
+    names: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
 
 
 class Site:
@@ -67,6 +75,11 @@ class Site:
         self._introducing: asyncio.Task[None] | None = None
         self._plant: Child | None = None
         self._gateway: Child | None = None
+
+    @property
+    def id(self) -> str:
+        """The site's and its gateway's."""
+        return SITE_ID if self.options.own is None else self.options.own.id
 
     @property
     def plant(self) -> Child:
@@ -106,7 +119,7 @@ class Site:
         (folder / "logs").mkdir()
         self.broker_port = options.broker_port or self._port("broker")
         page_port = self._port("page")
-        broker = None if options.broker_port else self._own_broker()
+        broker = None if options.broker_port or options.own else self._own_broker()
         (hub, hub_vkey, command_vkey), token, receiver, plant, _ = await _all(
             self._start_hub(), self._token(), self._start_receiver(), self._start_plant(broker), self._start_signer()
         )
@@ -125,7 +138,8 @@ class Site:
             page=f"127.0.0.1:{page_port}", language=self.language, speed=options.speed, origin_us=self._origin_us,
             interval_s=options.interval_s, timeout_s=options.timeout_s, mqtt_protocol=options.mqtt_protocol, packs=options.packs,
         )  # fmt: skip
-        (folder / "gateway.toml").write_text(gateway_toml(places), encoding="utf-8")
+        text = gateway_toml(places) if options.own is None else own_toml(options.own.tables, places)
+        (folder / "gateway.toml").write_text(text, encoding="utf-8")
         await self.start_gateway()
         self._introducing = asyncio.create_task(self._introduce(), name="introduce the signer")
 
@@ -175,7 +189,8 @@ class Site:
             "truth": str(self.options.folder / "truth.jsonl"),
             "lines": str(self.options.folder / "influx.lines"),
             "hub_url": self.hub_url,
-            "gateway": SITE_ID,
+            "gateway": self.id,
+            "computed": list(self.options.own.tables["derived"]) if self.options.own else [],
             "slack_us": round((SLACK_S * self.options.speed + slack_s) * 1e6),
         }
         comparison = await self._child(
@@ -208,7 +223,7 @@ class Site:
     async def _token(self) -> str:
         state = ["--state-dir", str(self.options.folder / "hub")]
         return await (
-            await self._child("token", [*program("regulator-hub"), "gateways", "add", SITE_ID, *state])
+            await self._child("token", [*program("regulator-hub"), "gateways", "add", self.id, *state])
         ).hear()
 
     async def _start_signer(self) -> None:
@@ -223,7 +238,7 @@ class Site:
         command = [*program("edge-gateway"), *config, "signer", "key", "--listen", socket_path]
         key = await (await self._child("signer-key", command)).hear()
         (self.options.folder / "gateway.vkey").write_text(key + "\n")
-        await self._hub_says("introduction", "gateways", "key", SITE_ID, key)
+        await self._hub_says("introduction", "gateways", "key", self.id, key)
 
     async def _hub_says(self, name: str, *words: str) -> str:
         """The first line of one of the hub's commands. Raises ChildFailed."""
@@ -249,6 +264,7 @@ class Site:
             "timeout_s": self.options.timeout_s,
             "ports": {"plc": self._port("plc")},
         }
+        options |= {} if self.options.plan is None else {"own": dict(self.options.plan)}
         starting = self._child("plant", module("plant", "--options-file", str(self._file("plant", options))))
         self._plant, *_ = await _all(starting, *([broker] if broker else []))
         ready: dict[str, Any] = (await self.plant.hear_json())["ready"]

@@ -29,7 +29,7 @@ class Places:
     """Where everything listens, and how time runs."""
 
     tcp_ports: Mapping[str, int]
-    serial: str
+    serial: Mapping[str, str]
     broker_port: int
     hub_url: str
     token_file: Path
@@ -92,7 +92,7 @@ def _buses(places: Places) -> Iterator[str]:
     for bus in TCP_BUSES:
         port = places.tcp_ports[bus]
         yield from _table(f"buses.{bus}", kind="tcp", host="127.0.0.1", port=port, timeout_s=places.timeout_s)
-    yield from _table(f"buses.{SERIAL_BUS}", kind="rtu", port=places.serial, baud=9600, timeout_s=places.timeout_s)
+    yield from _table(f"buses.{SERIAL_BUS}", kind="rtu", port=places.serial[SERIAL_BUS], baud=9600, timeout_s=places.timeout_s)
     yield from _table(
         f"buses.{BROKER_BUS}", kind="mqtt", host="127.0.0.1", port=places.broker_port, protocol=places.mqtt_protocol
     )

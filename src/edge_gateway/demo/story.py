@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from edge_gateway.demo.cast import DEMO, Cast
 from edge_gateway.demo.physics import World
 from edge_gateway.demo.probes import Probes
 
@@ -67,13 +68,13 @@ def happenings(seed: int, speed: float, cycles: int | None = None) -> Iterator[H
         cycle += 1
 
 
-def apply(world: World, what: str) -> None:
+def apply(world: World, what: str, cast: Cast = DEMO) -> None:
     """Make it happen at the site. What concerns only the line to the hub changes nothing there."""
     match what:
         case "door-opened" | "door-closed":
-            world.rooms["cold1"].door_open = what == "door-opened"
+            world.rooms[cast.door_room].door_open = what == "door-opened"
         case "compressor-stopped" | "compressor-repaired":
-            world.rooms["cold2"].compressor_works = what == "compressor-repaired"
+            world.rooms[cast.stopped_room].compressor_works = what == "compressor-repaired"
         case "chlorine-empty":
             world.baths["chlorine"].target = 0.02
         case "chlorine-refilled":
@@ -87,12 +88,12 @@ def apply(world: World, what: str) -> None:
 class Telling:
     """World, probes and story together: ``advance`` brings them to a time and returns what happened on the way.
 
-    ``coming``: other happenings than the demonstration's, in order of time.
+    ``coming``: other happenings than the demonstration's, in order of time. ``own``: another site than the demonstration's, and who plays there.
     """
 
-    def __init__(self, seed: int, speed: float, coming: Iterator[Happening] | None = None) -> None:
-        self.world = World(seed)
-        self.probes = Probes(self.world)
+    def __init__(self, seed: int, speed: float, coming: Iterator[Happening] | None = None, own: tuple[World, Cast] | None = None) -> None:
+        self.world, self._cast = own or (World(seed), DEMO)
+        self.probes = Probes(self.world, self._cast)
         self._coming = happenings(seed, speed) if coming is None else coming
         self._next = next(self._coming, None)
 
@@ -102,7 +103,7 @@ class Telling:
         while self.world.at_s + 1 <= to_s:
             self.world.step()
             while self._next is not None and self._next.at_s <= self.world.at_s:
-                apply(self.world, self._next.what)
+                apply(self.world, self._next.what, self._cast)
                 self.probes.apply(self._next.what)
                 happened.append(self._next)
                 self._next = next(self._coming, None)
