@@ -170,3 +170,36 @@ def test_without_a_terminal_the_secret_comes_from_a_file_only(gateway: Gateway) 
     assert (asked.returncode, "--secret-file" in asked.stderr) == (2, True)
     both = gateway.verb("violations", "ack", "tlf-007-1", "--reason", "x", "--as", "wang", "--by", "li")
     assert both.returncode == 2
+
+
+def test_one_that_is_over_is_shown_with_every_step_out_of_the_record_also_without_a_gateway(gateway: Gateway, plant: Plant) -> None:
+    id_ = broken(gateway, plant)
+    assert step(gateway, "ack", id_, as_="wang").returncode == 0
+    done = gateway.verb("violations", "show", id_, "--steps", "--json")
+    assert done.returncode == 0, done.stderr
+    running = json.loads(done.stdout)
+    assert running["violation"]["handling"] == "acknowledged"
+    assert "steps" not in json.loads(gateway.verb("violations", "show", id_, "--json").stdout)
+    assert step(gateway, "correct", id_, "--cause", "door", "--no-lots", "--product", "none").returncode == 0
+    assert step(gateway, "submit", id_, as_="wang").returncode == 0
+    assert step(gateway, "close", id_, as_="李敏").returncode == 0
+    for stopped in (False, True):
+        if stopped:
+            gateway.stop()
+        done = gateway.verb("violations", "show", id_, "--json")
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout)
+        record = found["violation"]
+        assert (record["handling"], record["condition"], record["violation"]) == ("closed", "recovered", id_)
+        assert record["assessment"]["cause"] == "door"
+        assert (found["whole"], found["unread"]) == (True, [])
+        recorded = [(entry["seq"], entry["step"]) for entry in entries(gateway) if entry["kind"] == "violation" and entry["violation"] == id_] if stopped else []
+        assert not stopped or [(each["seq"], each["step"]) for each in found["steps"]] == recorded
+        assert [each["step"] for each in found["steps"]][-4:] == ["acknowledged", "correcting", "submitted", "closed"]
+        assert found["steps"][: len(running["steps"])] == running["steps"]
+        text = gateway.verb("violations", "show", id_, "--lang", "en").stdout
+        assert "recovered / closed" in text, text
+        assert "because of close" in text
+        assert "verify by" not in text, "nothing is due any more"
+        assert "全部步骤" in gateway.verb("violations", "show", id_, "--lang", "zh").stdout
+        refused(gateway.verb("violations", "show", f"{id_}9"), "is in the record that is kept here")

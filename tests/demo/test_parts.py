@@ -205,7 +205,7 @@ async def test_the_plant_answers_logs_and_falls_quiet(tmp_path: Path) -> None:
     plant = await Child.start("plant", module("plant", "--options-file", str(file)), tmp_path)
     try:
         ready = (await plant.hear_json())["ready"]
-        assert Path(ready["serial"]).exists()
+        assert Path(ready["serial"]["line1"]).exists()
         with socket.create_connection(("127.0.0.1", ready["ports"]["plc"]), timeout=5) as asking:
             asking.sendall(struct.pack(">HHHBBHH", 1, 0, 6, 1, 4, 1, 2))
             reply = asking.recv(64)

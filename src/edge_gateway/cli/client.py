@@ -36,10 +36,11 @@ class NotPermitted(GatewayError):
 
 
 class Refused(GatewayError):
-    """The gateway says no, and why. ``exit_code`` follows from whose no it is."""
+    """The gateway says no, and why. ``exit_code`` follows from whose no it is, which ``kind`` names."""
 
     def __init__(self, why: str, *, hint: str = "", kind: str = "") -> None:
         super().__init__(why, hint=hint)
+        self.kind = kind
         self.exit_code = 4 if kind in _NO_ANSWER else 5 if kind in _NO_NETWORK else 7 if kind in _BUSY else 1
 
 

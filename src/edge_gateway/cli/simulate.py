@@ -19,7 +19,7 @@ from edge_gateway.cli.verbs import Context, option, verb
     examples=[
         "edge-gateway simulate --list",
         "edge-gateway simulate compressor-stop --speed 120 --seed 7",
-        "edge-gateway simulate compressor-stop --config /etc/edge-gateway/gateway.toml   # at your own site's points, by your own rules",
+        "edge-gateway simulate compressor-stop --config gateway.toml   # your own points and rules",
         "edge-gateway simulate door-open --pack ./my-pack.toml --record ./kept --json",
     ],
 )

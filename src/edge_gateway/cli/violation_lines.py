@@ -52,7 +52,8 @@ def lines(ctx: Context, found: Mapping[str, Any], zone: str, now_us: int) -> Ite
     states = f"{word(ctx, record['condition'])} / {word(ctx, record['handling'])}"
     yield f"{ctx.say('state', '状态')}      {states}" + (f"  {ctx.say('returned', '退回')} {record['returns']}×" if record.get("returns") else "")
     yield from _measured(ctx, record, zone)
-    for line in deadlines(ctx, record, zone, now_us):
+    over = record["handling"] in ("closed", "withdrawn", "merged") or (record["condition"] == "recovered" and record.get("level") == "notice")
+    for line in () if over else deadlines(ctx, record, zone, now_us):
         yield f"{ctx.say('deadline', '期限')}   {line}"
     if record.get("limit") or record.get("basis"):
         yield f"{ctx.say('limit', '限值')}      {record.get('limit', '')}  {record.get('basis', '')}".rstrip()
@@ -68,7 +69,7 @@ def lines(ctx: Context, found: Mapping[str, Any], zone: str, now_us: int) -> Ite
     if asked := record.get("withdrawal"):
         yield f"{ctx.say('withdrawal', '撤销')} {ctx.say('asked for by', '申请人')} {asked['by']}: {asked['reason']}"
     yield from _assessment(ctx, record.get("assessment") or {}, zone)
-    for step in record.get("log", ()):
+    for step in () if "steps" in found else record.get("log", ()):
         photos = f"  {ctx.say('photos', '照片')} {len(step['photos'])}" if step.get("photos") else ""
         proof = f" ({said(ctx, step['proof'])})" if step.get("proof") else ""
         yield f"  {local(step['wall_us'], zone)}  {said(ctx, step['step'])}  {step.get('by', '')}{proof}  {step['reason']}{photos}"

@@ -61,21 +61,29 @@ def list_(ctx: Context, as_json: bool) -> int:
 
 @verb(
     "show",
-    zh="显示一条违规的全部：状态、期限、评估、处理记录、怎么办。",
-    examples=["edge-gateway violations show tlf-007-12", "edge-gateway violations show tlf-007-12 --json"],
+    zh="显示一条违规的全部：状态、期限、评估、处理记录、怎么办。已关闭、撤销、合并的，以及加上 --steps 的，从台账中读出其全部步骤；网关未运行时也可以。",
+    examples=["edge-gateway violations show tlf-007-12", "edge-gateway violations show tlf-007-12 --steps", "edge-gateway violations show tlf-007-12 --json"],
 )
 @click.argument("violation")
+@option("--steps", is_flag=True, help="of an open one too: every step out of the record", zh="未关闭的也从台账中列出全部步骤")
 @option("--json", "as_json", is_flag=True, help="one JSON object", zh="输出一个 JSON 对象")
 @click.pass_obj
-def show(ctx: Context, violation: str, as_json: bool) -> int:
-    """Everything of one that is open: state, deadlines, assessment, who did what, what to do."""
-    client = Client(ctx.socket)
-    found = client.get(f"/v1/violations/{quote(violation, safe='')}")
+def show(ctx: Context, violation: str, steps: bool, as_json: bool) -> int:
+    """Everything of one: state, deadlines, assessment, who did what, what to do.
+
+    One that is over (closed, withdrawn, merged, or a notice that ended) is read from the record with every step that it took; that needs no gateway.
+    """
+    from edge_gateway.cli.violation_past import now, past, step_lines
+
+    found, zone, now_us = now(ctx, violation)
+    if found is None or steps:
+        found = past(ctx.state_dir, violation) | (found or {})
     if as_json:
         click.echo(json.dumps({"schema": "edge-gateway/violation/1", **found}, ensure_ascii=False))
         return OK
-    status = client.get("/v1/status")
-    for line in lines(ctx, found, status["site"].get("timezone", "Asia/Shanghai"), int(status["wall_us"])):
+    for line in lines(ctx, found, zone, now_us):
+        click.echo(line)
+    for line in step_lines(ctx, found, zone) if "steps" in found else ():
         click.echo(line)
     return OK
 

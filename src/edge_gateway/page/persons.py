@@ -93,7 +93,7 @@ class Persons:
                 held = book.held(violation)
                 lots = of_cause(state.ledger.lots, record, held, state.resolved.get("points", {}))
                 return {"violation": record, "rule": about, "held": [each["violation"] for each in held], "consequences": held, "lots": lots}
-        raise StepRefused(f"no open violation '{violation}'", hint="what has ended is in the record: `edge-gateway journal export`")
+        raise StepRefused(f"no open violation '{violation}'", hint="`edge-gateway violations show` reads what is over from the record")
 
     async def _ask(self, verb: str, violation: str, asked: Mapping[str, Any], user: str) -> Ask:
         photos = asked.get("photos") or []

@@ -35,7 +35,10 @@ VIOLATIONS: tuple[tuple[str, str], ...] = (
     ("look at the device now, before the delay has passed", "请在计时结束前查看设备"),
     ("no open violation '{}'", "没有未关闭的违规“{}”"),
     ("`edge-gateway violations list` shows the open ones", "`edge-gateway violations list` 列出未关闭的违规"),
-    ("what has ended is in the record: `edge-gateway journal export`", "已结束的见台账：`edge-gateway journal export`"),
+    ("`edge-gateway violations show` reads what is over from the record", "已结束的由 `edge-gateway violations show` 从台账中读出"),
+    ("no violation '{}' is in the record that is kept here", "此处保存的台账中没有违规“{}”"),
+    ("{} segments of the record cannot be read: it may stand there", "台账有 {} 段无法读取：可能就在其中"),
+    ("`violations list` shows what is open; ids are those of the record and of the hub", "`violations list` 列出未关闭的；编号与台账和监管端一致"),
     # a second person
     ("a name alone decides nothing here: '{}' did not prove who they are", "仅凭姓名不能决定：“{}”未证明身份"),
     ("a second person with a secret of their own: `--as NAME` (see `edge-gateway people`), or the hub", "须由另一人以个人口令确认：`--as 姓名`（见 `edge-gateway people`），或由监管端"),
