@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import io
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -26,7 +28,7 @@ import click
 from pydantic import BaseModel
 
 from edge_gateway.cli.client import Client
-from edge_gateway.cli.main import VERBS
+from edge_gateway.cli.main import VERBS, run
 from edge_gateway.config.load import load
 from edge_gateway.config.model import GatewayConfig
 from edge_gateway.config.resolve import resolved
@@ -298,9 +300,13 @@ class Exercise:
             return [entry for _, entry in journal.entries()]
 
     def _verb(self, *words: str) -> str:
-        done = self.gateway.verb(*words)
-        assert done.returncode in (0, 1), (words, done.stdout, done.stderr)
-        return done.stdout
+        """As the program runs it, without the start of a program each."""
+        out, err = io.StringIO(), io.StringIO()
+        where = ("--config", str(self.gateway.config), "--state", str(self.gateway.state))
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), mock.patch.dict(os.environ, EDGE_GATEWAY_LANG="en"):
+            code = run([*words, *where])
+        assert code in (0, 1), (words, out.getvalue(), err.getvalue())
+        return out.getvalue()
 
     def _violation(self) -> None:
         """Every step of a person on one violation, which a second person closes, and on another, which is withdrawn."""

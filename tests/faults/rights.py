@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -73,6 +74,7 @@ def unit(name: str) -> dict[str, str]:
     return dict(re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE))
 
 
+@cache
 def interpreter(person: Person) -> str:
     """A Python that this user may run and that finds the program. Raises LookupError."""
     for python in (sys.executable, "/usr/bin/python3"):
