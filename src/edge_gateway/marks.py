@@ -100,6 +100,8 @@ class Marks:
             raise MarkRefused("no point lies in the mark's scope", hint="name points, devices or zones that exist")
         if len(points) > MOST_POINTS or len(self._running) >= MOST_RUNNING:
             raise MarkRefused(f"at most {MOST_POINTS} points a mark, and {MOST_RUNNING} marks at once", hint="end one, or mark less")
+        if len(self._of_week(now.rule_us)) + len(self._running) >= MOST_REMEMBERED:  # else the oldest would be in no quota any more
+            raise MarkRefused(f"{MOST_REMEMBERED} marks were begun within a week", hint="fewer and longer ones, or leave the rules armed")
         if for_us <= 0:
             raise MarkRefused("a mark needs an end", hint="add --for 45m")
         chain_us = self._chain(points, now.rule_us)
@@ -244,8 +246,10 @@ class Marks:
         return dict(mark) | {"step": ENDED, "by": now.by, "reason": now.reason}
 
     def _remember(self, mark: dict[str, Any], rule_us: int) -> None:
-        kept = [each for each in self._ended if each["ended_rule_us"] > rule_us - WEEK_US - HOUR_US]
-        self._ended = [*kept, mark][-MOST_REMEMBERED:]
+        self._ended = [*self._of_week(rule_us), mark][-MOST_REMEMBERED:]
+
+    def _of_week(self, rule_us: int) -> list[dict[str, Any]]:
+        return [each for each in self._ended if each["ended_rule_us"] > rule_us - WEEK_US - HOUR_US]
 
     def _chain(self, points: Sequence[str], rule_us: int) -> int:
         """When the marks began that one of these points now would go on with."""

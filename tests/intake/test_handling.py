@@ -10,6 +10,7 @@ from unittest import mock
 
 import pytest
 
+from edge_gateway.intake.marking import start_mark
 from edge_gateway.testing import FakeClock
 from edge_gateway.violations import HUB, Ask, Who
 from tests.intake.test_loop import RULE, Running, batch, flushed, running, setup_of
@@ -109,6 +110,25 @@ async def test_a_minor_one_closes_by_itself_while_readings_come_and_not_in_silen
         await feed(run, clock, -10.0)
         (again,) = run.intake.state.violations.open()
         assert (again["follows"]["violation"], again["follows"]["how"]) == ("tlf-007-1", "closed")
+
+
+async def test_a_minor_one_does_not_close_by_itself_while_its_rule_is_not_armed(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with running(tmp_path, clock, setup=setup_of((MINOR,))) as run:
+        await submitted(run, clock)
+        clock.advance(24 * HOUR - 60 * S)
+        await start_mark(run.intake, "cleaning", {"points": ["cold1-air"]}, 60 * 60 * S, ("li", "washing"))
+        clock.advance(60 * S)
+        await feed(run, clock, -10.0, -10.0)
+        await looked(run)
+        assert "closed" not in await steps(run), "its readings are beyond the limit, in shadow"
+        await feed(run, clock, -20.0, -20.0)
+        await looked(run)
+        assert "closed" not in await steps(run), "nobody judges them"
+        clock.advance(HOUR)
+        await feed(run, clock, -20.0, -20.0)
+        await looked(run)
+        assert "closed" in await steps(run)
 
 
 async def test_a_major_one_waits_for_a_second_person_however_long(tmp_path: Path) -> None:

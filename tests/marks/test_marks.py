@@ -185,6 +185,18 @@ def test_what_is_remembered_is_bounded() -> None:
     assert APART_US == 30 * MINUTE_US
 
 
+def test_many_short_marks_elsewhere_take_none_out_of_the_quota() -> None:
+    marks = Marks()
+    marks.end(start(marks, 0, 120)["mark"], now(120))
+    used_us = marks.used_us("a", 130 * MINUTE_US)
+    for n in range(399):
+        marks.end(start(marks, 130 + n * 0.01, 0.01, "b")["mark"], now(130 + n * 0.01 + 0.005))
+    with pytest.raises(MarkRefused, match="400 marks were begun within a week"):
+        start(marks, 136, 1, "b")
+    assert marks.used_us("a", 140 * MINUTE_US) == used_us == 120 * MINUTE_US
+    start(marks, 9 * 24 * 60, 1, "b")  # a week later there is room again
+
+
 # --- a site's own bounds --------------------------------------------------------------------------------------------
 
 

@@ -43,7 +43,7 @@ class Model:
     def __init__(self) -> None:
         self.cases: list[Case] = []
         self.count = 0
-        self.ended: dict[str, tuple[int, float | None]] = {}
+        self.ended: dict[str, tuple[int, float, str]] = {}
 
     def at(self, place: str) -> Case | None:
         return next((case for case in self.cases if case.place == place and not case.found), None)
@@ -59,9 +59,9 @@ class Model:
             self.count += 1
             case = Case(self.count, place, severity, notice=True)
             last = self.ended.get(place)
-            if last is not None and (last[1] is None or now <= last[1]):
+            if last is not None and now <= last[1]:
                 case.follows = last[0]
-                if last[1] is None:
+                if last[2] == "withdrawn":
                     del self.ended[place]
             self.cases.append(case)
         before = case.condition
@@ -203,8 +203,7 @@ class Model:
         self.let_go(case)
         self.cases = [other for other in self.cases if other is not case and other.cause is not case]
         if not case.found:
-            goes_on = how == "withdrawn" and case.condition != "recovered"
-            self.ended[case.place] = (case.number, None if goes_on else now + case.hours("recur"))
+            self.ended[case.place] = (case.number, now + case.hours("recur"), how)
 
     def find(self, who: tuple[str, str], severity: str, now: float) -> None:
         self.count += 1

@@ -147,8 +147,17 @@ def test_an_excursion_that_goes_on_after_a_withdrawal_opens_a_new_one_that_names
     do(violations, "ask-withdrawal")
     assert do(violations, "withdraw", LI)["handling"] == "withdrawn"
     assert violations.open() == []
-    [body] = violations.apply(step("violated", 10**6), RULE, at(10**6))
+    [body] = violations.apply(step("violated", 10**5), RULE, at(10**5))
     assert (body["violation"], body["follows"]["violation"], body["follows"]["how"]) == ("tlf-007-2", ID, "withdrawn")
+
+
+def test_what_begins_long_after_a_withdrawal_goes_on_with_nothing() -> None:
+    for later_s, follows in ((10 + 72 * 3600, ID), (11 + 72 * 3600, None)):
+        violations = opened("violated")
+        do(violations, "ask-withdrawal")
+        do(violations, "withdraw", LI)
+        [body] = violations.apply(step("violated", later_s), RULE, at(later_s))
+        assert body.get("follows", {}).get("violation") == follows, later_s
 
 
 # --- a cause and what it hides ----------------------------------------------------------------------------------------

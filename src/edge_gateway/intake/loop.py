@@ -281,9 +281,9 @@ class Intake:
         return seqs[0] if seqs else self._next_seq()
 
     def _silent(self, rule: str, point: str) -> bool:
-        """Whether no good reading of this point is fresh enough for its rule, or there is no such rule any more."""
+        """Whether no good reading of this point is fresh enough for its rule, or decides; or its rule is not armed, or not there any more."""
         bound, now_us = self.state.rule(rule, point), self._clock.mono_us()
-        if bound is None:
+        if bound is None or self.state.engine.condition(rule, point) is not True or self.state.engine.stands(rule, point):
             return True
         for batch in self.latest.values():
             if point in batch.group.points and now_us - batch.mono_us <= bound.fresh_us:

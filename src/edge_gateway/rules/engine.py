@@ -366,6 +366,11 @@ class Engine:
         found = [(each.armed.rule, each.reasons) for each in self._stood.values() if each.reasons]
         return [(rule, [Standing(why=why, ref=ref) for why, ref in sorted(reasons.items())]) for rule, reasons in found]
 
+    def stands(self, rule: str, point: str) -> bool:
+        """Whether a rule is not armed."""
+        stood = self._stood.get(_key(rule, point))
+        return stood is not None and bool(stood.reasons)
+
     def excursion(self, rule: str, point: str) -> First | None:
         """The first offending reading of what goes on beyond an armed rule's limit; None while nothing does."""
         track = self._tracks.get(_key(rule, point))

@@ -363,15 +363,13 @@ class Violations:
             self._by_rule[record["rule"], record["point"]] = record["violation"]
 
     def _end(self, record: Body, rule_us: int) -> None:
-        """It is over; what opens next at its place names it, for a while or (withdrawn while it went on) once."""
+        """It is over; what opens next at its place names it, for a while; a withdrawn one is named once."""
         self._forget(record)
         for held in self.holding.parted(record["violation"])[1]:  # the others return, by entries of their own
             self._forget(held)
         if record["rule"] == FINDING:
             return
-        goes_on = record["handling"] == WITHDRAWN and record["condition"] != RECOVERED
-        until_us = None if goes_on else rule_us + int(hours(record, "recur") * HOUR_US)
-        kept = {"how": record["handling"], "until_us": until_us}
+        kept = {"how": record["handling"], "until_us": rule_us + int(hours(record, "recur") * HOUR_US)}
         kept |= {key: record[key] for key in ("violation", "rule", "point", "opened") if key in record}
         self._ended[record["rule"], record["point"]] = kept
         for key, each in list(self._ended.items()):

@@ -11,6 +11,8 @@ MARKS: tuple[tuple[str, str], ...] = (
     ("no point lies in the mark's scope", "标记范围内没有测点"),
     ("name points, devices or zones that exist", "请指定存在的测点、设备或区域"),
     ("at most {} points a mark, and {} marks at once", "每个标记最多 {} 个测点，同时最多 {} 个标记"),
+    ("{} marks were begun within a week", "一周内已开始 {} 个标记"),
+    ("fewer and longer ones, or leave the rules armed", "请减少次数、合并为较长的标记，或让规则照常判定"),
     ("end one, or mark less", "请先结束一个，或缩小范围"),
     ("a mark needs an end", "标记必须有结束时间"),
     ("add --for 45m", "请加 --for 45m"),
