@@ -10,7 +10,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -140,6 +141,20 @@ effective_from = "2026-01-01"
 verified = "no"
 source = "the operator"
 """
+
+
+@contextmanager
+def peopled(folder: Path, plant: Plant, secrets: Mapping[str, str]) -> Iterator[Gateway]:
+    """A gateway with three points within their limits, and people whose secrets lie in files of their names."""
+    for unit in (1, 2, 3):
+        plant.set(unit, FROZEN)
+    with Gateway(folder, config_text(plant.port)) as found:
+        for name, secret in secrets.items():
+            (folder / name).write_text(secret + "\n", encoding="utf-8")
+            added = found.verb("people", "add", name, "--role", "quality", "--secret-file", str(folder / name), "--reason", "test")
+            assert added.returncode == 0, added.stderr
+        found.wait(lambda: found.status().get("points", {}).get("normal") == 3, "all points within limits")
+        yield found
 
 
 def program(folder: Path, first: str) -> Path:

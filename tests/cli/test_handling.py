@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from edge_gateway.journal.reading import Reading
-from tests.cli.site import FROZEN, THAWED, Gateway, Plant, config_text
+from tests.cli.site import FROZEN, THAWED, Gateway, Plant, peopled
 
 SECRETS = {"wang": "the store is cold again", "李敏": "seven quiet geese fly"}
 PICTURE = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 40
@@ -26,14 +26,7 @@ def plant() -> Iterator[Plant]:
 
 @pytest.fixture
 def gateway(plant: Plant, tmp_path: Path) -> Iterator[Gateway]:
-    for unit in (1, 2, 3):
-        plant.set(unit, FROZEN)
-    with Gateway(tmp_path, config_text(plant.port)) as found:
-        for name, secret in SECRETS.items():
-            (tmp_path / name).write_text(secret + "\n", encoding="utf-8")
-            added = found.verb("people", "add", name, "--role", "quality", "--secret-file", str(tmp_path / name), "--reason", "test")
-            assert added.returncode == 0, added.stderr
-        found.wait(lambda: found.status().get("points", {}).get("normal") == 3, "all points within limits")
+    with peopled(tmp_path, plant, SECRETS) as found:
         yield found
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.site import FROZEN, THAWED, Gateway, Plant, config_text
+from tests.cli.site import FROZEN, THAWED, Gateway, Plant, config_text, peopled
 from tests.cli.test_handling import SECRETS, entries, open_, refused
 
 
@@ -21,13 +21,7 @@ def plant() -> Iterator[Plant]:
 
 @pytest.fixture
 def gateway(plant: Plant, tmp_path: Path) -> Iterator[Gateway]:
-    for unit in (1, 2, 3):
-        plant.set(unit, FROZEN)
-    with Gateway(tmp_path, config_text(plant.port)) as found:
-        (tmp_path / "李敏").write_text(SECRETS["李敏"] + "\n", encoding="utf-8")
-        added = found.verb("people", "add", "李敏", "--role", "quality", "--secret-file", str(tmp_path / "李敏"), "--reason", "test")
-        assert added.returncode == 0, added.stderr
-        found.wait(lambda: found.status().get("points", {}).get("normal") == 3, "all points within limits")
+    with peopled(tmp_path, plant, {"李敏": SECRETS["李敏"]}) as found:
         yield found
 
 
