@@ -85,7 +85,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
 }
 
 # What decides is pure: no I/O, no clock, no log.
-PURE = ("traceability", "record", "wire", "rules.engine", "rules.area", "rules.track", "rules.kinds", "rules.measure", "rules.windows", "rules.aggregate", "rules.calendar", "rules.conditions", "rules.courses", "rules.plan", "rules.arming", "rules.same", "rules.bind", "rules.bind_kinds", "violations", "commands", "phases", "marks", "reading", "units")
+PURE = ("traceability", "record", "wire", "rules.engine", "rules.area", "rules.track", "rules.kinds", "rules.measure", "rules.windows", "rules.exposure", "rules.aggregate", "rules.calendar", "rules.conditions", "rules.courses", "rules.plan", "rules.arming", "rules.same", "rules.bind", "rules.bind_kinds", "violations", "commands", "phases", "marks", "reading", "units")
 IMPURE = {"asyncio", "logging", "socket", "subprocess", "threading", "time", "aiohttp", "apsw", "paho", "pymodbus"}
 
 

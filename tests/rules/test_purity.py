@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 RULES = Path(__file__).resolve().parents[2] / "src" / "edge_gateway" / "rules"
-DECIDING = ("area.py", "track.py", "kinds.py", "measure.py", "windows.py", "aggregate.py", "conditions.py", "courses.py", "plan.py", "roster.py", "standing.py", "arming.py", "engine.py")
+DECIDING = ("area.py", "track.py", "kinds.py", "measure.py", "windows.py", "exposure.py", "aggregate.py", "conditions.py", "courses.py", "plan.py", "roster.py", "standing.py", "arming.py", "engine.py")
 OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div)
 UNARY = (ast.USub, ast.Not)
 #: Names that would compute something else, or read what is no argument.

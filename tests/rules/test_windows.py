@@ -10,7 +10,8 @@ import pytest
 from edge_gateway.rules.base import Step
 from edge_gateway.rules.calendar import period_of
 from edge_gateway.rules.engine import Engine
-from edge_gateway.rules.windows import ExposureTrack, WindowTrack
+from edge_gateway.rules.exposure import ExposureTrack
+from edge_gateway.rules.windows import WindowTrack
 
 from .test_engine import Line, S, rule
 from .traces import differences

@@ -6,12 +6,19 @@ of readings nor where a snapshot fell between them changes a bit of it.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterable, Iterator
 from math import fsum
 from typing import Any
 
+from edge_gateway.rules.calendar import multiple_of
+
 #: Different values that ranks are kept of; a window with more has no percentile.
 MOST_RANKS = 4096
+#: Readings that are kept because something late may come between them; beyond them the oldest is taken as it is.
+MOST_HELD = 1024
+#: Veltkamp's splitter of a double into halves of 26 bits (Dekker 1971).
+_SPLITTER = 134_217_729.0
 
 
 class ExactSum:
@@ -24,6 +31,8 @@ class ExactSum:
 
     def add(self, x: float) -> None:
         kept = 0
+        if not x and len(self.parts) == 1:
+            return
         for y in self.parts:
             larger, smaller = (x, y) if abs(x) >= abs(y) else (y, x)
             x = larger + smaller
@@ -36,6 +45,22 @@ class ExactSum:
     @property
     def value(self) -> float:
         return fsum(self.parts)
+
+
+def product(x: float, y: float) -> tuple[float, ...]:
+    """``x`` × ``y`` without rounding: its double, and what that lacks (Dekker 1971); for factors below 1e150."""
+    whole = x * y
+    if not x or x == 1.0 or not -1e150 < x < 1e150:
+        return (whole,)
+    x_high, y_high = _high(x), _high(y)
+    x_low, y_low = x - x_high, y - y_high
+    rest = x_low * y_low - (((whole - x_high * y_high) - x_low * y_high) - x_high * y_low)
+    return (whole, rest) if rest else (whole,)
+
+
+def _high(x: float) -> float:
+    far = _SPLITTER * x
+    return far - (far - x)
 
 
 class Tally:
@@ -63,6 +88,12 @@ class Tally:
             self.crowded = self.crowded or len(self.ranks) > MOST_RANKS
             if self.crowded:
                 self.ranks.clear()
+
+    def weigh(self, value: float, weight: float) -> None:
+        """One more reading of a mean that is weighted."""
+        self.count += 1
+        self.total.add(value * weight)
+        self.weight.add(weight)
 
     def state(self) -> list[Any]:
         """JSON-able."""
@@ -124,20 +155,20 @@ class Rolling:
     """The last ``window_us`` in steps: a step begins with what comes first after the one before it is over.
 
     A step leaves as a whole once its beginning is older than the window: the window is between ``window_us`` and one
-    step longer than it, never shorter.
+    step longer than it, never shorter. ``whole``: steps begin at whole multiples of their length, whatever comes first.
     """
 
-    __slots__ = ("step_us", "steps", "window_us")
+    __slots__ = ("step_us", "steps", "whole", "window_us")
 
-    def __init__(self, window_us: int, step_us: int) -> None:
-        self.window_us, self.step_us = window_us, step_us
+    def __init__(self, window_us: int, step_us: int, *, whole: bool = False) -> None:
+        self.window_us, self.step_us, self.whole = window_us, step_us, whole
         self.steps: list[Tally] = []
 
     def at(self, rule_us: int) -> Tally:
         """The step that takes what comes now; steps that are over by then are let go."""
         self.drop(rule_us)
         if not self.steps or rule_us >= self.steps[-1].begin_us + self.step_us:
-            self.steps.append(Tally(rule_us))
+            self.steps.append(Tally(multiple_of(self.step_us, rule_us) if self.whole else rule_us))
         return self.steps[-1]
 
     def drop(self, rule_us: int) -> None:
@@ -146,6 +177,13 @@ class Rolling:
         while gone < len(self.steps) and self.steps[gone].begin_us + self.step_us <= rule_us - self.window_us:
             gone += 1
         del self.steps[:gone]
+
+    def within(self, rule_us: int) -> list[Tally]:
+        """The steps that lie in the window which ends at ``rule_us``, at least in part."""
+        first = 0
+        while first < len(self.steps) and self.steps[first].begin_us + self.step_us <= rule_us - self.window_us:
+            first += 1
+        return self.steps[first:] if first else self.steps
 
     def stretches(self, since_us: int, until_us: int) -> Iterator[tuple[Tally, int]]:
         """The stretch from ``since_us`` to ``until_us``, step by step: (step, how long of it lies there)."""
@@ -164,3 +202,54 @@ class Rolling:
     def restore(self, state: list[Any]) -> None:
         """Take over what ``state`` gave."""
         self.steps = [Tally.of(each) for each in state]
+
+
+class Pairs:
+    """Values, each with the flow that went with it, while a value or a flow may still come late; by time, at most ``MOST_HELD`` of each."""
+
+    __slots__ = ("flows", "values")
+
+    def __init__(self, values: Iterable[list[Any]] = (), flows: Iterable[list[Any]] = ()) -> None:
+        #: [rule time, wall time, value], and [rule time, flow]; a flow of None: nobody knows it from then on
+        self.values, self.flows = [list(each) for each in values], [list(each) for each in flows]
+
+    def value(self, at_us: int, wall_us: int, value: float) -> None:
+        """One more value."""
+        insort(self.values, [at_us, wall_us, value])
+
+    def flow(self, at_us: int, flow: float | None) -> None:
+        """One more flow; of several at one instant the greatest counts."""
+        insort(self.flows, [at_us, flow], key=lambda each: (each[0], each[1] is not None, each[1] or 0.0))
+        if len(self.flows) > MOST_HELD:
+            del self.flows[0]
+
+    def taken(self, before_us: int, fresh_us: int) -> list[tuple[int, int, float, float]]:
+        """What is older than ``before_us`` is given up: (rule time, wall time, value, flow) of those values that had a fresh flow."""
+        count = 0
+        while count < len(self.values) and (self.values[count][0] < before_us or len(self.values) - count > MOST_HELD):
+            count += 1
+        found = self._paired(self.values[:count], fresh_us)
+        del self.values[:count]
+        while len(self.flows) > 1 and self.flows[1][0] < before_us:
+            del self.flows[0]
+        return found
+
+    def tally(self, fresh_us: int) -> Tally:
+        """All that is kept, together."""
+        found = Tally()
+        for _, _, value, flow in self._paired(self.values, fresh_us):
+            found.weigh(value, flow)
+        return found
+
+    def _paired(self, values: list[list[Any]], fresh_us: int) -> list[tuple[int, int, float, float]]:
+        found, at = [], -1
+        for rule_us, wall_us, value in values:
+            while at + 1 < len(self.flows) and self.flows[at + 1][0] <= rule_us:
+                at += 1
+            if at >= 0 and self.flows[at][1] is not None and rule_us - self.flows[at][0] <= fresh_us:
+                found.append((rule_us, wall_us, value, self.flows[at][1]))
+        return found
+
+    def state(self) -> list[Any]:
+        """JSON-able: what the constructor takes."""
+        return [[list(each) for each in self.values], [list(each) for each in self.flows]]

@@ -114,6 +114,7 @@ def _exposure(rule: ExposureRule) -> dict[str, Any]:
     terms: dict[str, str | int] = {"of": "degree-minutes" if degrees else "minutes", "step_us": _step_us(window_us)}
     terms |= {"beyond_low": rule.low} if rule.low is not None else {}
     terms |= {"beyond_high": rule.high} if rule.high is not None else {}
+    terms |= {"late_us": us(rule.late_s)} if rule.late_s else {}
     terms |= {"unknown_excess": rule.unknown_excess} if rule.unknown_excess is not None else {}
     beyond = " or ".join([*([f"< {rule.low}"] if rule.low is not None else []), *([f"> {rule.high}"] if rule.high is not None else [])])
     limit = f"≤ {most} {f'{rule.unit}·min' if degrees else 'min'} {beyond} {rule.unit} in {rule.window_s / 3600:g} h"

@@ -20,3 +20,8 @@ def period_of(wall_us: int, period: str) -> tuple[int, int]:
     length_us = LENGTH_US[period]
     begin_us = (wall_us + BEIJING_US) // length_us * length_us - BEIJING_US
     return begin_us, begin_us + length_us
+
+
+def multiple_of(length_us: int, at_us: int) -> int:
+    """The last whole multiple of a length that is not after ``at_us``."""
+    return at_us // length_us * length_us

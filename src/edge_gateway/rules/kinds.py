@@ -30,9 +30,10 @@ from edge_gateway.rules.base import (
 )
 from edge_gateway.rules.conditions import CombinedTrack, GuardedTrack
 from edge_gateway.rules.courses import DescentTrack, SequenceTrack
+from edge_gateway.rules.exposure import ExposureTrack
 from edge_gateway.rules.measure import FlatTrack, SpreadTrack
 from edge_gateway.rules.track import BROKEN, GREATEST, IDLE, NOTICED, Track
-from edge_gateway.rules.windows import ExposureTrack, WindowTrack
+from edge_gateway.rules.windows import WindowTrack
 
 #: A tick that comes later than this after a silence was due shows that nobody was listening (power cut, restart).
 UNWATCHED_US = 10_000_000
@@ -242,7 +243,8 @@ KINDS: dict[str, type[Track]] = {
 
 #: 2: ``uncertain:late`` is not judged, and goes into windows; records of 1 have none, so what judges 2 judges 1 as it was judged.
 #: The versions of each kind's semantics that this release judges, newest last: a rule is journaled with its own, and judged by it.
-SEMANTICS: dict[str, tuple[int, ...]] = dict.fromkeys((LIMIT, *KINDS), (1, 2))
+#: 3 (``window``, ``exposure``): a flow-weighted mean and an exposure take what is late too, and an exposure's sums are exact.
+SEMANTICS: dict[str, tuple[int, ...]] = {kind: (1, 2, 3) if kind in (WINDOW, EXPOSURE) else (1, 2) for kind in (LIMIT, *KINDS)}
 
 
 def can_judge(rule: BoundRule) -> bool:

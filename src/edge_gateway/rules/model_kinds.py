@@ -152,8 +152,8 @@ class WindowRule(Limited):
             raise ValueError("a window is window_s long, or a period: one of the two")
         if (self.of == "percentile") != (self.percentile is not None):
             raise ValueError("percentile is given for of = 'percentile', and only there")
-        if self.late_s and self.of == "flow-mean" and self.period is None:
-            raise ValueError("late_s: which flow went with a late reading is not known, so a flow-weighted mean takes none")
+        if self.of == "flow-mean" and self.window_s is not None and self.late_s > self.window_s:
+            raise ValueError("late_s: nothing is waited for longer than the window is")
         if self.of == "share" and self.unit != "1":
             raise ValueError("a share has the unit '1'")
         return self
@@ -163,7 +163,7 @@ class ExposureRule(RuleBase):
     """``exposure``: at most ``most_minutes``, or ``most_degree_minutes``, below ``low`` or above ``high`` within ``window_s``.
 
     Minutes that nobody saw count to the most that it can be, not to the least; for degree-minutes each as
-    ``unknown_excess`` beyond the limit.
+    ``unknown_excess`` beyond the limit. Readings that come up to ``late_s`` late by their own time speak for theirs.
     """
 
     kind: Literal["exposure"]
@@ -174,10 +174,13 @@ class ExposureRule(RuleBase):
     most_degree_minutes: Number | None = None
     unknown_excess: Number | None = None
     window_s: Annotated[float, Field(gt=0, le=31 * 86_400)]
+    late_s: Seconds = 0.0
 
     @model_validator(mode="after")
     def _numbers(self) -> ExposureRule:
         known_unit(self.unit)
+        if self.late_s > self.window_s:
+            raise ValueError("late_s: nothing is waited for longer than the window is")
         if self.low is None and self.high is None:
             raise ValueError("beyond what? give low, high or both")
         check_limits(self.low, self.high, None, None)

@@ -1,4 +1,4 @@
-"""Kinds over a stretch of time: ``window`` (what readings come to, rolling or by hour and day) and ``exposure`` (time beyond a limit); pure.
+"""``window``: what the readings of a stretch of time come to, rolling or by hour and day; pure, knows no other kind.
 
 Where too little is known of the stretch the outcome is *undecided*, which ends and fires nothing.
 """
@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_gateway.rules.aggregate import Rolling, Tally, mean, merged, percentile, weighted_mean
+from edge_gateway.rules.aggregate import Pairs, Rolling, Tally, mean, merged, percentile, weighted_mean
 from edge_gateway.rules.base import BoundRule, Step
 from edge_gateway.rules.calendar import LENGTH_US, period_of
-from edge_gateway.rules.measure import Joint, Measured
-from edge_gateway.rules.track import BROKEN, GREATEST, IDLE, NOTICED, Track
-
-_US_PER_MINUTE = 60_000_000
+from edge_gateway.rules.measure import Joint
+from edge_gateway.rules.track import BROKEN, IDLE, NOTICED, Track
 
 
 class WindowTrack(Joint):
@@ -24,7 +22,7 @@ class WindowTrack(Joint):
     is the flow: the mean of the readings, each weighted by the flow that went with it.
     """
 
-    __slots__ = ("doubtful", "expected", "fn", "late_us", "period", "periods", "rolling", "share", "valid_share")
+    __slots__ = ("doubtful", "expected", "floor_us", "fn", "late_us", "pairs", "period", "periods", "rolling", "share", "valid_share")
 
     def __init__(self, rule: BoundRule, order: int = 0) -> None:
         super().__init__(rule, order)
@@ -35,7 +33,11 @@ class WindowTrack(Joint):
         length_us = LENGTH_US.get(self.period, rule.window_us)
         #: readings that are due in the whole of it; 0 when nobody knows
         self.expected = length_us / int(terms["interval_us"]) if "interval_us" in terms else 0.0
-        self.rolling = Rolling(rule.window_us, int(terms.get("step_us", 1)))
+        #: values and flows of the last ``late_us``; None where none is waited for
+        self.pairs = Pairs() if self.fn == "flow-mean" and self.late_us and rule.semantics > 2 else None
+        self.rolling = Rolling(rule.window_us, int(terms.get("step_us", 1)), whole=self.pairs is not None)
+        #: what is late and of before then is in none: it was not armed
+        self.floor_us = 0
         #: periods that are not judged yet, by their beginning (wall time)
         self.periods: dict[int, Tally] = {}
         #: beginnings of those in which the clock was not vouched for
@@ -45,10 +47,13 @@ class WindowTrack(Joint):
 
     def over(self, rule_us: int, wall_us: int) -> Step | None:
         self.instant_us = None
-        if self.heard_us[0] == rule_us and (tally := self._taking(rule_us, wall_us)) is not None:
+        if self.pairs is not None:
+            self._pair(self.pairs, rule_us, wall_us)
+        elif self.heard_us[0] == rule_us and (tally := self._taking(rule_us, wall_us)) is not None:
             self._add(tally, rule_us)
         if not self.period:
-            return self._judge(merged(self.rolling.steps), (rule_us, wall_us))
+            steps = self.rolling.steps if self.pairs is None else [*self.rolling.within(rule_us), self.pairs.tally(self.fresh_us)]
+            return self._judge(merged(steps), (rule_us, wall_us))
         vouched = period_of(wall_us, self.period)[0] not in self.doubtful
         return self.passed(rule_us, wall_us) if vouched else None
 
@@ -61,28 +66,60 @@ class WindowTrack(Joint):
             return
         flow = self.values[1]
         if flow is not None and rule_us - self.heard_us[1] <= self.fresh_us:
-            tally.count += 1
-            tally.total.add(value * flow)
-            tally.weight.add(flow)
+            tally.weigh(value, flow)
+
+    def _pair(self, pairs: Pairs, rule_us: int, wall_us: int) -> None:
+        """Keep this instant's value and flow; what nothing late can come between any more goes where it belongs."""
+        if self.heard_us[1] == rule_us:
+            pairs.flow(rule_us, self.values[1])
+        value = self.values[0]
+        if self.heard_us[0] == rule_us and value is not None and (not self.period or self._taking(rule_us, wall_us) is not None):
+            pairs.value(rule_us, wall_us, value)
+        self._settle(pairs, rule_us - self.late_us)
+
+    def _settle(self, pairs: Pairs, before_us: int) -> None:
+        for at_us, wall_us, value, flow in pairs.taken(before_us, self.fresh_us):
+            tally = self.periods.get(period_of(wall_us, self.period)[0]) if self.period else self.rolling.at(at_us)
+            if tally is not None:
+                tally.weigh(value, flow)
 
     def late(self, at: int, value: float, now: tuple[int, int], own_us: int) -> None:
         """A reading of wall time ``own_us`` that comes ``now``: into the step or period where it belongs, if that is waited for still.
 
-        The order in which late ones come changes nothing: no step begins with one. A flow-weighted mean takes none: which flow
-        went with it is not known.
+        The order in which late ones come changes nothing: no step begins with one. A flow-weighted mean of version 2 takes none,
+        since which flow went with it is not known; of version 3 it takes values and flows that are no later than ``late_us``.
         """
         rule_us, wall_us = now
-        if at or self.fn == "flow-mean":
+        late_us = wall_us - own_us
+        at_us = min(rule_us - late_us, rule_us)
+        if at_us < self.floor_us or (self.fn == "flow-mean" and (self.pairs is None or late_us > self.late_us)) or (at and self.pairs is None):
+            return
+        if at and self.pairs is not None:
+            self.pairs.flow(at_us, value)
             return
         if self.period:
             begin_us = period_of(own_us, self.period)[0]
-            if wall_us < begin_us + LENGTH_US[self.period] + self.late_us:
-                self.periods.setdefault(begin_us, Tally(begin_us)).add(value, ranked=self.fn == "percentile")
-            return
-        late_us = wall_us - own_us
-        steps = [step for step in self.rolling.steps if step.begin_us <= rule_us - late_us]
-        if steps and late_us <= self.late_us:
-            steps[-1].add(value, ranked=self.fn == "percentile")
+            if wall_us >= begin_us + LENGTH_US[self.period] + self.late_us:
+                return
+            tally = self.periods.setdefault(begin_us, Tally(begin_us))
+            if self.pairs is None:
+                tally.add(value, ranked=self.fn == "percentile")
+        if self.pairs is not None:
+            self.pairs.value(at_us, own_us, value)
+        elif not self.period:
+            steps = [step for step in self.rolling.steps if step.begin_us <= rule_us - late_us]
+            if steps and late_us <= self.late_us:
+                steps[-1].add(value, ranked=self.fn == "percentile")
+
+    def blind(self, rule_us: int, wall_us: int) -> Step | None:
+        if self.pairs is not None:
+            self._settle(self.pairs, rule_us + 1)
+            self.pairs = Pairs()
+        return super().blind(rule_us, wall_us)
+
+    def awake(self, shadow: Track, rule_us: int, wall_us: int) -> None:
+        if self.rule.semantics > 2 and self.late_us:
+            self.floor_us = rule_us
 
     def _taking(self, rule_us: int, wall_us: int) -> Tally | None:
         """Where this instant's reading belongs; None: its period is judged already."""
@@ -107,6 +144,8 @@ class WindowTrack(Joint):
         begin_us = min(self.periods, default=None)
         if begin_us is None or wall_us < begin_us + LENGTH_US[self.period] + self.late_us:
             return None
+        if self.pairs is not None:
+            self._settle(self.pairs, rule_us - (wall_us - begin_us - LENGTH_US[self.period]))
         tally = self.periods.pop(begin_us)
         if begin_us in self.doubtful:
             self.doubtful.discard(begin_us)
@@ -151,80 +190,15 @@ class WindowTrack(Joint):
         if (joint := super().memory()) is None:
             return None
         periods = [each.state() for _, each in sorted(self.periods.items())]
-        return [joint, self.rolling.state(), periods, sorted(self.doubtful)]
+        more = [] if self.pairs is None and not self.floor_us else [[] if self.pairs is None else self.pairs.state(), self.floor_us]
+        return [joint, self.rolling.state(), periods, sorted(self.doubtful), *more]
 
     def recall(self, memory: Any) -> None:
-        joint, steps, periods, doubtful = memory
+        joint, steps, periods, doubtful, *more = memory
         super().recall(joint)
         self.rolling.restore(steps)
         self.periods = {each[0]: Tally.of(each) for each in periods}
         self.doubtful = set(doubtful)
-
-
-class ExposureTrack(Measured):
-    """``exposure``: minutes, or degree-minutes, beyond a limit within the last ``window_us``.
-
-    What readings say is the least that it can be, what nobody saw is added to the most: violated when the least passes,
-    undecided while only the most does. Readings judge, time alone does not. ``unknown_excess`` is how far beyond the limit an unseen minute is taken to have been.
-    """
-
-    __slots__ = ("beyond_high", "beyond_low", "degrees", "rolling", "said", "unknown_excess", "until_us")
-
-    def __init__(self, rule: BoundRule, order: int = 0) -> None:
-        super().__init__(rule, order)
-        terms = rule.terms
-        self.beyond_low = float(terms["beyond_low"]) if "beyond_low" in terms else -GREATEST
-        self.beyond_high = float(terms["beyond_high"]) if "beyond_high" in terms else GREATEST
-        self.degrees = terms["of"] == "degree-minutes"
-        self.unknown_excess = float(terms.get("unknown_excess", "1"))
-        #: ``total``: the least; ``weight``: what nobody saw. Both in µs, or unit × µs
-        self.rolling = Rolling(rule.window_us, int(terms["step_us"]))
-        self.said: tuple[int, float | None] | None = None  # the last reading
-        self.until_us = 0  # accounted for until then
-
-    def observe(self, at: int, value: float | None, rule_us: int, wall_us: int) -> Step | None:
-        self._account(rule_us)
-        self.said, self.until_us = (rule_us, value), rule_us
-        least, most = self.between()
-        if least > self.high or most <= self.high:
-            return self.known(least, rule_us, wall_us)
-        return self.undecided(rule_us, wall_us)
-
-    def blind(self, rule_us: int, wall_us: int) -> Step | None:
-        self._account(rule_us)
-        self.said = None if self.said is None else (rule_us, None)
-        return super().blind(rule_us, wall_us)
-
-    def between(self) -> tuple[float, float]:
-        """The least and the most that it can be, in minutes or degree-minutes."""
-        found = merged(self.rolling.steps)
-        least = found.total.value / _US_PER_MINUTE
-        return least, least + found.weight.value / _US_PER_MINUTE
-
-    def _account(self, rule_us: int) -> None:
-        """Until now: the last reading spoke while it was fresh, nobody saw the rest."""
-        if self.said is None:
-            return
-        said_us, value = self.said
-        spoke_us = self.until_us
-        if value is not None:
-            spoke_us = max(self.until_us, min(rule_us, said_us + self.fresh_us))
-            excess = self._excess(value)
-            for step, length_us in self.rolling.stretches(self.until_us, spoke_us):
-                step.total.add((excess if self.degrees else 1.0 if excess > 0 else 0.0) * length_us)
-        for step, length_us in self.rolling.stretches(spoke_us, rule_us):
-            step.weight.add((self.unknown_excess if self.degrees else 1.0) * length_us)
-        self.until_us = rule_us
-
-    def _excess(self, value: float) -> float:
-        return max(value - self.beyond_high, self.beyond_low - value, 0.0)
-
-    # --- the state ----------------------------------------------------------------------------------------------
-
-    def memory(self) -> Any:
-        return None if self.said is None else [self.rolling.state(), self.said, self.until_us]
-
-    def recall(self, memory: Any) -> None:
-        steps, said, self.until_us = memory
-        self.rolling.restore(steps)
-        self.said = said[0], said[1]
+        if more:
+            held, self.floor_us = more
+            self.pairs = Pairs(*held) if self.pairs is not None else None
