@@ -75,7 +75,7 @@ def lines(row: dict[str, Any]) -> Iterator[str]:
     for each in row.get("held") or ():
         title = f"{each.get('title_zh') or each['rule']} {each.get('title_en') or ''}".rstrip()
         since = (each.get("first") or {}).get("wall_us")
-        yield f"  holds 包含  {each['violation']}  {each['name_zh']} {each['name_en']}  {title}  {CONDITION.get(each['condition'], each['condition'])}" + (f"  since 自 {_time(since, zone)}" if isinstance(since, int) else "") + (f"  {each['minutes']} min 分钟" if each.get("minutes") else "")
+        yield f"  holds 包含  {each['violation']}  {each['name_zh']} {each['name_en']}  {title}  {CONDITION.get(each['condition'], each['condition'])}" + (f"  since 自 {_time(since, zone)}" if isinstance(since, int) else "") + (f"  {each['minutes']} min 分钟" if each["condition"] == "recovered" else "")
     for step in row["steps"]:
         who = f"  {step['by']} ({step.get('proof', 'claimed')})" if step.get("by") else ""
         yield f"  {_time(step['wall_us'], zone)}  {step['step']}{who}  {step.get('reason', '')}".rstrip()

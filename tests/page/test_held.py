@@ -15,7 +15,7 @@ from edge_gateway.page.view import apparent
 from edge_gateway.web import pages
 from tests.page.site import MIN, NOW_US, resolved, rule, step, words
 
-HELD = step(violation="tlf-007-2", rule="house-quiet", handling="merged", into="tlf-007-1", minutes=12.5, first={"rule_us": 1, "wall_us": NOW_US - 40 * MIN, "value": None})
+HELD = step(violation="tlf-007-2", condition="recovered", rule="house-quiet", handling="merged", into="tlf-007-1", minutes=12.5, first={"rule_us": 1, "wall_us": NOW_US - 40 * MIN, "value": None})
 RULES = {"air": {"frozen-store-air": rule().as_config(), "house-quiet": {"title_zh": "无数据", "title_en": "No <data>", "kind": "stale"}}}
 
 
@@ -44,11 +44,11 @@ def test_a_long_list_says_how_many_more(language: str) -> None:
 
 
 def test_a_row_shows_what_is_hidden_by_a_cause_but_for_silence() -> None:
-    warm, silent = step(violation="tlf-007-3", handling="merged"), HELD
+    warm, silent = step(violation="tlf-007-3", handling="merged"), HELD | {"condition": "active"}
     assert [each["violation"] for each in apparent([step(), warm, silent], RULES)] == ["tlf-007-1", "tlf-007-3"]
 
 
-@pytest.mark.parametrize(("language", "wanted"), [("en", "holds      tlf-007-2  house-quiet  air  active  since "), ("zh", "包含      tlf-007-2  house-quiet  air  ")])
+@pytest.mark.parametrize(("language", "wanted"), [("en", "holds      tlf-007-2  house-quiet  air  recovered  since "), ("zh", "包含      tlf-007-2  house-quiet  air  ")])
 def test_the_command_line_names_them_one_by_one(language: str, wanted: str) -> None:
     deeper = HELD | {"violation": "tlf-007-3", "into": "tlf-007-2"}
     found = {"violation": step(), "rule": {}, "consequences": [HELD, deeper]}

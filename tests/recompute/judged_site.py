@@ -28,7 +28,17 @@ def every_kind(chance: random.Random) -> list[BoundRule]:
     plain = next(rule for rule in made if rule.kind == "limit" and not rule.others)
     both = f'[[false,["{plain.id}/{plain.point}"]],[true,["{made[-1].id}/{made[-1].point}"]]]'
     numbers = {"id": "both", "pack": "t", "pack_version": "1", "edition": "1", "kind": "combined", "point": "a"}
-    return [*made, BoundRule(**numbers, violation_after_us=0, terms={"of": "any", "rules": both})]  # type: ignore[arg-type]
+    return explained([*made, BoundRule(**numbers, violation_after_us=0, terms={"of": "any", "rules": both})])  # type: ignore[arg-type]
+
+
+def explained(made: list[BoundRule]) -> list[BoundRule]:
+    """Every third rule says of five others that they are its consequences: causes of causes, of every kind."""
+    chance, ids = random.Random(len(made)), [rule.id for rule in made]
+
+    def declared(rule: BoundRule) -> BoundRule:
+        return replace(rule, consequences=tuple(sorted(chance.sample(ids, min(5, len(ids))))), consequences_over=chance.choice(["point", "device", "site"]))
+
+    return [declared(rule) if at % 3 == 0 else rule for at, rule in enumerate(made)]
 
 
 def setup(made: list[BoundRule]) -> Setup:

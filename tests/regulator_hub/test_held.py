@@ -51,7 +51,9 @@ def test_the_command_line_says_them_in_both_languages(tmp_path: Any) -> None:
     lines = [line for line in said if line.startswith("  holds 包含")]
     assert len(lines) == 2
     assert "无数据 No data" in lines[0]
-    assert "31 min 分钟" in lines[1]
+    assert "分钟" not in lines[1], "it goes on: its minutes are those of its last step"
+    over = view(*held(), step(6, 3, "recovered", into=2))
+    assert any("31 min 分钟" in line for line in told.lines(told.whole(over, "tlf-007-1", outbox, record.now_us())))
 
 
 def test_a_point_whose_silence_is_part_of_a_cause_has_no_data_and_one_beyond_its_limit_is_shown_so() -> None:

@@ -65,7 +65,7 @@ def lines(ctx: Context, found: Mapping[str, Any], zone: str, now_us: int) -> Ite
     for each in found.get("consequences") or ():
         under = f" ({ctx.say('by', '因')} {each['into']})" if each.get("into") != record["violation"] else ""
         told = f"{each['rule']}  {each['point']}  {word(ctx, each['condition'])}  {ctx.say('since', '自')} {local(each['first']['wall_us'], zone)}"
-        yield f"{ctx.say('holds', '包含')}      {each['violation']}{under}  {told}" + (f"  {each['minutes']} {ctx.say('min', '分钟')}" if each.get("minutes") else "")
+        yield f"{ctx.say('holds', '包含')}      {each['violation']}{under}  {told}" + (f"  {each['minutes']} {ctx.say('min', '分钟')}" if each["condition"] == "recovered" else "")
     if asked := record.get("withdrawal"):
         yield f"{ctx.say('withdrawal', '撤销')} {ctx.say('asked for by', '申请人')} {asked['by']}: {asked['reason']}"
     yield from _assessment(ctx, record.get("assessment") or {}, zone)

@@ -146,7 +146,7 @@ def _held(found: Sequence[Mapping[str, Any]], rules: Rules, points: Mapping[str,
         rule, point = rules.get(each["point"], {}).get(each["rule"], {}), points.get(each["point"], {})
         parts = [words.name(point) or each["point"], words.name(rule, "title") or each["rule"], words.t[f"condition.{each['condition']}"]]
         parts += [words.say("violation.since", time=words.when(int(each["first"]["wall_us"])))]
-        lines.append(" · ".join(parts + ([words.say("violation.minutes", n=each["minutes"])] if each.get("minutes") else [])))
+        lines.append(" · ".join(parts + ([words.say("violation.minutes", n=each["minutes"])] if each["condition"] == "recovered" else [])))
     more = len(found) - len(lines)
     summary = words.say("violation.holds", n=len(found)) if found else ""
     return {"held": lines + ([words.say("violation.more", n=more)] if more else []), "holds": summary}

@@ -33,6 +33,8 @@ OUTCOMES, SNAPSHOTS, LATENESS = "outcomes", "snapshots", "lateness"
 BETWEEN = frozenset({"rules-not-armed"})
 #: Steps of violations that follow from a rule's step of another.
 FOLLOWING = frozenset({"merged", "holding", "unmerged"})
+#: What an outcome says of causes: not to be judged where one of the rules cannot be.
+OF_CAUSES = frozenset({"handling", "before", "into", "holds", "scope", "severity", "raised", "due", "overdue", "withdrawal"})
 
 
 @dataclass(slots=True)
@@ -141,7 +143,7 @@ class Outcomes:
             return
         if entry["kind"] == "event" and entry.get("event") in BETWEEN:
             return
-        if self._midway and entry["kind"] == "violation" and entry["step"] in FOLLOWING:
+        if (self._midway or self._beyond_us) and entry["kind"] == "violation" and entry["step"] in FOLLOWING:
             self._replaying.take(entry)
             return
         self._none_waits(entry)
@@ -193,7 +195,10 @@ class Outcomes:
             return
         kind, body = self._next(entry)
         older = "at_rule_us" in body and "at_rule_us" not in entry  # an earlier release did not say so much
-        wrong = [key for key in body if entry.get(key, _Absent) != body[key] and not (older and key not in entry)]
+        unsure = OF_CAUSES if self._beyond_us else frozenset()
+        wrong = [key for key in body if key not in unsure and entry.get(key, _Absent) != body[key] and not (older and key not in entry)]
+        if self._beyond_us and entry["kind"] == "violation":
+            self._replaying.state.violations.replay(entry, self._epoch)
         if not wrong and entry["kind"] == kind:
             judged.same[self._kind_of(entry)] += is_outcome(entry)
             return
@@ -211,7 +216,7 @@ class Outcomes:
                 state.violations.number_at_least(int(number) - 1)
         at = Moment(int(entry["rule_us"]), int(entry["wall_us"]), bool(entry["trusted"]), self._epoch, int(entry["seq"]))
         kind, made = outcome(state, step, at)
-        self._bodies.extend((kind, orjson.loads(canonical(body))) for body in made)
+        self._bodies.extend((kind, orjson.loads(canonical(body))) for body in (made[:1] if self._beyond_us else made))
         self.judged.derived.add(self._bodies[0][1], step.rule_us)
         self._told(step)
         return self._bodies.popleft()

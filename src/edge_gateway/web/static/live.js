@@ -108,7 +108,7 @@
     const second = el("p", "line dim");
     if (hub) second.append(el("span", "", siteName(step.gateway)));
     if (since) { const s = el("span", "since"); s.dataset.since = since; second.append(s); }
-    if (step.peak !== null && step.peak !== undefined) second.append(el("span", "", say("peak", { value: value(step.peak) })));
+    if (step.peak !== null && step.peak !== undefined) second.append(el("span", "", say("peak", { value: (step.kind || "limit") === "limit" ? value(step.peak) : number(step.peak, 1) })));
     second.append(el("span", "", say("condition." + step.condition)), el("span", "", say("handling." + step.handling)));
     if (step.severity) second.append(el("span", "", say("severity." + step.severity)));
     if (hub && !step.in_order) second.append(el("span", "tag", say("live.copy")));
@@ -154,7 +154,7 @@
     for (const each of held) {
       const line = el("li", "", el("span", "id", each.violation + " "), el("span", "", name(each, "name") + " \u00b7 " + (name(each, "title") || each.rule) + " \u00b7 " + say("condition." + each.condition)));
       if ((each.first || {}).wall_us) line.append(el("span", "dim", " \u00b7 " + when(each.first.wall_us)));
-      if (each.minutes) line.append(el("span", "dim", " \u00b7 " + say("handling.minutes", { n: each.minutes })));
+      if (each.minutes && each.condition === "recovered") line.append(el("span", "dim", " \u00b7 " + say("handling.minutes", { n: each.minutes })));
       list.append(line);
     }
     box.append(el("summary", "", say("handling.holds", { n: held.length })), list);
