@@ -138,6 +138,17 @@ def _marks(held: Held) -> Callable[[Request], Awaitable[Response]]:
     return marks
 
 
+def _packs(held: Held) -> Callable[[Request], Awaitable[Response]]:
+    """Which rule packs judge at a gateway, in which edition and state (null: its configuration is not here yet), and who changed that, newest first."""
+
+    async def packs(request: Request) -> Response:
+        view = held.view(request)
+        meaning = view.current()
+        return _json({"packs": None if meaning is None else meaning.packs, "changes": list(reversed(view.state["packs"]))})
+
+    return packs
+
+
 def _records(held: Held) -> Callable[[Request], Awaitable[Response]]:
     """What was put on record of lots at a gateway, newest first."""
 
@@ -203,6 +214,7 @@ def routes(held: Held) -> list[Route]:
         Route(base + "/{gateway}/records", _records(held)),
         Route(base + "/{gateway}/commands", _commands(held)),
         Route(base + "/{gateway}/marks", _marks(held)),
+        Route(base + "/{gateway}/packs", _packs(held)),
         Route(base + "/{gateway}/evidence", evidence),
         Route(base + "/{gateway}/quarantine", quarantine),
         Route("/api/v1/violations", violations),

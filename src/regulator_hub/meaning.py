@@ -10,6 +10,7 @@ import orjson
 
 from edge_gateway.rules.base import each_rule
 from edge_gateway.units import symbol
+from regulator_hub import packs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,7 @@ class Meaning:
     points: Mapping[str, Mapping[str, Any]]
     limits: Mapping[str, list[dict[str, Any]]]
     rules: Mapping[str, Mapping[str, Any]]  # "<rule> <point>" -> titles and what to do
+    packs: Mapping[str, Mapping[str, Any]]  # by id: version, edition, state
 
 
 def compile_text(text: bytes) -> Meaning:
@@ -40,7 +42,7 @@ def compile_text(text: bytes) -> Meaning:
         site = dict(resolved.get("site") or {})
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"no resolved configuration: {error!r}") from None
-    return Meaning(site=site, groups=groups, intervals_us=intervals, points=points, limits=limits, rules=rules)
+    return Meaning(site=site, groups=groups, intervals_us=intervals, points=points, limits=limits, rules=rules, packs=packs.in_use(resolved))
 
 
 _TOLD = ("kind", "title_zh", "title_en", "do_zh", "do_en", "basis", "verified", "severity", "limit", "violation_after_us")

@@ -139,6 +139,8 @@ class Page:
                 "quarantined": view.state["quarantined"],
                 "marks": [mark for mark in view.state["marks"].values() if mark["step"] != "ended"][-MAX_STEPS:],
                 "phase": next((step for step in reversed(view.state["phases"]) if step["step"] == "began"), None),
+                "packs": None if (meaning := view.current()) is None else meaning.packs,
+                "pack_change": next(reversed(view.state["packs"]), None),
                 "pending": await self._witness.pending(name),
                 **self._witness.fingerprints(name),
                 "branches": [

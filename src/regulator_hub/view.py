@@ -13,7 +13,7 @@ import orjson
 
 from edge_gateway.reading import BAD_MISSING, INSTRUMENT_EVENTS
 from edge_gateway.violations import ENDED, MERGED
-from regulator_hub import handling, recorded, shift
+from regulator_hub import handling, packs, recorded, shift
 from regulator_hub.meaning import Meaning, compile_text
 from regulator_hub.outside import whole
 
@@ -61,6 +61,7 @@ class View:
             "commands": {},  # SHA-256 of a signed command -> what the gateway answered
             "marks": {},  # id -> its newest step
             "calibrations": [],  # steps of calibrations, the newest last
+            "packs": [],  # changes of rule packs' states, the newest last
             "phases": [],  # steps of phases, the newest last
             "records": {},  # what was put on record of lots, by its id
             "instruments": {},  # "<epoch>/<seq>" -> who was found at a device, or found exchanged
@@ -272,14 +273,17 @@ class View:
         return answer is not None and answer["outcome"] != "deferred" and answer["seq"] < self.state["cursors"].get(answer["epoch"], 0)
 
     def _event(self, epoch: str, seq: int, content: Mapping[str, Any]) -> None:
-        """Who measures; other events change nothing here."""
+        """Who measures, and which packs judge; other events change nothing here."""
         event = str(content.get("event"))
+        if event in (packs.CHANGED, packs.KEPT):
+            found = packs.changed(self.state["packs"], (epoch, seq), content)
+            self.state["packs"] = sorted(found, key=lambda each: (self.order.get(each["epoch"], -1), each["seq"]))
         if event not in INSTRUMENT_EVENTS:
             return
         noted = self.state["instruments"]
-        found = {"device": str(content["device"])[:MAX_TEXT], "event": event, "wall_us": whole(content["wall_us"])}
+        told_of = {"device": str(content["device"])[:MAX_TEXT], "event": event, "wall_us": whole(content["wall_us"])}
         told = {key: _texts(content[key]) for key in ("old", "new", "identity") if key in content}
-        noted[f"{epoch}/{seq}"] = found | told
+        noted[f"{epoch}/{seq}"] = told_of | told
         if len(noted) > MAX_INSTRUMENTS:
             del noted[next(iter(noted))]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -169,3 +171,28 @@ async def test_handling_deadlines_and_who_are_shown_overdue_first(site: tuple[Hu
         await expect(page.locator(".gateway")).to_contain_text("标记中：除霜 cold1-air" if zh else "Marked: defrost cold1-air")
         assert await page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.wrong == []  # type: ignore[attr-defined]
+
+
+async def test_each_gateways_packs_and_who_took_one_back(tmp_path: Path, browser: Browser) -> None:
+    rule = record.RULE | {"pack": "cold-chain", "pack_version": "1.1.0", "edition": "2026-11"}
+    resolved = record.RESOLVED | {"rules": [rule, rule | {"id": "second", "pack": "wastewater", "state": "shadow"}]}
+    text = json.dumps(resolved, ensure_ascii=False).encode()
+    sha = hashlib.sha256(text).hexdigest()
+    with HubProcess(tmp_path) as hub:
+        token = registered(hub.state_dir)
+        async with gateway(hub.url, token) as made:
+            await made.text(text)
+            about = {"pack": "wastewater", "old": "enforced", "new": "shadow", "by": "王", "second": "李敏", "why": "新许可证"}
+            config = record.entry(1, "config", config_seq=1, text=sha)
+            await made.entries(0, [record.snapshot(0), config, record.entry(2, "event", event="pack-state-changed", **about)])
+            page = await opened(browser, hub.url, locale="zh-CN")
+            box = page.locator("article.gateway")
+            await expect(box).to_contain_text("规则包：cold-chain 1.1.0（2026-11 版） · wastewater 1.1.0（2026-11 版）：影子运行，不上报")
+            await expect(box).to_contain_text("规则包 wastewater：正式执行 → 影子运行")
+            await expect(box).to_contain_text("第二人 李敏：新许可证")
+            assert page.wrong == []  # type: ignore[attr-defined]
+            english = await opened(browser, hub.url, locale="en-GB")
+            await expect(english.locator("article.gateway")).to_contain_text("wastewater 1.1.0 (edition 2026-11): shadow, reports nothing")
+            answer = await (await page.request.get(f"{hub.url}/api/v1/gateways/{GATEWAY}/packs")).json()
+            assert answer["packs"]["wastewater"]["state"] == "shadow"
+            assert [(each["second"], each["why"]) for each in answer["changes"]] == [("李敏", "新许可证")]

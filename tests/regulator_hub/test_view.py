@@ -277,3 +277,34 @@ def test_a_violation_of_an_earlier_release_stays_one_row_though_its_point_is_ren
     feed(made, A, [record.violation(5, "notice"), record.violation(6, "violated"), record.violation(7, "recovered", point="renamed")], 5)
     (row,) = rows.violations(made, ended=False)
     assert (row["point"], row["condition"]) == ("renamed", "recovered")
+
+
+def changed(seq: int, **said: Any) -> bytes:
+    return record.entry(seq, "event", wall_us=1_000_000 + seq, event="pack-state-changed", **said)
+
+
+def test_packs_by_edition_and_state_and_who_changed_it() -> None:
+    rule = record.RULE | {"pack": "cold-chain", "pack_version": "1.1.0", "edition": "2026-11"}
+    shadowed = rule | {"id": "other", "pack": "wastewater", "pack_version": "1.2.0", "state": "shadow"}
+    resolved = record.RESOLVED | {"rules": [rule, rule | {"id": "third"}, shadowed, "no rule"], "not_monitored": [{"rule": "x", "pack": "plant-rooms", "why": ""}]}
+    meaning = compile_text(json.dumps(resolved).encode())
+    assert meaning.packs == {
+        "cold-chain": {"version": "1.1.0", "edition": "2026-11", "state": "enforced", "rules": 2, "not_monitored": 0},
+        "plant-rooms": {"version": "", "edition": "", "state": "", "rules": 0, "not_monitored": 1},
+        "wastewater": {"version": "1.2.0", "edition": "2026-11", "state": "shadow", "rules": 1, "not_monitored": 0},
+    }
+    made = view()
+    back = changed(8, pack="wastewater", old="enforced", new="shadow", by="wang", second="李敏", why="limits of the new permit")
+    made.feed(B, 3, changed(3, pack="wastewater", old="shadow", new="enforced", by="wang", why="again"), in_order=False)
+    for lane in (False, True):  # a live copy is the same change, and the older epoch's comes before the newer one's
+        made.feed(A, 8, back, in_order=lane)
+    made.feed(A, 9, record.entry(9, "event", wall_us=5, event="packs-kept-enforced", packs=["cold-chain", "wastewater"]), in_order=True)
+    assert [(each["pack"], each.get("new"), each.get("second"), each["seq"]) for each in made.state["packs"]] == [
+        ("wastewater", "shadow", "李敏", 8), ("cold-chain, wastewater", None, None, 9), ("wastewater", "enforced", None, 3),
+    ]  # fmt: skip
+    made.feed(A, 10, record.entry(10, "event", wall_us="now", event="pack-state-changed", pack="wastewater"), in_order=True)
+    assert made.state["quarantined"] == 1
+    for seq in range(11, 200):
+        made.feed(A, seq, changed(seq, pack="p" * 1000, old="enforced", new="shadow", by="x", why="y" * 5000), in_order=True)
+    assert len(made.state["packs"]) == 50
+    assert max(len(str(each)) for each in made.state["packs"]) < 1000

@@ -173,6 +173,14 @@
       el("p", "line dim", since, el("span", "", detail)));
     return li;
   }
+  function packLine([pack, about]) {
+    if (!about.state) return say("gateway.pack.idle", { pack });
+    return say(about.state === "enforced" ? "gateway.pack" : "gateway.pack.not", { pack, version: about.version, edition: about.edition, state: worded("packstate", about.state) });
+  }
+  function packChange(c) {
+    const of = { pack: c.pack, old: worded("packstate", c.old || ""), new: worded("packstate", c.new || ""), time: when(c.wall_us), by: c.by || "", second: c.second || "", why: c.why || "" };
+    return say(c.event === "packs-kept-enforced" ? "gateway.pack.kept" : c.second ? "gateway.pack.back" : "gateway.pack.changed", of);
+  }
   function gatewayBox(gateway, rows) {
     const box = el("article", "gateway");
     box.dataset.gateway = gateway.gateway;
@@ -184,6 +192,8 @@
         gateway.quarantined ? el("span", "tag", say("gateway.quarantined", { n: gateway.quarantined })) : null, heard));
       if (gateway.witness_key) box.append(el("p", "line keys", say(gateway.key ? "gateway.keys" : "gateway.nokey", { key: gateway.key, hub: gateway.witness_key })));
       for (const b of gateway.branches || []) box.append(el("p", "line dim", say("gateway.branch", b)));
+      if (gateway.packs) box.append(el("p", "line dim packs", say("gateway.packs", { packs: Object.entries(gateway.packs).map(packLine).join(say("gateway.packs.and")) })));
+      if (gateway.pack_change) box.append(el("p", "line dim", packChange(gateway.pack_change)));
       if (gateway.phase) box.append(el("p", "line dim", say("gateway.phase", { phase: worded("phase", gateway.phase.phase), time: when(gateway.phase.wall_us), by: gateway.phase.by || "" })));
       for (const m of gateway.marks || []) box.append(el("p", "line dim", say("gateway.mark", { type: worded("mark", m.type), points: m.points.slice(0, 5).join(" "), time: when(m.until_wall_us), by: m.by, reason: m.reason })));
       for (const epoch of gateway.pending || []) box.append(el("p", "line pending", say("gateway.pending", { epoch, gateway: gateway.gateway })));
