@@ -63,7 +63,7 @@ def test_an_unverified_figure_is_the_operator_s_and_says_so(tmp_path: Path) -> N
         ('[rules.override.frozen-store]\nhigh = "-20"\n', "did you mean|no rule 'frozen-store'"),
         ('[rules.override.frozen-store-air]\nmost = "3"\n', "of kind 'limit' has no most"),
         ('[rules.override.chilled-store-air]\nexcuse_peak = "3"\n', "has no excuse"),
-        ('[rules.override.cutting-room-air]\nlow = "13"\n', "one number for one limit"),
+        ('[rules.override.cutting-room-air]\nlow = "13"\n', "low 13 is not below high 12"),
         ('[rules.override.frozen-store-air]\nhigh = "cold"\n', "is no number"),
         ("[rules.override.frozen-store-air]\nhigh = -20\n", "must be"),
     ],
@@ -71,6 +71,24 @@ def test_an_unverified_figure_is_the_operator_s_and_says_so(tmp_path: Path) -> N
 def test_what_cannot_be_is_refused(tmp_path: Path, more: str, why: str) -> None:
     with pytest.raises(ConfigRefused, match=why):
         loaded(tmp_path, more)
+
+
+def test_a_second_limit_is_taken_and_a_wrong_one_is_refused_at_its_own_key(tmp_path: Path) -> None:
+    rule = overridden(RULE["offal-core"], {"violation_after_s": 300.0, "low": "-2"})
+    assert (rule.low, rule.high, rule.clear_at) == ("-2", "3", ("-2", "2.8"))
+    with pytest.raises(ConfigRefused) as caught:
+        loaded(tmp_path, '[rules.override.offal-core]\nviolation_after_s = 300\nlow = "4"\nclear_after_s = 600\n')
+    assert [fault.key for fault in caught.value.faults] == ["rules.override.offal-core.low"]
+    with pytest.raises(NotTightened) as refused:  # an excuse is for one limit
+        overridden(RULE["frozen-store-air"], {"violation_after_s": 300.0, "low": "-40"})
+    assert refused.value.key == "low"
+
+
+def test_a_looser_value_is_called_looser_before_the_bounds_are_named() -> None:
+    with pytest.raises(NotTightened, match="looser than the verified -18"):
+        overridden(RULE["frozen-store-air"], {"high": "-10"})
+    with pytest.raises(NotTightened, match="bounds for high are -40 to -18"):  # a slip: -180
+        overridden(RULE["frozen-store-air"], {"high": "-180"})
 
 
 def test_bounds_hold_for_unverified_figures_too() -> None:

@@ -75,6 +75,7 @@ class BoundRule:
     effective_to: str = ""
     verified: str = "no"
     source: str = ""
+    source_zh: str = ""
     outlet: str = ""
     #: what people have of time, in hours, where the rule says it: see ``violations.deadlines``
     hours: Mapping[str, float] = field(default_factory=dict, hash=False)

@@ -168,6 +168,8 @@ def _limit(rule: Limited, permit: tuple[str, Mapping[str, Any]] | None) -> dict[
         if (permit_low, permit_high) != (given_low, given_high):
             why = f"the permit's looser figure is not applied: {', '.join(missing(outlet))} missing"
             basis = {"outlet": outlet_id, "source": f"{rule.basis.source}; {why}"}
+            if rule.basis.source_zh:
+                basis["source_zh"] = f"{rule.basis.source_zh}；许可证中较宽的数值不适用：缺少 {', '.join(missing(outlet))}"
     if low is None and high is None:
         return "there is no limit: the outlet's permit names none, and no standard we know does"
     words = [f"≥ {low}"] if low is not None else []
@@ -204,10 +206,11 @@ def _permit_basis(outlet_id: str, outlet: Mapping[str, Any]) -> dict[str, Any]:
     """A whole permit is the legal limit; another one is the site's word: unverified."""
     date, whole = str(outlet.get("permit_date") or "unknown"), not missing(outlet)
     proof = f", document {outlet['document_sha256']}, to {outlet['permit_until']}, compared by {outlet['checked_by']}" if whole else ""
+    proof_zh = f"，文件 {outlet['document_sha256']}，有效期至 {outlet['permit_until']}，核对人 {outlet['checked_by']}" if whole else ""
     return {
         "outlet": outlet_id, "standard": "排污许可证 discharge permit", "clause": str(outlet.get("permit") or "unknown"),
         "basis_edition": date, "effective_from": date, "effective_to": "", "verified": "primary" if whole else "no",
-        "source": f"site configuration, outlets.{outlet_id}{proof}",
+        "source": f"site configuration, outlets.{outlet_id}{proof}", "source_zh": f"站点配置 outlets.{outlet_id}{proof_zh}",
     }  # fmt: skip
 
 

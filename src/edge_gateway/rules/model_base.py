@@ -118,6 +118,8 @@ class Basis(Strict):
     effective_to: Date | None = None
     verified: Verified
     source: str = Field(min_length=1)
+    #: the same in Chinese; the card in Chinese has ``source`` where it is not given
+    source_zh: str = ""
 
 
 #: Where a rule's consequences are, seen from its own point.
@@ -187,6 +189,34 @@ class RuleBase(Strict):
         if bool(self.consequence_zh) != bool(self.consequence_en):
             raise ValueError("consequence_zh and consequence_en: both, or none")
         return self
+
+    @model_validator(mode="after")
+    def _bounded(self) -> RuleBase:
+        for key, (low, high) in self.bounds.items():
+            own = self.number(key)
+            if Decimal(low) > Decimal(high):
+                raise ValueError(f"bounds of {key}: {low} is above {high}; write the least first")
+            if own is not None and not Decimal(low) <= Decimal(str(own)) <= Decimal(high):
+                raise ValueError(f"bounds of {key}: the rule's own {own} is not within {low} to {high}")
+        return self
+
+    def number(self, key: str) -> str | float | None:
+        """The rule's own number under a key of ``[rules.override.<rule>]``, None where it has none. Raises ValueError: no rule of this kind has such a number."""
+        if key in ("excuse_most_s", "excuse_peak"):
+            excuse = getattr(self, "excuse", None)
+            if excuse is None:
+                raise ValueError(f"bounds of {key}: the rule has no excuse")
+            return excuse.most_s if key == "excuse_most_s" else excuse.peak  # type: ignore[no-any-return]
+        if key not in BOUNDED or key not in type(self).model_fields:
+            raise ValueError(f"bounds of {key}: a site gives such a rule no number of that name")
+        return getattr(self, key)  # type: ignore[no-any-return]
+
+
+#: Numbers that a site may give a rule, as far as its kind has them; with those of an excuse.
+BOUNDED = frozenset(
+    ("low", "high", "notice_after_s", "violation_after_s", "clear_after_s", "unknown_after_s", "undecided_after_s", "most", "most_minutes", "most_degree_minutes", "per_s", "within_s",
+     "rise", "after_s", "factor")
+)  # fmt: skip
 
 
 class Permit(Strict):

@@ -45,10 +45,25 @@ def overridden(rule: Any, site: Mapping[str, Any]) -> Any:
         return rule
     kind = "tightened by the site" if rule.basis.verified != "no" else "operator's value of this site, unverified"
     body["basis"] = {**body["basis"], "source": f"{rule.basis.source}; {kind}: {', '.join(told)}"}
+    if rule.basis.source_zh:
+        kind_zh = "本站点收紧" if rule.basis.verified != "no" else "本站点运营方数值，未核实"
+        body["basis"]["source_zh"] = f"{rule.basis.source_zh}；{kind_zh}：{', '.join(told)}"
     try:
         return _RULE.validate_python(body)
     except ValidationError as error:
-        raise NotTightened(next(iter(site)), str(error.errors(include_url=False)[0]["msg"]).removeprefix("Value error, ")) from error
+        why = str(error.errors(include_url=False)[0]["msg"]).removeprefix("Value error, ")
+        raise NotTightened(_blamed(rule, site), why) from error
+
+
+def _blamed(rule: Any, site: Mapping[str, Any]) -> str:
+    """Which of several values makes the rule one that cannot be: the first that does so alone, else the last."""
+    given = [key for key, value in site.items() if value is not None]
+    for key in given[:-1] if len(given) > 1 else ():
+        try:
+            overridden(rule, {key: site[key]})
+        except NotTightened:
+            return key
+    return given[-1]
 
 
 def _before(rule: Any, key: str) -> Any:
@@ -64,22 +79,22 @@ def _before(rule: Any, key: str) -> Any:
 
 
 def _permitted(rule: Any, key: str, before: Any, value: Any) -> None:
+    if rule.basis.verified != "no" and not _tightens(rule, key, before, value):
+        raise NotTightened(key, f"{key} {_shown(value)} is looser than the verified {_shown(before)}: it may only be tightened")
     if key in rule.bounds:
         low, high = rule.bounds[key]
         if not Decimal(low) <= Decimal(str(value)) <= Decimal(high):
             raise NotTightened(key, f"the pack's bounds for {key} are {low} to {high}")
-    if rule.basis.verified == "no":
-        return
+
+
+def _tightens(rule: Any, key: str, before: Any, value: Any) -> bool:
     if key == "armed_in":
-        tighter = not value or (before and set(before) <= set(value))
-    elif key == "season":
-        tighter = not value or tuple(value) == tuple(before)
-    elif key == "guard":
-        tighter = not value or before
-    else:
-        tighter = _is_tighter(rule, key, before, value)
-    if not tighter:
-        raise NotTightened(key, f"{key} {_shown(value)} is looser than the verified {_shown(before)}: it may only be tightened")
+        return not value or bool(before and set(before) <= set(value))
+    if key == "season":
+        return not value or tuple(value) == tuple(before)
+    if key == "guard":
+        return not value or bool(before)
+    return _is_tighter(rule, key, before, value)
 
 
 def _is_tighter(rule: Any, key: str, before: Any, value: Any) -> bool:
@@ -103,6 +118,8 @@ def _put(body: dict[str, Any], rule: Any, key: str, value: Any) -> None:
             body["clear_at"] = tuple(str(Decimal(each) + shift) if n == at else each for n, each in enumerate(clear))
         else:
             body["clear_at"] = str(Decimal(clear) + shift)
+    elif key in ("low", "high") and isinstance(body.get("clear_at"), str):  # a second limit, itself without hysteresis
+        body["clear_at"] = (value, body["clear_at"]) if key == "low" else (body["clear_at"], value)
     body[key] = value
 
 

@@ -49,12 +49,12 @@ def page(card: Card, language: str) -> str:
         "limits": [{"text": text, "points": "、".join(points) if language == "zh" else ", ".join(points)} for text, points in limits.items()],
         "do": shown.do_zh if language == "zh" else shown.do_en,
         "consequence": shown.consequence_zh if language == "zh" else shown.consequence_en,
-        "rows": _rows(shown, words), "site": card.site, "pack": f"{shown.pack} {shown.pack_version} ({shown.edition})",
+        "rows": _rows(shown, words, chinese=language == "zh"), "site": card.site, "pack": f"{shown.pack} {shown.pack_version} ({shown.edition})",
     }  # fmt: skip
     return template("card.html").render(card=content, w=words, html_lang="zh-CN" if language == "zh" else "en")
 
 
-def _rows(rule: BoundRule, words: Mapping[str, str]) -> list[tuple[str, str]]:
+def _rows(rule: BoundRule, words: Mapping[str, str], *, chinese: bool) -> list[tuple[str, str]]:
     to = f" – {rule.effective_to}" if rule.effective_to else ""
     rows = [
         (words["delays"], _delays(rule, words)),
@@ -62,7 +62,7 @@ def _rows(rule: BoundRule, words: Mapping[str, str]) -> list[tuple[str, str]]:
         (words["basis"], _basis(rule, words)),
         (words["dates"], f"{words.get(rule.effective_from, rule.effective_from)}{to}"),
         (words["known"], words.get(rule.verified, rule.verified)),
-        (words["source"], rule.source),
+        (words["source"], (chinese and rule.source_zh) or rule.source),
         (words["department"], words.get(rule.department, rule.department)),
         (words["armed"], ", ".join(words.get(phase, phase) for phase in rule.armed_in) or words["always"]),
     ]
