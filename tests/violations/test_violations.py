@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -158,6 +159,17 @@ def test_what_begins_long_after_a_withdrawal_goes_on_with_nothing() -> None:
         do(violations, "withdraw", LI)
         [body] = violations.apply(step("violated", later_s), RULE, at(later_s))
         assert body.get("follows", {}).get("violation") == follows, later_s
+
+
+def test_another_edition_of_its_rule_makes_no_violation_less_grave() -> None:
+    for name, severity in (("violated", "major"), ("notice", "minor")):
+        violations = opened(name)
+        violations.apply(step("unknown", 20), replace(RULE, severity="minor"), at(20))
+        assert violations.open()[0]["severity"] == severity
+        restored = Violations("tlf-007")
+        restored.restore(violations.snapshot())
+        restored.apply(step("active", 30), replace(RULE, severity="minor"), at(30))
+        assert restored.open()[0]["severity"] == severity
 
 
 # --- a cause and what it hides ----------------------------------------------------------------------------------------

@@ -62,7 +62,8 @@ def judged(record: dict[str, Any], step: Step, rule: BoundRule | None, at: Momen
     if step.marked_us or "marked_minutes" in record:
         record["marked_minutes"] = step.marked_minutes
     if rule is not None:
-        record |= _of_rule(rule, record.get("raised"))
+        was = record["severity"] if record["level"] == "violation" else ""
+        record |= _of_rule(rule, severest(record.get("raised"), was))  # another edition makes none less grave
     if record["condition"] == RECOVERED:
         record["recovered_us"] = step.rule_us
     else:
