@@ -63,6 +63,9 @@ def test_a_card_says_limit_points_what_to_do_and_how_well_it_is_known(site: Path
     assert "Not monitored here. That is not compliance." in nowhere
     assert "Operator's value, unverified" not in nowhere
     assert len(list((site / "out").iterdir())) == 4
+    assert run(["rules", "cards", "cold-chain-silence", "--out", str(site / "out")]) == 0
+    assert "data-missing (at its point)" in Page((site / "out/cold-chain-silence.en.html").read_text("utf-8")).text
+    assert "并入本条的后果" in Page((site / "out/cold-chain-silence.zh.html").read_text("utf-8")).text
 
 
 def test_what_a_pack_says_is_text_and_never_a_page(site: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from edge_gateway.record.entry import canonical
 from edge_gateway.rules.base import BoundRule, First, Step
-from edge_gateway.violations import SECRET, Ask, Violations, Who, book, causes
+from edge_gateway.violations import SECRET, Ask, StepRefused, Violations, Who, book, causes
 from edge_gateway.violations.causes import Causes, Declared
 from tests.violations.acts import HOUR, LI, MINOR, RULE, at, do
 from tests.violations.consequences_model import Case, Told
@@ -267,6 +267,28 @@ def test_a_cause_that_returns_brings_what_it_holds() -> None:
     made = taken(violations, "unknown", ("mains-lost", "m"), 11_000, 10_000)
     assert [(each["rule"], each["step"]) for each in made] == [("mains-lost", "unknown"), ("compressor-stopped", "unmerged")]
     assert [(each["rule"], each["severity"], each.get("holds")) for each in violations.open()] == [("mains-lost", "major", 2), ("compressor-stopped", "major", 1)]
+
+
+def test_a_step_on_what_is_part_of_a_part_is_refused_with_what_people_see() -> None:
+    violations = Violations("g")
+    for place, now_s in ((("mains-lost", "m"), 10_100), (("compressor-stopped", "c1"), 10_100), (("too-warm", "t1"), 10_900)):
+        taken(violations, "violated", place, now_s, 10_000)
+    for held in ("g-2", "g-3"):
+        with pytest.raises(StepRefused, match=f"{held} goes on as part of g-1"):
+            do(violations, "ack", LI, held)
+    with pytest.raises(StepRefused, match="no step 'nod'"):
+        do(violations, "nod", LI, "g-3")
+
+
+def test_data_missing_at_many_points_on_one_day_is_one_line_and_on_another_day_another() -> None:
+    violations = Violations("g")
+    for point in ("t1", "t3"):
+        taken(violations, "violated", ("data-missing", point), 90_000, 90_000)
+    assert [(each["point"], each["scope"]["points"]) for each in violations.open()] == [("t1", ["t3"])]
+    violations = Violations("g")
+    taken(violations, "violated", ("data-missing", "t1"), 90_000, 90_000)
+    taken(violations, "violated", ("data-missing", "t3"), 176_400, 176_400)
+    assert [each["point"] for each in violations.open()] == ["t1", "t3"]
 
 
 def test_what_a_recovered_one_holds_returns_when_the_cause_of_that_ends() -> None:

@@ -103,6 +103,9 @@ class Violations:
         record = self._open.get(ask.violation)
         if record is None:
             raise self._gone(ask.violation)
+        if record["handling"] == MERGED and ask.step in table.TABLE:
+            persons.said(ask)
+            raise persons.refusal(table.OVER[MERGED], record | {"into": self.holding.top(record)["violation"]})
         made = [persons.take(record, ask, at)]
         if record["handling"] in (CLOSED, WITHDRAWN):
             made += self._let_go(record, at)

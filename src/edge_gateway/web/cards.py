@@ -18,6 +18,8 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "delays": ("Delays", "延时"), "notice": ("notice after", "预警"), "violation": ("violation after", "违规"), "never": ("notices only", "只作预警"),
     "basis": ("Basis", "依据"), "dates": ("In force", "有效期"), "known": ("How well it is known", "核实情况"), "decision": ("Decided by", "判定规则"),
     "department": ("Department", "主管部门"), "armed": ("Armed", "适用时段"), "season": ("Season", "适用季节"), "always": ("always", "全天"), "source": ("Source", "来源"),
+    "follows": ("Told as part of it", "并入本条的后果"), "over point": ("at its point", "同一测点"), "over device": ("of its device", "同一设备"),
+    "over zone": ("in its zone", "同一区域"), "over site": ("anywhere at the site", "全站"),
     "shadow": ("In shadow: counted, not reported", "影子：只计数，不上报"), "draft": ("A draft: not in force", "草案：未启用"), "s": ("s", "秒"), "min": ("min", "分钟"),
     "clause": ("clause", "条款"), "not verified": ("not verified", "未核实"), "major": ("MAJOR", "较重"), "minor": ("minor", "一般"), "simple acceptance": ("simple acceptance: the value as it is", "简单接受：按读数判定"),
     "primary": ("read in the primary text", "已读原文"), "secondary": ("quoted by others, the text itself was not read", "二手引用，未读原文"), "no": ("operator's value, unverified", "运营方设定值，未核实"),
@@ -66,6 +68,8 @@ def _rows(rule: BoundRule, words: Mapping[str, str], *, chinese: bool) -> list[t
         (words["department"], words.get(rule.department, rule.department)),
         (words["armed"], ", ".join(words.get(phase, phase) for phase in rule.armed_in) or words["always"]),
     ]
+    if rule.consequences:
+        rows.append((words["follows"], f"{', '.join(rule.consequences)} ({words[f'over {rule.consequences_over}']})"))
     return rows + ([(words["season"], ", ".join(part.replace("/", " – ") for part in rule.season))] if rule.season else [])
 
 
