@@ -144,3 +144,18 @@ def test_a_permit_s_looser_figure_that_does_not_count_is_warned_of(tmp_path: Pat
     outlet = '[outlets.main]\nzone = "room"\npermit = "P"\nph_high = 9.5\ntemperature_cel = 45.0\n'
     (tmp_path / "gateway.toml").write_text(site % '"wastewater"' + outlet, encoding="utf-8")
     assert "permit" not in [each.code for each in load(tmp_path / "gateway.toml").warnings], "temperature's limit is unverified: the operator's"
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "codes"),
+    [
+        ("2026-01-01", "2026-12-27", []), ("2026-01-01", "2026-12-26", ["permit-ends"]), ("2026-01-01", "2026-11-26", ["permit-ends"]),
+        ("2026-01-01", "2026-11-25", ["permit-ended"]), ("2026-11-27", "2030-01-01", ["permit-ahead"]), ("2026-11-26", "2030-01-01", []),
+    ],
+)  # fmt: skip
+def test_a_permit_is_warned_of_before_it_begins_and_thirty_days_before_it_ends_and_after(tmp_path: Path, begins: str, ends: str, codes: list[str]) -> None:
+    site = SITE.replace("cutting-room", "outlet")
+    outlet = f'[outlets.main]\nzone = "room"\npermit = "P"\npermit_date = "{begins}"\npermit_until = "{ends}"\nph_high = 8.0\n'
+    (tmp_path / "gateway.toml").write_text(site % '"wastewater"' + outlet, encoding="utf-8")
+    found = load(tmp_path / "gateway.toml", day="2026-11-26")
+    assert [each.code for each in found.warnings if each.code.startswith("permit")] == codes

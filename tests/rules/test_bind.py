@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import pytest
 
 from edge_gateway.errors import ConfigError
 from edge_gateway.record.entry import canonical
+from edge_gateway.rules.arming import out_of_edition
 from edge_gateway.rules.base import BoundRule
 from edge_gateway.rules.bind import Binding, PointFacts, ZoneFacts, bind
 from edge_gateway.rules.load import load_pack
+from edge_gateway.rules.tighten import overridden
 
 RULES = Path(__file__).resolve().parents[2] / "rules"
 PACKS = [load_pack(name, [RULES]) for name in ("cold-chain", "offal-cooling", "cleaning-water", "wastewater")]
@@ -290,3 +293,27 @@ def test_a_rule_says_its_own_hours_and_nothing_where_it_does_not(tmp_path: Path)
     assert rule.hours == {"acknowledge": 0.5, "recur": 48.0}
     assert BoundRule.from_config(orjson.loads(canonical(rule.as_config()))).hours == rule.hours
     assert "hours" not in bound(binding, "frozen-store-air", "a").as_config()
+
+
+def test_before_its_day_a_permit_gives_no_limit_and_disarms_nothing() -> None:
+    ahead = {"main": WHOLE["main"] | {"permit_date": "2027-01-01"}}
+    for day, high in (("2026-12-31", "8.5"), ("2027-01-01", "9"), ("", "9")):
+        rule = bound(bind(PACKS, POINTS, ZONES, ahead, day), "outlet-ph", "out-ph")
+        assert rule.high == high, day
+        assert not day or out_of_edition(rule, day) is None
+    lapsed = bound(bind(PACKS, POINTS, ZONES, WHOLE, "2031-01-01"), "outlet-ph", "out-ph")
+    assert (lapsed.high, out_of_edition(lapsed, "2031-01-01")) == ("9", None)
+
+
+@pytest.mark.parametrize("outlet", [WHOLE, PERMIT])
+def test_a_number_of_the_sites_own_that_is_stricter_than_the_permit_stays(outlet: dict[str, dict[str, Any]]) -> None:
+    """N = 4: each side stricter or looser than the permit's 6 to 9; the other side is the permit's."""
+    for own, expected in (({"low": "6.8"}, ("6.8", "9")), ({"high": "8"}, ("6", "8")), ({"low": "6.8", "high": "8"}, ("6.8", "8"))):
+        loaded = [replace(each, own={"outlet-ph": frozenset(own)}, pack=each.pack.model_copy(update={"rule": tuple(overridden(r, own) if r.id == "outlet-ph" else r for r in each.pack.rule)})) for each in PACKS]
+        rule = bound(bind(loaded, POINTS, ZONES, outlet), "outlet-ph", "out-ph")
+        whole = outlet is WHOLE
+        assert (rule.low, rule.high) == (expected if whole else (expected[0], "8" if "high" in own else "8.5"))
+        assert rule.outlet == "main"
+        assert ("stricter than the permit's" if whole else "looser figure is not applied") in rule.source
+    plain = bound(bind(PACKS, POINTS, ZONES, WHOLE), "outlet-ph", "out-ph")
+    assert (plain.high, "stricter" in plain.source) == ("9", False)

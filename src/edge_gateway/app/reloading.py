@@ -16,6 +16,7 @@ from edge_gateway.config.resolve import in_force, needs_restart, setup
 from edge_gateway.errors import ConfigError
 from edge_gateway.intake.loop import Intake
 from edge_gateway.page.site import ConfigState
+from edge_gateway.rules.calendar import day_of
 from edge_gateway.sources.base import Source
 from edge_gateway.telemetry import Telemetry
 
@@ -64,7 +65,7 @@ class Reloader:
         """Load the files again; in force on return, or refused with the reason in ``state``. ``may_leave``: a pack that may leave *enforced*."""
         async with self._lock:
             try:
-                loaded = await asyncio.to_thread(load, self._config, self._state_dir)
+                loaded = await asyncio.to_thread(load, self._config, self._state_dir, day=day_of(self._field.wall_us()))
                 if left := left_enforced(self._intake.state.rules(), loaded, may_leave):
                     raise left
                 held = replace(loaded.lean(), config=in_force(self._started_with, loaded.config))

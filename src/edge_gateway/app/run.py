@@ -20,6 +20,7 @@ from edge_gateway.app.finding import Finding
 from edge_gateway.app.keeping import Keeper
 from edge_gateway.app.pack_keeping import kept_enforced
 from edge_gateway.app.pack_states import PackStates
+from edge_gateway.app.permit_days import PermitDays
 from edge_gateway.app.provisioning import Provisioning
 from edge_gateway.app.recalling import Recalling, recalling
 from edge_gateway.app.reloading import Reloader
@@ -339,6 +340,7 @@ async def _live(
                 middle.create_task(watchdog.run(), name="watchdog"),
                 middle.create_task(reloader.run(), name="reload"),
                 middle.create_task(drift.run(), name="drift"),
+                middle.create_task(PermitDays(site.intake, site.clock, reloader).run(), name="permits"),
                 middle.create_task(scrub.run(), name="scrub"),
             ]
             signs = middle.create_task(signing.run(), name="checkpoints") if signing else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from edge_gateway.config.files import KeyPath, Merged, Origin, read_files
 from edge_gateway.config.local_budget import local_warnings
 from edge_gateway.config.model import GatewayConfig
 from edge_gateway.config.overrides import with_overrides
+from edge_gateway.config.permits import permit_warnings
 from edge_gateway.config.references import check_references
 from edge_gateway.config.seals import seal_faults
 from edge_gateway.config.secrets import check_files, with_absolute_files
@@ -29,6 +31,7 @@ from edge_gateway.profiles.load import Loaded as LoadedProfile
 from edge_gateway.profiles.model import Profile
 from edge_gateway.rules import load as pack_files
 from edge_gateway.rules.bind import Binding, PointFacts, ZoneFacts, bind
+from edge_gateway.rules.calendar import day_of
 from edge_gateway.rules.load import LoadedPack
 
 
@@ -57,10 +60,11 @@ class Loaded:
         return replace(self, merged=Merged())
 
 
-def load(main: Path, state_dir: Path | None = None, *, running: bool = True) -> Loaded:
+def load(main: Path, state_dir: Path | None = None, *, running: bool = True, day: str | None = None) -> Loaded:
     """Load and check everything; offline, opens no port. Raises ConfigRefused with all faults found.
 
     ``running``: the gateway itself asks, so that a secret that cannot be read is a fault; else it is a warning.
+    ``day``: the civil day (Beijing) by which permits have begun or ended; None: today, by this machine's clock.
     """
     merged = read_files(main, state_dir)
     if merged.faults:  # what could not be read would show as missing keys
@@ -77,7 +81,8 @@ def load(main: Path, state_dir: Path | None = None, *, running: bool = True) -> 
     if faults:
         raise ConfigRefused(_sorted(faults))
     try:
-        binding = _bind(config, packs, models)
+        day = day or day_of(time.time_ns() // 1000)
+        binding = _bind(config, packs, models, day)
     except ConfigError as error:
         raise ConfigRefused([_located(error, locate)]) from error
     specs = bus_specs(config, models)
@@ -86,6 +91,7 @@ def load(main: Path, state_dir: Path | None = None, *, running: bool = True) -> 
     if faults := list(bus_faults(config, specs, locate)):
         raise ConfigRefused(_sorted(faults))
     warnings += unused_warnings(config, binding, locate)
+    warnings += permit_warnings(config, binding, locate, day)
     warnings += witness_warnings(config, locate)
     warnings += bus_warnings(config, specs, locate)
     warnings += local_warnings(config, specs, locate)
@@ -240,7 +246,7 @@ def _take(packs: list[LoadedPack], moved: LoadedPack) -> None:
     packs.append(moved)
 
 
-def _bind(config: GatewayConfig, packs: Sequence[LoadedPack], models: Mapping[str, Profile]) -> Binding:
+def _bind(config: GatewayConfig, packs: Sequence[LoadedPack], models: Mapping[str, Profile], day: str) -> Binding:
     zones = {id_: ZoneFacts(stage=zone.stage, kind=zone.kind) for id_, zone in config.zones.items()}
     outlets = {id_: outlet.model_dump(exclude_none=True) for id_, outlet in config.outlets.items()}
     tables = {**config.points, **config.derived}
@@ -256,4 +262,4 @@ def _bind(config: GatewayConfig, packs: Sequence[LoadedPack], models: Mapping[st
         )
         for id_, known in facts(config, models).items()
     ]
-    return bind(packs, points, zones, outlets)
+    return bind(packs, points, zones, outlets, day)

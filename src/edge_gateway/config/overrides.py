@@ -32,5 +32,6 @@ def with_overrides(rules: RulesConfig, packs: Sequence[LoadedPack], locate: Loca
                 hint = "the pack's own value stays in force when this key is deleted"
                 faults.append(locate(("rules", "override", rule.id, error.key), str(error), code="not-permitted", hint=hint))
                 made.append(rule)
-        changed.append(replace(loaded, pack=loaded.pack.model_copy(update={"rule": tuple(made)})))
+        own = {id_: frozenset(site.model_dump(exclude_none=True)) for id_, site in rules.override.items()}
+        changed.append(replace(loaded, own=own, pack=loaded.pack.model_copy(update={"rule": tuple(made)})))
     return changed, faults

@@ -9,13 +9,11 @@ from edge_gateway.config.references import Locate
 from edge_gateway.errors import ConfigError
 from edge_gateway.links.loopback import is_loopback
 from edge_gateway.rules.bind import Binding
-from edge_gateway.rules.bind_kinds import missing
 
 
 def unused_warnings(config: GatewayConfig, binding: Binding, locate: Locate) -> Iterator[ConfigError]:
     """Rules without a point, tables that nothing refers to, doors that are open."""
     yield from _not_monitored(config, binding, locate)
-    yield from _permits(config, binding, locate)
     yield from _tables(config, locate)
     if not config.sinks:
         why, hint = "there is no sink: readings stay on this machine", "add [sinks.hub] or [sinks.influx]"
@@ -40,14 +38,6 @@ def _not_monitored(config: GatewayConfig, binding: Binding, locate: Locate) -> I
         text = f"judging nothing here: {', '.join(rules)} ({why})"
         hint = "reported as not monitored, never as compliant"
         yield locate(("rules", "packs", index), text, code="not-monitored", hint=hint)
-
-
-def _permits(config: GatewayConfig, binding: Binding, locate: Locate) -> Iterator[ConfigError]:
-    """Permits of which a looser figure does not count."""
-    for id_ in sorted({rule.outlet for rule in binding.rules if rule.outlet and "is not applied" in rule.source}):
-        lacks = ", ".join(missing(config.outlets[id_].model_dump()))
-        why, hint = f"the permit's looser figures are not applied: it lacks {lacks}", "a permit with all of them is the legal limit, looser or not"
-        yield locate(("outlets", id_), why, code="permit", hint=hint)
 
 
 def _tables(config: GatewayConfig, locate: Locate) -> Iterator[ConfigError]:

@@ -46,14 +46,17 @@ def bind(
     points: Sequence[PointFacts],
     zones: Mapping[str, ZoneFacts],
     outlets: Mapping[str, Mapping[str, Any]],
+    day: str = "",
 ) -> Binding:
     """Every rule at every point it selects. ``outlets`` are the tables ``[outlets.<id>]`` as mappings.
+
+    A permit that begins after the civil ``day`` gives no limit yet ("": nobody says which day it is, and every permit counts).
 
     Raises ConfigError: two packs with one rule id, or a permit whose limits leave nothing permitted.
     """
     binding = Binding()
     owners: dict[str, LoadedPack] = {}
-    permits = {str(outlet["zone"]): (id_, outlet) for id_, outlet in outlets.items()}
+    permits = {str(outlet["zone"]): (id_, outlet) for id_, outlet in outlets.items() if not day or str(outlet.get("permit_date") or "") <= day}
     for loaded in packs:
         for index, rule in loaded.rules():
             if (first := owners.setdefault(rule.id, loaded)) is not loaded:
@@ -82,7 +85,7 @@ def _bind_rule(
     found = False
     for point, *others in _places(rule, list(_selected(rule, points, zones)), points):
         found = True
-        outcome = numbers(rule, (point, *others), permits.get(point.zone))
+        outcome = numbers(rule, (point, *others), permits.get(point.zone), loaded.own.get(rule.id, frozenset()))
         if isinstance(outcome, str):
             binding.not_monitored.append(_not_monitored(loaded, rule, outcome, point.id))
         else:

@@ -26,16 +26,16 @@ from edge_gateway.rules.model_kinds import (
 
 
 def numbers(
-    rule: ReadingRule, points: tuple[PointFacts, ...], permit: tuple[str, Mapping[str, Any]] | None
+    rule: ReadingRule, points: tuple[PointFacts, ...], permit: tuple[str, Mapping[str, Any]] | None, own: frozenset[str] = frozenset()
 ) -> dict[str, Any] | str:
-    """The numbers of a rule at its points, or why it cannot judge there."""
+    """The numbers of a rule at its points, or why it cannot judge there. ``own``: which of the rule's numbers are the site's own."""
     if isinstance(rule, StaleRule):
         return _silence(rule, points[0])
     if isinstance(rule, SequenceRule):
         return _sequence(rule, points)
-    own = points if isinstance(rule, SpreadRule) else points[:1]
+    alike = points if isinstance(rule, SpreadRule) else points[:1]
     share = isinstance(rule, WindowRule) and rule.of == "share"
-    if not share and (other := next((point for point in own if point.unit != rule.unit), None)):
+    if not share and (other := next((point for point in alike if point.unit != rule.unit), None)):
         return f"its limit is in {rule.unit}, the point is in {other.unit}"
     if isinstance(rule, FlatRule):
         limit = f"moves by more than {rule.band} {rule.unit} within {rule.after_s:g} s"
@@ -48,11 +48,11 @@ def numbers(
         terms = {"start": rule.start, "to": rule.to, "rise": rule.rise, "within_us": us(rule.within_s)}
         return {"terms": terms, "limit": f"≤ {rule.to} {rule.unit} in {rule.within_s / 3600:g} h, rising by {rule.rise} {rule.unit} at most"}
     if isinstance(rule, WindowRule):
-        return _window(rule, points, permit)
+        return _window(rule, points, permit, own)
     if isinstance(rule, RateRule):
         limit = f"≤ {rule.per_s} {rule.unit}/s"
         return {"per_s": rule.per_s, "window_us": us(rule.window_s), "limit": limit}
-    found = _limit(rule, permit)
+    found = _limit(rule, permit, own)
     return found if isinstance(found, str) or not isinstance(rule, LimitRule) else found | _condition(rule, points)
 
 
@@ -82,14 +82,14 @@ def _sequence(rule: SequenceRule, points: tuple[PointFacts, ...]) -> dict[str, A
 
 
 def _window(
-    rule: WindowRule, points: tuple[PointFacts, ...], permit: tuple[str, Mapping[str, Any]] | None
+    rule: WindowRule, points: tuple[PointFacts, ...], permit: tuple[str, Mapping[str, Any]] | None, own: frozenset[str]
 ) -> dict[str, Any] | str:
     """The limits are those of ``limit``; how readings are taken together stands in ``terms``."""
     if rule.of == "flow-mean" and len(points) < 2:
         return "no flow is measured in its zone"
     if (rule.of == "share" or rule.valid_share) and not points[0].interval_us:
         return "nobody knows how many readings are due: give the device expect_every_s"
-    numbers = _limit(rule, permit)
+    numbers = _limit(rule, permit, own)
     if isinstance(numbers, str):
         return numbers
     terms: dict[str, str | int] = {"fn": rule.of}
@@ -147,8 +147,11 @@ def _silence(rule: StaleRule, point: PointFacts) -> dict[str, Any] | str:
     return {"after_us": after_us, "limit": f"≤ {Decimal(after_us) / 1_000_000:f} s"}
 
 
-def _limit(rule: Limited, permit: tuple[str, Mapping[str, Any]] | None) -> dict[str, Any] | str:
-    """The pack's limits, each replaced by the permit's where the outlet has one; hysteresis keeps its width."""
+def _limit(rule: Limited, permit: tuple[str, Mapping[str, Any]] | None, own: frozenset[str]) -> dict[str, Any] | str:
+    """The pack's limits, each replaced by the permit's where the outlet has one; hysteresis keeps its width.
+
+    A number of the site's own that is stricter than the permit's stays: it is the site's word to itself.
+    """
     low, high = rule.low, rule.high
     clear_low, clear_high = rule.clear
     basis: dict[str, Any] = {}
@@ -156,6 +159,8 @@ def _limit(rule: Limited, permit: tuple[str, Mapping[str, Any]] | None) -> dict[
         outlet_id, outlet = permit
         given_low, given_high = (outlet.get(key) if key else None for key in (rule.permit.low, rule.permit.high))
         permit_low, permit_high = _granted(rule, outlet, given_low, given_high)
+        kept = _stricter(rule, own, permit_low, permit_high)
+        permit_low, permit_high = (None if side in kept else given for side, given in (("low", permit_low), ("high", permit_high)))
         low, clear_low = _moved(low, clear_low, permit_low)
         high, clear_high = _moved(high, clear_high, permit_high)
         if permit_low is not None or permit_high is not None:
@@ -165,7 +170,12 @@ def _limit(rule: Limited, permit: tuple[str, Mapping[str, Any]] | None) -> dict[
             except ValueError as error:
                 key = f"outlets.{outlet_id}.{rule.permit.low or rule.permit.high}"
                 raise ConfigError(f"rule '{rule.id}': {error}", key=key, code="not-permitted") from error
-        if (permit_low, permit_high) != (given_low, given_high):
+        if kept:
+            said = ", ".join(f"{side} {kept[side]}" for side in kept)
+            basis |= {"outlet": outlet_id, "source": f"{basis.get('source', rule.basis.source)}; stricter than the permit's {said}"}
+            if chinese := basis.get("source_zh", rule.basis.source_zh):
+                basis["source_zh"] = f"{chinese}；严于许可证的 {said}"
+        elif (permit_low, permit_high) != (given_low, given_high):
             why = f"the permit's looser figure is not applied: {', '.join(missing(outlet))} missing"
             basis = {"outlet": outlet_id, "source": f"{rule.basis.source}; {why}"}
             if rule.basis.source_zh:
@@ -200,6 +210,16 @@ def _granted(rule: Limited, outlet: Mapping[str, Any], low: object, high: object
     looser_low = low is not None and rule.low is not None and Decimal(str(low)) < Decimal(rule.low)
     looser_high = high is not None and rule.high is not None and Decimal(str(high)) > Decimal(rule.high)
     return (None if looser_low else low), (None if looser_high else high)
+
+
+def _stricter(rule: Limited, own: frozenset[str], low: object, high: object) -> dict[str, str]:
+    """The sides on which the site's own number is stricter than the permit's: side -> the permit's number."""
+    found: dict[str, str] = {}
+    if "low" in own and low is not None and rule.low is not None and Decimal(rule.low) > Decimal(str(low)):
+        found["low"] = str(low)
+    if "high" in own and high is not None and rule.high is not None and Decimal(rule.high) < Decimal(str(high)):
+        found["high"] = str(high)
+    return found
 
 
 def _permit_basis(outlet_id: str, outlet: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,6 +36,8 @@ class LoadedPack:
     state: str = ""
     #: of its rules only these; None: all of them
     only: frozenset[str] | None = None
+    #: rule -> which of its numbers are this site's own
+    own: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def starts(self) -> dict[str, int]:
