@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,9 @@ import pytest
 
 from edge_gateway.journal.reading import Reading
 from tests.cli.site import FROZEN, Gateway, Plant, config_text
+from tests.cli.test_record_page import plain
 
+_TEXT = re.compile(r"^ *```text\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 ASKED = ("--reference", "0", "--uncertainty", "0.05", "--cert", "LH-2026-118", "--steady-for", "1s", "--allowed", "0.5")
 
 
@@ -38,15 +40,29 @@ def entries(gateway: Gateway, *kinds: str) -> list[dict[str, Any]]:
         reading.close()
 
 
+#: What commands of this run said, by the command as a page shows it.
+RAN: dict[str, list[str]] = {}
+
+
 def say(gateway: Gateway, *arguments: str) -> str:
-    """What a command says; kept for the how-to page where TRANSCRIPT names a file."""
+    """What a command says; kept, to be compared with the pages."""
     ran = gateway.verb(*arguments)
     text = ran.stdout + ran.stderr
-    if path := os.environ.get("TRANSCRIPT"):
-        shown = " ".join(f'"{each}"' if " " in each else each for each in arguments)
-        with Path(path).open("a", encoding="utf-8") as file:
-            file.write(f"$ edge-gateway {shown}\n{text}# exit code {ran.returncode}\n")
+    shown = " ".join(f'"{each}"' if " " in each else each for each in arguments)
+    RAN.setdefault(f"edge-gateway {shown}", []).append(text)
     return text
+
+
+def compare(page: str, commands: int) -> None:
+    """Every command that the page shows was run here, and said what stands there ("…": more than is shown)."""
+    text = (Path(__file__).resolve().parents[2] / "docs/how-to" / page).read_text(encoding="utf-8")
+    parts = [part for block in _TEXT.findall(text) for part in re.split(r"^ *\$ ", block, flags=re.MULTILINE)[1:]]
+    assert len(parts) == commands
+    for part in parts:
+        command, _, shown = part.partition("\n")
+        wanted = sorted(plain(shown))  # two streams have no order
+        said = [sorted(plain(text)) for text in RAN[command]]
+        assert wanted in said or ("…" in wanted and any({*wanted} - {"…"} <= {*each} for each in said)), command
 
 
 def test_a_calibration_without_a_violation(gateway: Gateway, plant: Plant) -> None:
@@ -69,6 +85,7 @@ def test_a_calibration_without_a_violation(gateway: Gateway, plant: Plant) -> No
     assert [e["error"] for e in entries(gateway, "calibration")] == [0.3, 0.0]
     told = [e["event"] for e in entries(gateway, "event") if e["event"].startswith("would-have")]
     assert told[0] == "would-have-fired"
+    compare("calibrate-without-a-violation.md", 6)
 
 
 def test_a_probe_that_was_off_corrects_the_past_and_changes_no_reading(gateway: Gateway, plant: Plant) -> None:
@@ -120,3 +137,4 @@ def test_a_day_through_its_phases(gateway: Gateway) -> None:
     assert "cannot be closed" in say(gateway, "phase", "next", "--reason", "late")
     steps = [(e["step"], e["phase"]) for e in entries(gateway, "phase")]
     assert steps == [("began", "pre-start"), ("signed", "pre-start"), ("began", "production"), ("began", "closing")]
+    compare("work-through-a-day.md", 7)
