@@ -15,7 +15,7 @@ from edge_gateway.wire.hub import Message
 from regulator_hub.interpret import Interpreter
 from regulator_hub.outbox import Outbox
 from regulator_hub.sessions import Sessions
-from regulator_hub.store import ingest, photos, recall, standing
+from regulator_hub.store import ingest, photos, recall, standing, witnessed
 from regulator_hub.store import reader as read
 from regulator_hub.store.ingest import Conflict, Hole, Receipt
 from regulator_hub.store.photos import PhotoFiles
@@ -30,6 +30,8 @@ _INFLATE_ASIDE_BYTES = 16 * 1024
 _IN_ORDER = frozenset({"entries", "skipped", "checkpoint"})
 #: Entries that are given back in one answer.
 MOST_FETCHED = 512
+#: Checkpoints that are given back in one answer: 4 KiB each at most.
+MOST_NOTES = 32
 
 
 class Desk:
@@ -187,6 +189,11 @@ class Desk:
         part = {"gone": True} if text is None else await asyncio.to_thread(wire.encode_part, text, at)
         return {"sha256": name, "at": at, **part}
 
+    async def _notes(self, gateway: str, _message: Message) -> dict[str, Any]:
+        """The newest cosigned checkpoint of each epoch, of the newest epochs: its own copies are gone."""
+        found = await self._reader.run(witnessed.notes, gateway)
+        return {"notes": [[epoch, size, note.decode(errors="replace")] for epoch, size, note in found[-MOST_NOTES:]]}
+
     async def _photo(self, gateway: str, message: Message) -> dict[str, Any]:
         """A part of a photo that this gateway's entries name; what is held of it is durable before it is said."""
         name = str(message.head["sha256"])
@@ -211,6 +218,7 @@ class Desk:
         "photo": _photo,
         "recall": _recall,
         "fetch-text": _fetch_text,
+        "notes": _notes,
     }
 
 

@@ -42,7 +42,7 @@ FILES = DiskFiles()
 
 @dataclass(slots=True)
 class Count:
-    """Flips by target and outcome: ``found``, ``harmless``; ``last-commit``: of a log, see the page; and what must not be: ``why``."""
+    """Flips by target and outcome: ``found``, ``harmless``; and what must not be: ``why``."""
 
     n: int = 0
     seen: Counter[str] = field(default_factory=Counter)
@@ -167,9 +167,9 @@ class Rot:
             again.close()
             return "found"
         if found == sound:
-            return "harmless"
+            return "found" if core.mended else "harmless"
         if which == "killed" and found == self.sound.before:
-            return "last-commit"
+            raise Bad(f"{where}: the last commit is gone, and nothing is said")
         raise Bad(f"{where}: believed: {found.differs(sound)}")
 
     def _costs_little(self, found: Decoded, sound: Decoded, where: str) -> None:
@@ -253,6 +253,7 @@ def _no_row_checks() -> Iterator[None]:
 PLANTED: dict[str, Callable[[], Any]] = {
     "rows without a check": _no_row_checks,
     "a scrub that looks at footers only": partial(_patched, SegmentFile, "verify", lambda self: None),
+    "a log whose last commit is not looked at": partial(_patched, opening, "changed_bits", lambda log: []),
     "a ledger without a checksum": partial(_patched, ledger, "sha256", lambda data: _Nothing()),
 }
 

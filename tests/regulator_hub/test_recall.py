@@ -40,7 +40,8 @@ async def had_back(url: str, token: str, folder: Path, name: str = GATEWAY, choo
     (folder / f"token-{name}").chmod(0o600)
     sink = HubConfig(kind="hub", url=url, token_file=str(folder / f"token-{name}")).build("hub", name)
     try:
-        return await sink.recall(first if choose is None else choose)
+        async with sink.apart():
+            return await sink.recall(first if choose is None else choose)
     finally:
         await sink.close()
 

@@ -20,6 +20,7 @@ from edge_gateway.intake.recovery import Recovered
 from edge_gateway.journal.base import Position, Recovery
 from edge_gateway.journal.store import Store
 from edge_gateway.rules.base import BoundRule
+from edge_gateway.shipping.regaining import regain
 from edge_gateway.signer.client import Client
 from edge_gateway.sinks.base import HubLink, Recalled
 
@@ -71,7 +72,9 @@ class Recalling:
         until_s = asyncio.get_running_loop().time() + RECALL_S
         for hub in hubs:
             try:
-                async with asyncio.timeout_at(until_s):
+                async with asyncio.timeout_at(until_s), hub.apart():
+                    if self.end_lost and await regain(hub, self.journal):  # the first entry of the new epoch names them
+                        await self.journal.settled()
                     taken = await hub.recall(self.choose)
                     if taken is None:
                         continue

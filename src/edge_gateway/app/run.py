@@ -34,7 +34,7 @@ from edge_gateway.errors import GatewayError
 from edge_gateway.intake.adopting import adopt
 from edge_gateway.intake.loop import Intake
 from edge_gateway.intake.obeying import Obeying
-from edge_gateway.intake.recovery import open_run, recover
+from edge_gateway.intake.recovery import open_run, recover, tell_mended
 from edge_gateway.intake.ruletime import resume
 from edge_gateway.journal.backup import RESTORED, restored
 from edge_gateway.journal.keeping import DAY_US
@@ -196,6 +196,8 @@ async def _run(
     )
     if kept:
         await intake.add("event", {"event": "packs-kept-enforced", "packs": kept})
+    if recovery.mended:
+        await tell_mended(intake, recovery.mended)
     await recall.tell(intake)
     await _tell_restored(options.state_dir, intake)
     shipping = _shipping(config, (sinks, hubs), intake, recall, clock, telemetry)

@@ -10,11 +10,15 @@ import orjson
 
 from edge_gateway.clock import Clock
 from edge_gateway.errors import JournalDamaged
+from edge_gateway.events import Alarmed
 from edge_gateway.intake.loop import Intake
 from edge_gateway.intake.replaying import RECALLED, Misfit, Replaying
 from edge_gateway.intake.state import Setup, State
 from edge_gateway.journal.base import Recovery
 from edge_gateway.record import entry
+
+#: The event, and the alarm.
+MENDED = "log-mended"
 
 
 class Texts(Protocol):
@@ -116,6 +120,12 @@ def _note_trust(found: Recovered, body: Mapping[str, Any]) -> None:
         found.uncorrected = None
     elif not body["trusted"]:
         found.uncorrected = str(body["boot"]), int(body["wall_us"]) - int(body["mono_us"])
+
+
+async def tell_mended(intake: Intake, why: str) -> None:
+    """What had rotted on the disk and was put back as it was: nothing is lost, and a person should look at that disk."""
+    await intake.add("event", {"event": MENDED, "why": why})
+    intake.tell(Alarmed(code=MENDED, why=f"{why}: nothing is lost; look at this disk"))
 
 
 async def open_run(

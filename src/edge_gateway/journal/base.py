@@ -63,6 +63,7 @@ class Recovery:
     entries: Sequence[bytes]  # all entries after the snapshot, in order
     damaged: str = ""  # why an earlier epoch was moved aside, "" if nothing was
     epoch: str = ""  # whose entries these are
+    mended: str = ""  # what had changed on the disk and was put back, "" if nothing was
 
 
 class Reader(Protocol):

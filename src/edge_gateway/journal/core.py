@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -56,6 +57,7 @@ class Core:
         self.state = State(files, state_dir, settings, wall_us)
         self.state.owed.trusted = trusted
         self.damaged = ""  # why an earlier epoch was moved aside or closed
+        self.mended = ""  # what was put back as it was, at the opening
         self.troubled = ""  # why the disk is not trusted just now
         self.disk_error = ""  # the newest of ``disk_errors``
         self.disk_errors = 0
@@ -76,7 +78,7 @@ class Core:
             self.state.tidy()
         except (apsw.Error, OSError) as error:
             raise JournalError(f"the state folder {folder} cannot be used: {error}", hint="look at the disk") from error
-        self.damaged = opened.damaged
+        self.damaged, self.mended = opened.damaged, opened.mended
         with suppress(JournalFull):  # it counts all the same, and is written at the next start
             self._step(self.state.settle)
         with suppress(OSError):  # the ballast is a precaution: a journal on a full disk opens too
@@ -100,7 +102,7 @@ class Core:
 
     def recover(self) -> Recovery:
         """The newest snapshot that reads, and the entries after it."""
-        return self.state.recover(self.damaged)
+        return replace(self.state.recover(self.damaged), mended=self.mended)
 
     def previous(self) -> dict[str, object] | None:
         """What the snapshot at seq 0 says of the epoch before; None for a gateway's first epoch."""

@@ -18,7 +18,8 @@ import apsw
 from edge_gateway.errors import JournalDamaged, JournalError
 from edge_gateway.journal import renewal
 from edge_gateway.journal.base import Position, Quarantined
-from edge_gateway.journal.files import TEMPORARY, Files
+from edge_gateway.journal.changed_bit import changed_bits, mended
+from edge_gateway.journal.files import TEMPORARY, Files, write_durably
 from edge_gateway.journal.keeping import KEEP_US, UNKNOWN, Due, Keeping
 from edge_gateway.journal.renewal import COMPANIONS, DATABASE, LOG
 from edge_gateway.journal.segments import ENDING, Segment, SegmentFile, write_segment
@@ -41,6 +42,7 @@ class Opened:
     size: int
     crcs: list[int] = field(default_factory=list)  # of the open entries, in order
     damaged: str = ""
+    mended: str = ""  # which bit of the log was put back
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,12 +68,21 @@ class Opening:
             if self.files.exists(path):
                 self.files.settle(path)
         written = self.files.read(log) if self.files.exists(log) else b""
+        changed = changed_bits(written)
+        if len(changed) == 1:
+            written = mended(written, changed[0])
+            write_durably(self.files, log, [written])
         tail = self._connect(database)
         try:
             there = self._prepare(tail, database)
             if written and unread_commits(written, tail.log_frames()) > 1:
                 raise JournalDamaged("the database's log is damaged: commits in it can no longer be read")
-            return self._check(tail) if there else self._begin(tail)
+            if len(changed) > 1:
+                raise JournalDamaged(f"one bit of the last commits in the database's log has changed, one of {len(changed)}: it can no longer be read")
+            opened = self._check(tail) if there else self._begin(tail)
+            if changed:
+                opened.mended = f"bit {changed[0] % 8} of byte {changed[0] // 8} of the database's log had changed, and was put back by its checksums"
+            return opened
         except DAMAGE as wrong:
             with suppress(apsw.Error):
                 tail.close()

@@ -165,6 +165,10 @@ class Store:
         self._next_seq += len(entries)
         await self._ask(Append(first=first, entries=entries, texts=texts, reserve=reserve))
 
+    async def settled(self) -> None:
+        """Everything that was handed over, also what rides with the next commit, is durable on return."""
+        await self._call(lambda _core: None, settled=True)
+
     async def new_epoch(self, reason: str) -> None:
         await self._call(lambda core: core.new_epoch(reason), settled=True)
 

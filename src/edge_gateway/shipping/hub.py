@@ -10,6 +10,7 @@ from edge_gateway import events
 from edge_gateway.errors import JournalFull, SegmentDamaged, SinkError
 from edge_gateway.journal.base import EpochInfo, Journal, Position
 from edge_gateway.record.merkle import EMPTY_ROOT
+from edge_gateway.shipping import regaining
 from edge_gateway.shipping.branches import Branch, Branches
 from edge_gateway.shipping.delivery import Asks, Delivery, Recall
 from edge_gateway.shipping.mending import Mending
@@ -108,6 +109,8 @@ class HubDelivery(Delivery):
             met = await self.hub.meet(self._branches.asked(self._journal.known_epochs()))
             self._witnessing.met(met)
             self._mending.met(self.hub)
+            if await regaining.lacking(self.hub, self._journal, {item.epoch: item.witnessed for item in met if item.witnessed}):
+                await regaining.regain(self.hub, self._journal)
             # What the hub has under the name of a refused epoch is not ours: nothing of it is had back.
             self._sizes = {item.epoch: item.size for item in met if self._branches.of(item.epoch) is None}
             self.reached()
@@ -142,7 +145,7 @@ class HubDelivery(Delivery):
     async def _recalled(self, late: Recall) -> tuple[Recalled | None, str]:
         """The state that the hub holds, or why it gives none that is whole. Raises Unreachable, NotAuthorised: it is asked again."""
         try:
-            return await self.hub.recall(late.choose, met=True), ""
+            return await self.hub.recall(late.choose), ""
         except NotRecalled as error:
             return None, str(error)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -213,10 +214,21 @@ class HubLink(Sink, Protocol):
         """
         ...
 
-    async def recall(self, choose: Choose, *, met: bool = False) -> Recalled | None:
+    def apart(self) -> AbstractAsyncContextManager[None]:
+        """Before ``run_live``: a session in which ``recall`` and ``notes`` can be asked. Raises as ``meet`` does."""
+        ...
+
+    async def recall(self, choose: Choose) -> Recalled | None:
         """What the hub holds of a record of ours that is gone here; None where it holds nothing that is wanted.
 
-        ``met``: in the session that stands; else in one of its own, before ``run_live``. Raises as ``meet`` does, and NotRecalled.
+        Raises as ``meet`` does, and NotRecalled.
+        """
+        ...
+
+    async def notes(self) -> list[tuple[str, int, bytes]]:
+        """``(epoch, size, note)``: checkpoints of ours that the hub gives back with its right cosignature, the newest of each epoch.
+
+        Raises as ``meet`` does.
         """
         ...
 

@@ -6,7 +6,8 @@ docs/reference/hub-protocol.md. Only a receipt of the present session is passed 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from edge_gateway.errors import SinkError, Unreachable
@@ -27,8 +28,6 @@ MAX_ENTRIES = 2_000
 MAX_BYTES = 3 * 1024 * 1024
 #: Roots that one declaration carries; a longer range is declared in parts.
 MAX_ROOTS = 2_000
-#: What the hub may take to answer a gateway that cannot begin before it did (real seconds).
-MEET_S = 2.0
 
 
 class HubSink:
@@ -130,20 +129,24 @@ class HubSink:
                 return number, found
             after = str(found[-1]["violation"])
 
-    async def recall(self, choose: Choose, *, met: bool = False) -> Recalled | None:
-        """See ``HubLink``. Before ``run_live`` nothing keeps the carrier connected."""
-        if met:
-            return await recall(self._lane, choose)
+    @asynccontextmanager
+    async def apart(self) -> AsyncIterator[None]:
+        """See ``HubLink``. Nothing keeps the carrier connected yet."""
         carrying = asyncio.create_task(self._carrier.run(), name=f"hub-carrier:{self._name}")
         try:
-            async with asyncio.timeout(MEET_S):
-                await self._lane.hello([])
-            return await recall(self._lane, choose)
-        except TimeoutError:
-            raise Unreachable(f"the hub does not answer within {MEET_S:g} s") from None
+            await self._lane.hello([])
+            yield
         finally:
             carrying.cancel()
             await asyncio.wait([carrying])
+
+    async def recall(self, choose: Choose) -> Recalled | None:
+        """See ``HubLink``."""
+        return await recall(self._lane, choose)
+
+    async def notes(self) -> list[tuple[str, int, bytes]]:
+        """See ``HubLink``. A hub of an older release has none to give."""
+        return self._witness.given(await self._lane.ask({"kind": "notes"}))
 
     async def remind(self, epoch: str, size: int) -> None:
         """See ``HubLink``. A hub of an older release does not know the kind: it is served again all the same."""

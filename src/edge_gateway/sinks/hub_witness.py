@@ -19,6 +19,8 @@ OF_AN_EPOCH = frozenset({"pending", "skipped", "closed"})
 #: When asking again makes sense (s): after entries (or a person, who brings the key or accepts an epoch), while the hub computes, after a refusal.
 EARLY_S, LATER_S, REFUSED_S = 5.0, 2.0, 30.0
 _COSIGNATURE_BYTES = 8 + 64
+#: A checkpoint is smaller than this.
+_NOTE_BYTES = 4096
 
 
 class HubWitness:
@@ -55,6 +57,18 @@ class HubWitness:
             return False
         self._newest = {"epoch": epoch, "size": size, "time_s": time_s, "known": True}
         return True
+
+    def given(self, answer: Mapping[str, Any]) -> list[tuple[str, int, bytes]]:
+        """Of the checkpoints that the hub gives back: those of the size and epoch that it says, with its right cosignature."""
+        found: list[tuple[str, int, bytes]] = []
+        told = answer.get("notes")
+        for item in told if isinstance(told, list) else []:
+            match item:
+                case [str(epoch), int(size), str(text)] if len(text) <= _NOTE_BYTES:
+                    data = text.encode(errors="replace")
+                    if self.learn(epoch, data) and (head := Checkpoint.parse(Note.parse(data).text)).size == size and head.origin.endswith(f"/{epoch}"):
+                        found.append((epoch, size, data))
+        return found
 
     def judge(self, answer: Mapping[str, Any], epoch: str, data: bytes) -> Verdict:
         """What an answer to the checkpoint ``data`` means."""

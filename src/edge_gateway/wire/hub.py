@@ -38,8 +38,8 @@ GZIP_LEVEL = 1
 #: Narrow entries (one or two points each) are mostly names and times: level 7 takes a third off, and there are few bytes.
 NARROW_BYTES, NARROW_GZIP_LEVEL = 512, 7
 
-KINDS = frozenset({"hello", "entries", "live", "skipped", "text", "checkpoint", "receipt", "fetch", "standing", "recall", "fetch-text", "photo"})
-_BARE = frozenset({"hello", "skipped", "receipt", "fetch", "standing", "recall", "fetch-text"})
+KINDS = frozenset({"hello", "entries", "live", "skipped", "text", "checkpoint", "receipt", "fetch", "standing", "recall", "fetch-text", "notes", "photo"})
+_BARE = frozenset({"hello", "skipped", "receipt", "fetch", "standing", "recall", "fetch-text", "notes"})
 
 #: Kinds of entries that the live lane never displaces: what persons and rules did, which somebody at the hub waits for.
 URGENT_KINDS = frozenset({"violation", "command", "mark", "phase", "calibration"})
