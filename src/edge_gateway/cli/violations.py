@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -18,7 +18,7 @@ from edge_gateway.cli.status import violation_text
 from edge_gateway.cli.verbs import Context, noun, option, verb
 from edge_gateway.cli.violation_lines import lines
 from edge_gateway.history.export import moment_us
-from edge_gateway.violations.assessment import CAUSES, DISPOSITIONS, SEVERITIES
+from edge_gateway.violations.assessment import CAUSES, DISPOSITIONS, MOST_TEXT, SEVERITIES
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -136,7 +136,7 @@ def _assessment_options(function: _Function) -> _Function:
         option("--lot", "lots", multiple=True, help="a lot that is concerned; several times if need be", zh="涉及的批次；可多次给出"),
         option("--to", help="its end; without --from and --to: from the first offending reading until now", zh="终止时刻；省略时为首次超限至今"),
         option("--from", "from_", metavar="MOMENT", help="beginning of the period that is concerned", zh="涉及时段的起始时刻"),
-        option("--zone", help="the zone that is concerned; without it, the point's", zh="涉及区域；省略时为测点所在区域"),
+        option("--zone", help="the zone that is concerned; without it, the point's, and those of all it holds", zh="涉及区域；省略时为测点及其全部后果所在区域"),
         option("--severity", type=click.Choice(SEVERITIES), help="not below the rule's, which it is without this", zh="严重程度，不得低于规则；省略时同规则"),
         option("--cause", type=click.Choice(CAUSES), help="the kind of cause; the reason says it in words", zh="原因类别；理由中写明"),
     ):  # fmt: skip
@@ -145,9 +145,10 @@ def _assessment_options(function: _Function) -> _Function:
 
 
 def _assessed(ctx: Context, violation: str, asked: dict[str, Any]) -> dict[str, Any]:
-    """Options as the assessment's keys; zone, period and severity as the record has them where nobody says otherwise."""
+    """Options as the assessment's keys; zone, period and severity as the record, and all that it holds, has them where nobody says otherwise."""
     client = Client(ctx.socket)
-    record = client.get(f"/v1/violations/{quote(violation, safe='')}")["violation"]
+    found = client.get(f"/v1/violations/{quote(violation, safe='')}")
+    record = found["violation"]
     status, before = client.get("/v1/status"), record.get("assessment") or {}
     zone_name, now_us = status["site"].get("timezone", "Asia/Shanghai"), int(status["wall_us"])
     from_, to, lots = asked.pop("from_"), asked.pop("to"), asked.pop("lots")
@@ -157,11 +158,9 @@ def _assessed(ctx: Context, violation: str, asked: dict[str, Any]) -> dict[str, 
     if none or lots:
         asked["lots"] = list(lots)
     if from_ or to or "period" not in before:
-        asked["period"] = _period(from_, to, record, ZoneInfo(zone_name), now_us)
+        asked["period"] = _period(from_, to, [record, *found.get("consequences", ())], (ZoneInfo(zone_name), now_us))
     if not asked["zone"] and "zone" not in before:
-        rows = client.get("/v1/points")["points"]
-        zones = [row["zone"] for row in rows if row["point"] == record["point"]] + [(record.get("scope") or {}).get("zone")]
-        asked["zone"] = next((zone for zone in zones if zone), None)
+        asked["zone"] = _zone(record, client.get("/v1/points")["points"])
     if not asked["severity"] and "severity" not in before:
         asked["severity"] = record["severity"]
     products = asked.pop("products")
@@ -170,10 +169,20 @@ def _assessed(ctx: Context, violation: str, asked: dict[str, Any]) -> dict[str, 
     return asked
 
 
-def _period(from_: str | None, to: str | None, record: dict[str, Any], zone: ZoneInfo, now_us: int) -> dict[str, int]:
-    first = (record.get("whole") or record)["first"]
+def _zone(record: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """The zones of a cause and all that it holds, else its point's, else what a finding says; None: nobody knows."""
+    scope = record.get("scope") or {}
+    together = ", ".join(scope.get("zones") or ())
+    zones = [together if len(together) <= MOST_TEXT else "", *(row["zone"] for row in rows if row["point"] == record["point"]), scope.get("zone")]
+    return next((zone for zone in zones if zone), None)
+
+
+def _period(from_: str | None, to: str | None, records: Sequence[Mapping[str, Any]], now: tuple[ZoneInfo, int]) -> dict[str, int]:
+    """From the first offending reading of all of them until now, where nobody says otherwise. ``now``: the site's zone, its wall time (µs)."""
+    zone, now_us = now
+    firsts = [(record.get("whole") or record)["first"] for record in records]
     try:
-        since_us = moment_us(from_, zone, now_us) if from_ else int(first["wall_us"])
+        since_us = moment_us(from_, zone, now_us) if from_ else min(int(first["wall_us"]) for first in firsts)
         until_us = moment_us(to, zone, now_us) if to else max(now_us, since_us)
     except ValueError as error:
         raise click.UsageError(str(error)) from error

@@ -19,7 +19,9 @@ CAUSES = (
 )  # fmt: skip
 #: What must be said before a violation can be submitted.
 NEEDED = ("cause", "severity", "zone", "period", "lots", "products")
-_MOST_LOTS, _MOST_PRODUCTS, _MOST_TEXT = 200, 50, 300
+_MOST_LOTS, _MOST_PRODUCTS = 200, 50
+#: Characters of a zone's name.
+MOST_TEXT = 300
 _KG = re.compile(r"^\d{1,7}(\.\d{1,3})?\Z")
 
 
@@ -60,7 +62,7 @@ def _choice(name: str, permitted: tuple[str, ...]) -> Any:
 
 
 def _zone(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip() or len(value) > _MOST_TEXT:
+    if not isinstance(value, str) or not value.strip() or len(value) > MOST_TEXT:
         raise StepRefused("the zone is no short text", hint="--zone ID")
     return value
 
