@@ -187,8 +187,8 @@ async def test_each_gateways_packs_and_who_took_one_back(tmp_path: Path, browser
             await made.entries(0, [record.snapshot(0), config, record.entry(2, "event", event="pack-state-changed", **about)])
             page = await opened(browser, hub.url, locale="zh-CN")
             box = page.locator("article.gateway")
-            await expect(box).to_contain_text("规则包：cold-chain 1.1.0（2026-11 版） · wastewater 1.1.0（2026-11 版）：影子运行，不上报")
-            await expect(box).to_contain_text("规则包 wastewater：正式执行 → 影子运行")
+            await expect(box).to_contain_text("规则包：cold-chain 1.1.0（2026-11 版） · wastewater 1.1.0（2026-11 版）：影子，不上报")
+            await expect(box).to_contain_text("规则包 wastewater：已启用 → 影子")
             await expect(box).to_contain_text("第二人 李敏：新许可证")
             assert page.wrong == []  # type: ignore[attr-defined]
             english = await opened(browser, hub.url, locale="en-GB")

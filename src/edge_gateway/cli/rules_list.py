@@ -41,10 +41,11 @@ def command(ctx: Context, days: float, as_json: bool) -> int:
 
     loaded = load(ctx.config, ctx.state_dir, running=False)
     since_us = time.time_ns() // 1000 - round(days * 86_400e6)
-    counts = _counts(ctx.state_dir, since_us)
+    unread: list[str] = []
+    counts = _counts(ctx.state_dir, since_us, unread)
     packs = [_pack(loaded, at, counts) for at in range(len(loaded.packs))]
     if as_json:
-        click.echo(json.dumps({"schema": "edge-gateway/rules-list/1", "days": days, "packs": packs}, ensure_ascii=False))
+        click.echo(json.dumps({"schema": "edge-gateway/rules-list/1", "days": days, "packs": packs, "unread": unread}, ensure_ascii=False))
         return OK
     head = ["", *ctx.say("version state signed judging violations notices would-have undecided", "版本 状态 签名 判定 违规 预警 本应触发 未定").split()]
     rows = [
@@ -56,14 +57,19 @@ def command(ctx: Context, days: float, as_json: bool) -> int:
     ]  # fmt: skip
     for line in columns([head, *rows]):
         click.echo(line)
+    for each in unread:
+        click.echo(ctx.say(f"not counted, cannot be read: {each}", f"未计入，无法读取：{each}"), err=True)
     return OK
 
 
-def _counts(state_dir: Path, since_us: int) -> Counter[tuple[str, str]] | None:
-    """(rule, what) -> how often since then; None without a record."""
-    from edge_gateway.history.record import Lookback
+def _counts(state_dir: Path, since_us: int, unread: list[str]) -> Counter[tuple[str, str]] | None:
+    """(rule, what) -> how often since then; None without a record. What could not be read of that time goes to ``unread``.
+
+    Opens only segments of that time whose footers name such entries.
+    """
+    from edge_gateway.evidence.glance import holding
+    from edge_gateway.evidence.stretch import chunks
     from edge_gateway.journal.reading import Reading
-    from edge_gateway.record.entry import decode
 
     try:
         reading = Reading(state_dir)
@@ -71,10 +77,10 @@ def _counts(state_dir: Path, since_us: int) -> Counter[tuple[str, str]] | None:
         return None
     found: Counter[tuple[str, str]] = Counter()
     try:
-        for _, data in Lookback(reading).entries():
-            if b'"rule":' not in data:
-                continue
-            entry = decode(data)
+        sealed = reading.sealed()
+        unread += [f"{each.epoch}/{each.first}: damaged, and not to be had again" for each in sealed if each.lost and each.wall_us[1] >= since_us]
+        recent = [each for each in chunks(reading.known_epochs(), sealed) if each.segment is None or each.segment.wall_us[1] >= since_us]
+        for _, entry in holding(state_dir, reading, recent, frozenset({"violation", "event"}), unread):
             what = entry.get("step") if entry["kind"] == "violation" else entry.get("event")
             if what in COUNTED and int(entry["wall_us"]) >= since_us:
                 found[str(entry["rule"]), str(what)] += 1
