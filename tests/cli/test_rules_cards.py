@@ -57,11 +57,14 @@ def test_a_card_says_limit_points_what_to_do_and_how_well_it_is_known(site: Path
     for words in ("≤ 12 °C", "Operator's value, unverified", "Shut the doors, keep people and hot water out", "violation after 15 min", "market regulation", "In shadow"):
         assert words in here
     chinese = Page((site / "out/cutting-room-air.zh.html").read_text("utf-8")).text
-    for words in ("≤ 12 °C", "运营方设定值，未核实", "关门，减少人员和热水进出", "15 分钟", "市场监管", "条款 未核实"):
+    for words in ("≤ 12 °C", "运营方设定值，未核实", "关门，减少人员和热水进出", "15 分钟", "市场监管", "条款未核实", "来源", "恢复条件", "≤ 11.7 °C; 持续 5 分钟", "全年"):
         assert words in chinese
     nowhere = Page((site / "out/frozen-store-air.en.html").read_text("utf-8")).text
     assert "Not monitored here. That is not compliance." in nowhere
     assert "Operator's value, unverified" not in nowhere
+    assert "The pack's limit: ≤ -18 °C" in nowhere
+    assert "by a contact of its zone (defrost, door) for 30 min, never beyond -12 °C" in nowhere
+    assert "转引 GB/T 24616-2019" in Page((site / "out/frozen-store-air.zh.html").read_text("utf-8")).text
     assert len(list((site / "out").iterdir())) == 4
     assert run(["rules", "cards", "cold-chain-silence", "--out", str(site / "out")]) == 0
     assert "data-missing (at its point)" in Page((site / "out/cold-chain-silence.en.html").read_text("utf-8")).text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,7 @@ from edge_gateway.errors import GatewayError
 
 if TYPE_CHECKING:
     from edge_gateway.config.load import Loaded
+    from edge_gateway.rules.facts import PointFacts
     from edge_gateway.web.cards import Card
 
 
@@ -63,4 +64,16 @@ def _card(loaded: Loaded, id_: str, language: str) -> Card:
     config = loaded.config
     names = {name: getattr(point, f"name_{language}") or name for name, point in {**config.points, **config.derived}.items()}
     site = config.site.name_zh if language == "zh" else config.site.name_en
-    return Card(replace(BoundRule(**shared(pack, rule, nowhere)), point=""), site, here, names)
+    return Card(replace(BoundRule(**shared(pack, rule, nowhere) | _numbers(rule, nowhere)), point=""), site, here, names)
+
+
+def _numbers(rule: Any, nowhere: PointFacts) -> dict[str, Any]:
+    """The pack's own numbers, for a rule that judges nowhere here; {} where they depend on the place."""
+    from edge_gateway.rules.bind_kinds import numbers
+    from edge_gateway.rules.model_kinds import CombinedRule, SequenceRule, StaleRule
+
+    if isinstance(rule, CombinedRule | StaleRule):
+        return {}
+    points = [replace(nowhere, quantity=step.quantity, unit=step.unit) for step in rule.step] if isinstance(rule, SequenceRule) else [replace(nowhere, interval_us=60_000_000)] * 2
+    found = numbers(rule, tuple(points), None)
+    return {} if isinstance(found, str) else found | {"others": ()}
