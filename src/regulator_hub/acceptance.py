@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import apsw
@@ -135,7 +135,7 @@ class Acceptance:
 
     async def born(self, gateway: str, epoch: str, cosigned: Logs) -> Behind | None:
         """What the first entry of an epoch lacks, alarmed; None if nothing, or if that entry is not here. Raises StoreFailed."""
-        epochs = await self._reader.run(read.epochs, gateway)
+        epochs = await self._sound(gateway, await self._reader.run(read.epochs, gateway), cosigned)
         mine = next((each for each in epochs if each.epoch == epoch), None)
         first = await self._reader.run(read.entries, mine.id, 0, 1) if mine is not None else []
         found = behind(first[0][1], epoch, epochs, cosigned, await self._roots(first[0][1], epoch, epochs, cosigned)) if first else None
@@ -149,6 +149,14 @@ class Acceptance:
             await self._writer.run(alarm)
         return found
 
+    async def _sound(self, gateway: str, epochs: Sequence[EpochRow], cosigned: Logs) -> list[EpochRow]:
+        """Of epochs that were cosigned, only as far as nothing was declared skipped: behind that our own bytes prove no root."""
+        found = []
+        for each in epochs:
+            at = await self._reader.run(store.stored, gateway, each.epoch) if each.epoch in cosigned else None
+            gone = None if at is None else at.missing_first
+            found.append(each if gone is None else replace(each, size=min(each.size, gone)))
+        return found
 
     async def _roots(self, entry: bytes, epoch: str, epochs: Sequence[EpochRow], cosigned: Logs) -> dict[int, bytes]:
         """size -> root of our own bytes, where a first entry claims such a size. Empty beyond a hole. Raises StoreFailed."""
