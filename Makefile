@@ -123,6 +123,11 @@ witnessed: servers
 traces: setup-dev
 	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
 
+# A journal of N readings (10 million) by the real code, judged again on another Python. ARGS="--other python3.13"
+.PHONY: recompute
+recompute: setup-dev
+	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
+
 guard: setup-dev
 	$(PY) -m pytest -q tests/faults/test_guard.py $(ARGS)
 
