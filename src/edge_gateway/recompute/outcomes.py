@@ -64,7 +64,7 @@ class Outcomes:
         self._cause: Body = {}
         #: the record begins here: outcomes that follow from an entry before it are not known
         self._midway = False
-        #: after a loss numbers go on from the minute (since 1970) of the start
+        #: after a loss numbers go on from the minute (since 1970) of the start, or of the roll-back that began the epoch
         self._floor = 0
         #: ids of rules that this release does not know how to judge
         self._beyond_us: set[str] = set()
@@ -78,6 +78,8 @@ class Outcomes:
     def snapshot(self, entry: Body, state: Mapping[str, Any] | None, resolved: dict[str, Any] | None) -> None:
         """A snapshot, with its state and the configuration in force; None: not to be had."""
         named = entry.get("config")
+        if entry["seq"] == 0:
+            self._floor = int(entry["wall_us"]) // 60_000_000
         if not self._unsure and entry["seq"] != 0:
             if state is not None and not self._beyond_us:
                 self._compare(entry, state.get("rules") or {})
@@ -125,7 +127,7 @@ class Outcomes:
         """What the rules remember, against what the snapshot says that they do."""
         own = orjson.loads(canonical(self._replaying.state.engine.snapshot()))
         for part in own.keys() | told.keys():
-            mine, theirs = own.get(part), told.get(part)
+            mine, theirs = _as_told(own.get(part), told.get(part)), told.get(part)
             if mine == theirs:
                 continue
             if isinstance(mine, dict) and isinstance(theirs, dict):
@@ -241,6 +243,13 @@ class Outcomes:
     def _kind_of(self, entry: Body) -> str:
         rule = self._replaying.state.rule(entry["rule"], entry["point"])
         return "removed" if rule is None else rule.kind
+
+
+def _as_told(mine: Any, theirs: Any) -> Any:
+    """Without the ``kind`` of what a rule remembers, where an earlier release did not say it."""
+    if not isinstance(mine, dict) or not isinstance(theirs, dict):
+        return mine
+    return {key: _as_told(each, theirs.get(key)) for key, each in mine.items() if key != "kind" or key in theirs}
 
 
 class _Absent:

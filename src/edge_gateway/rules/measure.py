@@ -66,10 +66,12 @@ class Measured(Track):
         memory = self.memory()
         doubt = None if self.doubt is None else [self.doubt.rule_us, self.doubt.wall_us, self.said_doubt]
         more = {key: found for key, found in (("memory", memory), ("doubt", doubt)) if found is not None}
-        return {**(super().state() or {}), **more} if more else super().state()
+        return {**(super().state() or {}), **more, "kind": self.rule.kind} if more else super().state()
 
     def restore(self, state: dict[str, Any]) -> None:
         super().restore(state)
+        if state.get("kind", self.rule.kind) != self.rule.kind:  # another kind under the same name: what that one measured says nothing here
+            return
         if state.get("memory") is not None:
             self.recall(state["memory"])
         if "doubt" in state:

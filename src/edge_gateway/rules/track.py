@@ -322,8 +322,8 @@ class Track:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over what ``state`` gave, also from an earlier edition of the rule."""
-        if not state.get("phase"):
+        """Take over what ``state`` gave, also from an earlier edition of the rule; of another kind only what was told already."""
+        if not state.get("phase") or (state["phase"] == PENDING and state.get("kind", self.rule.kind) != self.rule.kind):
             return
         self.phase = state["phase"]
         rule_us, wall_us, value = state["first"]
