@@ -15,8 +15,8 @@ import pytest
 from edge_gateway.cli.main import NO, OK
 from edge_gateway.cli.main import run as cli
 from edge_gateway.journal.reading import Reading
-from edge_gateway.recompute.backtest import Backtest
-from edge_gateway.rules.base import BoundRule
+from edge_gateway.recompute.backtest import Backtest, Side
+from edge_gateway.rules.base import BoundRule, First, Step
 from edge_gateway.rules.same import is_outcome
 from tests.recompute.judged_site import write
 from tests.recompute.test_recompute import rewritten
@@ -115,3 +115,28 @@ def test_the_commands(state: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert "DIFFERS, first at" in capsys.readouterr().out
     assert cli(["rules", "backtest", str(state), "--set", "l1-0.nonsense=1"]) == 2
     assert cli(["rules", "backtest", str(state), "--set", "typo.high=100"]) == 2  # else it would compare a record with itself
+
+
+
+def test_a_further_epoch_ends_what_its_first_snapshot_does_not_remember(record: Any) -> None:
+    """Planted: a further epoch whose snapshot knows nothing of what went on."""
+    tight = _limits(lambda rule: replace(rule, high="-100", clear_high="-100", low=None, clear_low=None, violation_after_us=0))
+    alone = through(record, tight)
+    going = {(each.rule, each.point) for each in alone.after.violations if each.until_us is None}
+    assert going
+    test = Backtest(lambda sha256: record[1][sha256], tight)
+    for epoch, entry in record[0]:
+        test.take(epoch, entry)
+    first = next(entry for _, entry in record[0] if entry["kind"] == "snapshot")
+    last_us = record[0][-1][1]["rule_us"]
+    test.take("f" * 16, {key: value for key, value in first.items() if key != "state_text"} | {"state": {}, "seq": 0, "rule_us": last_us + 1})
+    assert {(each.rule, each.point) for each in test.after.violations if each.until_us == last_us} >= going
+    assert all(each.until_us is not None for each in (*test.before.violations, *test.after.violations))
+
+
+def test_what_a_further_epoch_remembers_goes_on() -> None:
+    side = Side()
+    for point in ("a", "b"):
+        side.note(Step(rule="r", point=point, step="violated", rule_us=5, wall_us=5, first=First(rule_us=1, wall_us=1, value=9.0)))
+    side.cut({"r/a": {"phase": "violation"}, "r/b": {}}, 7)
+    assert [(each.point, each.until_us) for each in side.violations] == [("a", None), ("b", 7)]

@@ -86,6 +86,11 @@ class Side:
             if (state := remembered.get(f"{rule}/{point}")) and state.get("phase"):
                 going.minutes, going.peak = state["beyond_us"] // 6_000_000 / 10, state["peak"]
 
+    def cut(self, remembered: Mapping[str, Any], at_us: int) -> None:
+        """A further epoch begins: what its first snapshot does not remember as going on was followed until ``at_us`` only."""
+        for key in [key for key in self._open if not (remembered.get("/".join(key)) or {}).get("phase")]:
+            self._open.pop(key).until_us = at_us
+
     def minutes(self) -> float:
         """All of them, in minutes."""
         return sum(round(each.minutes * 10) for each in self.violations) / 10
@@ -102,7 +107,7 @@ class Backtest:
         self._read, self._change = read, change
         self._outcomes = Outcomes(self._differs, self.before.note)
         self._replaying: Replaying | None = None
-        self._epoch = ""
+        self._epoch, self._last_us = "", 0
         self._wanted: set[tuple[str, str, tuple[str, ...]]] = set()
         self._heard: set[str] = set()
 
@@ -121,6 +126,9 @@ class Backtest:
         """The next entry, decoded."""
         self.entries += 1
         if epoch != self._epoch:
+            if self._replaying is not None:
+                self.before.end(self._outcomes.remembered())
+                self.after.end(self._replaying.state.engine.snapshot()["rules"])
             self._epoch = epoch
             self._outcomes.begins(epoch)
         match entry["kind"]:
@@ -136,6 +144,7 @@ class Backtest:
                     entry = {**entry, "state": state}
                 self._outcomes.take(entry)
                 self._other(entry)
+        self._last_us = int(entry.get("rule_us", self._last_us))
 
     def end(self) -> None:
         """That was the last entry."""
@@ -165,8 +174,12 @@ class Backtest:
         self._outcomes.snapshot(entry, state or ({} if "state_text" not in entry else None), resolved)
         if self._replaying is not None and entry["seq"] != 0:
             return
+        further = self._replaying is not None
         self._replaying = Replaying(State(str((resolved or {}).get("gateway", ""))), self._epoch)
         self._replaying.state.restore(dict(entry) | {"state": state or {}})
+        if further:
+            self.before.cut(self._outcomes.remembered(), self._last_us)
+            self.after.cut(self._replaying.state.engine.snapshot()["rules"], self._last_us)
         if named:
             self._replaying.use(int(named["config_seq"]), self._changed(resolved))
 
