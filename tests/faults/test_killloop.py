@@ -11,9 +11,10 @@ from tests.faults.killloop import Start, campaign, first_readings_s, merged
 
 
 @pytest.mark.campaign
+@pytest.mark.timing  # each start has 5 s to its first durable reading
 def test_kills_of_gateway_signer_hub_and_broker_lose_nothing_acknowledged(tmp_path: Path) -> None:
     result = campaign(tmp_path, n=5, seed=1)
-    assert result["passed"], result
+    assert result["passed"], {name: value for name, value in result.items() if value}
     assert min(result["kills"].values()) > 0
     assert min(result["rounds_via"].values()) > 0
     assert result["pubacks"] > 0

@@ -42,9 +42,11 @@ class Eve:
     client: aiomqtt.Client
     heard: list[tuple[str, bytes]] = field(default_factory=list)
     forge: Forge | None = None
+    listens: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def listen(self) -> None:
         await self.client.subscribe("rh/v1/#", qos=1)
+        self.listens.set()
         async for message in self.client.messages:
             assert isinstance(message.payload, bytes)
             self.heard.append((str(message.topic), message.payload))
@@ -57,14 +59,22 @@ class Eve:
     def payloads(self, topic: str) -> list[bytes]:
         return [payload for heard, payload in self.heard if heard == topic]
 
+    async def heard_all(self, topic: str, count: int) -> list[bytes]:
+        """What came there, once it is so many: the broker may tell her later than those whom it is for."""
+        async with asyncio.timeout(10):
+            while len(self.payloads(topic)) < count:
+                await asyncio.sleep(0.02)
+        return self.payloads(topic)
+
 
 @asynccontextmanager
 async def eve(port: int) -> AsyncIterator[Eve]:
     async with aiomqtt.Client("127.0.0.1", port) as client:
         spy = Eve(client)
         listening = asyncio.create_task(spy.listen())
-        await asyncio.sleep(0.1)  # SUBACK
         try:
+            async with asyncio.timeout(10):
+                await spy.listens.wait()
             yield spy
         finally:
             listening.cancel()
@@ -121,8 +131,7 @@ async def test_replayed_receipts_free_nothing(tmp_path: Path, broker: Mosquitto)
             await real.sink.meet(real.record.epochs())
             for first in range(9):
                 assert (await real.deliver(first, 1)).accepted == 1
-        old = spy.payloads(DOWN)
-        assert len(old) >= 10
+        old = await spy.heard_all(DOWN, 10)
         # The hub is gone now. The same gateway comes back after a roll-back, with other entries.
         token = (tmp_path / "hub-token").read_text().strip()
         sink = sink_for(tmp_path, token, via="mqtt", bus="b", broker=broker_of(broker.port), timeout_s=1.0)
@@ -156,9 +165,9 @@ async def test_forged_and_replayed_messages_store_nothing(tmp_path: Path, broker
         real.record.add(EPOCH, record.start(6))
         await real.sink.meet(real.record.epochs())
         await real.deliver(0, 3)
-        hub, mine = real.running.hub, spy.payloads(UP)
+        hub, mine = real.running.hub, await spy.heard_all(UP, 2)
         refused = hub.desk.counts
-        answers = len(spy.payloads(DOWN))
+        answers = len(await spy.heard_all(DOWN, len(mine)))
         for payload in mine:  # a replay, and the same with one bit changed
             await spy.client.publish(UP, payload, qos=1)
             await spy.client.publish(UP, payload[:-1] + bytes([payload[-1] ^ 1]), qos=1)
