@@ -171,7 +171,7 @@ class Violations:
         kept: list[Body] = []
         for one in held:
             moved.append(one)
-            for each in self.holding.all_below(one["violation"]):
+            for each in self.holding.all_below(one["violation"]) if one.get("holds") else ():
                 (kept if known is not None and known.stays(each) else moved).append(each)
         return moved, kept
 
@@ -181,7 +181,7 @@ class Violations:
             record |= {"handling": MERGED, "into": under, "withdrawal": None}
         for record in moved:
             record.pop("awaited_us", None)
-            if not self.holding.below(record["violation"]):
+            if record.get("holds") and not self.holding.below(record["violation"]):
                 shed(record)
             settle(record, None)
             tidy(record)
@@ -216,7 +216,7 @@ class Violations:
 
     def _await(self, cause: Mapping[str, Any], rule_us: int) -> None:
         """The cause is over by itself: what it held has some time to be over too."""
-        for each in self.holding.below(cause["violation"]):
+        for each in self.holding.below(cause["violation"]) if cause.get("holds") else ():
             each["awaited_us"] = rule_us + AWAITED_US
 
     def _outlived(self, record: Mapping[str, Any], at: Moment) -> bool:

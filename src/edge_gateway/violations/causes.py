@@ -23,6 +23,7 @@ NEAR_US = 60_000_000
 ACROSS_US = 120_000_000
 Body = dict[str, Any]
 Record = Mapping[str, Any]
+_NOTHING: tuple[frozenset[str], str] = frozenset(), ""
 
 
 class Silences:
@@ -59,7 +60,7 @@ class Declared:
 
         A rule that names itself says it of what begins together with it at other points.
         """
-        named, over = self._of.get(cause["rule"], (frozenset(), ""))
+        named, over = self._of.get(cause["rule"], _NOTHING)
         if other["rule"] not in named or not self._there(over, cause["point"], other["point"]):
             return False
         near_us = sum(self._every_us.get(each["point"], 0) for each in (cause, other)) + NEAR_US
@@ -89,7 +90,7 @@ class Causes:
 
     def explains(self, cause: Record, other: Record) -> bool:
         """Whether one (a record) is the cause of the other."""
-        both = {cause["rule"], other["rule"]} <= self.silences.rules and cause["handling"] != MERGED
+        both = cause["handling"] != MERGED and cause["rule"] in self.silences.rules and other["rule"] in self.silences.rules
         return (both and self.silences.together(cause, other)) or self.declared.follows(cause, other)
 
 

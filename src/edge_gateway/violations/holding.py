@@ -50,7 +50,7 @@ class Holding:
         seen |= {id_}
         for each in self.below(id_):
             if each["violation"] not in seen:
-                found += [each, *self.all_below(str(each["violation"]), seen)]
+                found += [each, *(self.all_below(str(each["violation"]), seen) if each.get("holds") else ())]
         return found
 
     def above(self, record: Mapping[str, Any]) -> list[Body]:
