@@ -265,6 +265,8 @@ class Site:
         columns = [column(found, point.channel) for point in spec.points]
         batch = self._batch(self.groups[device], [value for value, _ in columns], [mark for _, mark in columns])
         if isinstance(found, Found):
+            if (recorded := getattr(self._readers[bus], "recorded", None)) is not None:
+                recorded(spec, found)
             batch.keep = found.keep
             batch.message = Message(topic=found.topic, payload=found.text) if found.text else None
         return batch
