@@ -48,7 +48,8 @@ def test_all_shipped_packs_pass_and_every_rule_is_covered(site: Path, capsys: py
 @pytest.mark.parametrize(
     ("pack", "old", "new", "cases", "said"),
     [
-        ("cold-chain", 'high = "-18"', 'high = "-17"', False, "a door left open"),
+        ("cold-chain", 'peak = "-12"', 'peak = "-17"', False, "defrost"),
+        ("cold-chain", 'high = "-18"', 'high = "-17"', False, "bounds"),
         ("cold-chain", "violation_after_s = 900", "violation_after_s = 901", False, "0:16:00 violated"),
         ("offal-cooling", 'rise = "1"', 'rise = "3"', False, "rises by two degrees"),
         ("wastewater", '"0:02:00", "notice"', '"0:03:00", "notice"', True, "should be 0:03:00 notice"),

@@ -125,6 +125,84 @@ def test_what_is_undecided_is_unknown_to_others() -> None:
     assert zone.at(20, 11) == ["active"]
 
 
+# --- over rules whose probe is silent (from the third semantics on) -------------------------------------------------
+
+DRY = rule(name="wet", point="p2", high="20", violation_after_us=0, fresh_us=120 * S)
+
+
+def both(of: str, *terms: str, **numbers: Any) -> BoundRule:
+    keys = [[term.startswith("!"), [term.removeprefix("!")]] for term in terms]
+    return rule("combined", name="z", terms={"of": of, "rules": json.dumps(keys)}, violation_after_us=0, semantics=3, **numbers)
+
+
+class Pair(Zone):
+    """Two points of one group; time is looked at whenever the engine asks for it."""
+
+    def at(self, second: int, value: float | None, other: float | None = None) -> list[str]:
+        told_now = []
+        while (due_us := self.engine.due_us()) is not None and due_us < second * S:
+            told_now += self.engine.tick(due_us, due_us)
+        return [*(step.step for step in told_now if step.rule == "z"), *self.now(second, value, other)]
+
+    def now(self, second: int, value: float | None, other: float | None) -> list[str]:
+        words = ["bad:no-answer" if each is None else "good" for each in (value, other)]
+        steps = self.engine.judge(second * S, second * S, ("p1", "p2"), [value, other], words)
+        for later in (1, 2):
+            steps += self.engine.tick(second * S + later, second * S + later)
+        return [step.step for step in steps if step.rule == "z"]
+
+    def restarted(self, *made: BoundRule) -> None:
+        self.engine = through_json(self.engine, list(made))
+
+
+def test_a_rule_whose_probe_never_spoke_is_not_one_that_does_not_hold() -> None:
+    pair = Pair(HOT, DRY, both("all", "hot/p1", "!wet/p2"))
+    assert [pair.at(second, 15, None) for second in range(0, 300, 30)] == [[]] * 10
+    assert pair.at(310, 15, 5) == []  # it speaks again, and nothing steps: found at the next look, within a minute
+    assert [step for second in range(320, 371, 10) for step in pair.at(second, 15, 5)] == ["violated"]
+
+
+def test_what_holds_is_not_over_while_another_that_decides_is_silent() -> None:
+    pair = Pair(HOT, DRY, both("any", "hot/p1", "wet/p2", unknown_after_us=90 * S))
+    assert pair.at(0, 15, 5) == ["violated"]
+    assert [pair.at(second, 15, None) for second in (60, 120, 180)] == [[], [], []]  # hot still decides
+    assert pair.at(190, 5, None) == []  # hot is over; whether wet holds nobody knows
+    assert [step for second in range(200, 400, 20) for step in pair.at(second, 5, None)] == ["unknown"]  # too long, and told once
+    assert [step for second in range(400, 480, 20) for step in pair.at(second, 5, 5)] == ["recovered"]
+
+
+def test_a_probe_that_is_silent_for_no_longer_than_a_reading_is_fresh_speaks() -> None:
+    pair = Pair(HOT, DRY, both("all", "hot/p1", "!wet/p2"))
+    assert [pair.at(0, 5, 5), pair.at(119, 15, None)] == [[], ["violated"]]
+    later = Pair(HOT, DRY, both("all", "hot/p1", "!wet/p2"))
+    assert [later.at(0, 5, 5), later.at(121, 15, None)] == [[], []]
+
+
+def test_silence_is_known_after_a_restart_too() -> None:
+    made = HOT, DRY, both("all", "hot/p1", "!wet/p2")
+    pair = Pair(*made)
+    assert pair.at(0, 5, 5) == []
+    pair.restarted(*made)
+    assert pair.at(100, 15, None) == ["violated"]  # its last word is not forgotten
+    gone = Pair(*made)
+    assert gone.at(0, 5, 5) == []
+    gone.restarted(*made)
+    assert gone.at(200, 15, None) == []
+
+
+def test_records_of_earlier_semantics_are_judged_as_they_were() -> None:
+    earlier = rule("combined", name="z", terms=both("all", "hot/p1", "!wet/p2").terms, violation_after_us=0, semantics=2)
+    assert Pair(HOT, DRY, earlier).at(0, 15, None) == ["violated"]
+
+
+def test_silence_taken_for_no_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge_gateway.rules.conditions._speaks", lambda *_: True)
+    with pytest.raises(AssertionError):
+        test_a_rule_whose_probe_never_spoke_is_not_one_that_does_not_hold()
+    with pytest.raises(AssertionError):
+        test_what_holds_is_not_over_while_another_that_decides_is_silent()
+
+
 @pytest.mark.parametrize("seed", range(150))
 def test_combined_agrees_with_the_steps_of_the_others(seed: int) -> None:
     assert not _combined_differs(seed)

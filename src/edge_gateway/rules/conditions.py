@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
-from edge_gateway.rules.base import BoundRule, Step
-from edge_gateway.rules.measure import Joint
+from edge_gateway.rules.base import FLAT, LIMIT, RATE, BoundRule, Step
+from edge_gateway.rules.measure import Joint, SpreadTrack
 from edge_gateway.rules.track import BROKEN, NOTICED, Track
+
+#: How often rules over other rules look whether those still speak (rule time).
+LOOK_US = 60_000_000
+
+
+class Speaker(Protocol):
+    """Whose last known reading counts."""
+
+    def seen(self) -> tuple[int, int]:
+        """Its rule and wall time; (-1, 0) if there was none yet."""
+        ...
 
 
 class GuardedTrack(Joint):
@@ -89,32 +100,50 @@ class CombinedTrack(Joint):
     """``combined``: ``all`` or ``any`` of other rules' conditions (or their opposites) hold, each after its own delay.
 
     Three-valued (Kleene): what is unknown or undecided leaves the whole unknown where it could decide it. The value is
-    1 (it holds) or 0.
+    1 (it holds) or 0. From its third semantics on a rule whose probe is silent is unknown too, not one that does not hold.
     """
 
-    __slots__ = ("shades", "terms", "whole")
+    __slots__ = ("look_us", "shades", "silent", "terms", "whole")
 
     def __init__(self, rule: BoundRule, order: int = 0) -> None:
         super().__init__(rule, order)
         self.inputs = ()  # it takes no readings of its own
         self.high = self.clear_high = 0.5
         self.whole = str(rule.terms["of"])
-        #: (opposite?, the rule's tracks here): a rule holds where it holds at any of its points
-        self.terms: list[tuple[bool, list[Track]]] = []
+        #: (opposite?, the rule's tracks here with their points): a rule holds where it holds at any of its points
+        self.terms: list[tuple[bool, list[tuple[Track, Speaker]]]] = []
         #: it is a shadow, and looks at the shadows of rules that are not armed
         self.shades = False
+        #: when to look next whether the others still speak, and which of them did not at the last look
+        self.look_us, self.silent = 0, list[int]()
 
-    def link(self, tracks: Mapping[str, Track]) -> None:
+    def link(self, tracks: Mapping[str, Track], points: Mapping[str, Speaker]) -> None:
         """Take the other rules' tracks, by ``<rule>/<point>``; what is not there any more is unknown."""
         wanted: Sequence[Any] = orjson.loads(str(self.rule.terms["rules"]))
-        self.terms = [(bool(opposite), [tracks[key] for key in keys if key in tracks]) for opposite, keys in wanted]
+        there = {key: (track, points[track.rule.point]) for key, track in tracks.items()}
+        self.terms = [(bool(opposite), [there[key] for key in keys if key in there]) for opposite, keys in wanted]
+
+    @property
+    def watched(self) -> set[str]:
+        """The points whose silence counts here."""
+        return {track.rule.point for _, found in self.terms for track, _ in found} if self.rule.semantics > 2 else set()
 
     def concern(self, rule_us: int) -> None:
         """Another rule took a step at this instant."""
         self.instant_us = rule_us
 
+    def looks(self, rule_us: int) -> bool:
+        """Whether others fell silent or speak again since the last look, or it is unknown and nobody was told."""
+        if self.rule.semantics < 3 or rule_us < self.look_us:
+            return False
+        every = [each for _, found in self.terms for each in found]
+        silent = [at for at, (track, point) in enumerate(every) if not _speaks(self._judging(track), point, rule_us)]
+        moved = silent != self.silent or (self.unknown_us is not None and not self.said_unknown)
+        self.look_us, self.silent = rule_us + LOOK_US, silent
+        return moved
+
     def value(self, rule_us: int) -> float | None:
-        conditions = [_either((_holds(track, self.shades) for track in tracks), opposite) for opposite, tracks in self.terms]
+        conditions = [_either((self._holds(*each, rule_us) for each in found), opposite) for opposite, found in self.terms]
         decides = self.whole == "any"
         if decides in conditions:
             return 1.0 if decides else 0.0
@@ -122,22 +151,45 @@ class CombinedTrack(Joint):
             return None
         return 0.0 if decides else 1.0
 
+    def _judging(self, track: Track) -> Track:
+        return track.shadow if self.shades and track.stands and track.shadow is not None else track
+
+    def _holds(self, track: Track, point: Speaker, rule_us: int) -> bool | None:
+        """A rule's condition at a point, after its delay; None: unknown, as that of a rule which is not armed."""
+        judging = self._judging(track)
+        if (judging is track and track.stands and track.shadow is not None) or judging.said_unknown or judging.in_doubt:
+            return None
+        if judging.phase == BROKEN or (judging.phase == NOTICED and judging.rule.notices_only):
+            return True
+        return None if self.rule.semantics > 2 and not _speaks(judging, point, rule_us) else False
+
+    def due_us(self) -> int | None:
+        due_us = super().due_us()
+        if self.rule.semantics < 3:
+            return due_us
+        return self.look_us if due_us is None else min(due_us, self.look_us)
+
     def memory(self) -> Any:
-        return self.instant_us
+        return self.instant_us if self.rule.semantics < 3 else [self.instant_us, self.look_us, self.silent]
 
     def recall(self, memory: Any) -> None:
-        self.instant_us = memory
+        if isinstance(memory, list):
+            self.instant_us, self.look_us, self.silent = memory
+        else:
+            self.instant_us = memory
 
 
-def _holds(track: Track, shades: bool) -> bool | None:
-    """A rule's condition at a point, after its delay; None: unknown, as that of a rule which is not armed."""
-    if track.stands and track.shadow is not None:
-        if not shades:
-            return None
-        track = track.shadow
-    if track.said_unknown or track.in_doubt:
-        return None
-    return track.phase == BROKEN or (track.phase == NOTICED and track.rule.notices_only)
+def _speaks(track: Track, point: Speaker, rule_us: int) -> bool:
+    """Whether readings are fresh enough for a rule to say that it does not hold.
+
+    Silence is what ``stale`` judges; kinds that look back over a time say themselves when they saw too little of it.
+    """
+    if isinstance(track, SpreadTrack):
+        return len(track.fresh(rule_us)) > 1
+    if track.rule.kind not in (LIMIT, RATE, FLAT):
+        return True
+    seen_us = point.seen()[0]
+    return seen_us >= 0 and rule_us - seen_us <= track.fresh_us
 
 
 def _either(conditions: Any, opposite: bool) -> bool | None:

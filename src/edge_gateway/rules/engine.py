@@ -55,7 +55,7 @@ class Engine:
             point.settle()
         self._doubted = False
         for combined in self._roster.combined:
-            combined.link(self._tracks)
+            combined.link(self._tracks, self._points)
 
     # --- readings -------------------------------------------------------------------------------------------------
 
@@ -236,6 +236,7 @@ class Engine:
                 step = track.silent(*point.seen(), rule_us, wall_us)
             else:
                 step = track.tick(rule_us, wall_us)
+                self._doubted = self._doubted or (isinstance(track, CombinedTrack) and track.looks(rule_us))
             if step is not None:
                 steps.append(step)
             self._queue(track, self._due_of(track))
@@ -454,7 +455,7 @@ class Engine:
             self._give_up(plan)
         self._roster.enlist(track)
         if isinstance(track, CombinedTrack):
-            track.link(self._tracks)
+            track.link(self._tracks, self._points)
         if isinstance(track, Joint) and track.instant_us is not None:
             self._joint.add(track)
         self._queue(track, self._due_of(track))
@@ -516,7 +517,8 @@ class Engine:
         for key, track in self._tracks.items():
             if (state := track.state()) is not None:
                 rules[key] = state
-        seen = {name: list(point.seen()) for name, point in self._points.items() if point.silences}
+        watched = set[str]().union(*(combined.watched for combined in self._roster.combined))
+        seen = {name: list(point.seen()) for name, point in self._points.items() if point.silences or name in watched}
         heard = {name: times for name, times in seen.items() if times[0] >= 0}
         more: dict[str, Any] = {"instant": list(self._instant)} if self._instant[0] else {}  # also for what no rule claims yet
         if self._stood or self._left_stood:
