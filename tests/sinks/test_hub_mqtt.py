@@ -137,7 +137,8 @@ async def test_replayed_receipts_free_nothing(tmp_path: Path, broker: Mosquitto)
         sink = sink_for(tmp_path, token, via="mqtt", bus="b", broker=broker_of(broker.port), timeout_s=1.0)
         mine = Record()
         live = asyncio.create_task(sink.run_live(mine))
-        replaying = asyncio.create_task(_replay(spy, old))
+        over = asyncio.Event()
+        replaying = asyncio.create_task(_replay(spy, old, over))
         try:
             with pytest.raises(Unreachable):
                 await sink.meet(mine.epochs())
@@ -148,13 +149,13 @@ async def test_replayed_receipts_free_nothing(tmp_path: Path, broker: Mosquitto)
                 await sink.deliver(Run(epoch=EPOCH, first=0, entries=record.start(3)), mine)
             assert sink.status()["link"]["ignored"] > 0
         finally:
-            for task in (replaying, live):
-                task.cancel()
+            over.set()  # a publish that was just acknowledged would swallow a cancellation (asyncio.wait_for before 3.12)
+            live.cancel()
             await asyncio.gather(live, replaying, return_exceptions=True)
 
 
-async def _replay(spy: Eve, payloads: list[bytes]) -> None:
-    while True:
+async def _replay(spy: Eve, payloads: list[bytes], over: asyncio.Event) -> None:
+    while not over.is_set():
         for payload in payloads:
             await spy.client.publish(DOWN, payload, qos=1)
         await asyncio.sleep(0.05)
