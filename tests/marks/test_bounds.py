@@ -92,12 +92,14 @@ def test_what_leaves_the_week_leaves_it_bit_by_bit_and_is_forgotten_an_hour_late
     assert [each["mark"] for each in marks.recent()] == ["M-2", "M-3"]
 
 
-def test_four_hundred_ended_ones_are_remembered() -> None:
+def test_four_hundred_marks_a_week_are_remembered_and_no_more_are_begun() -> None:
     marks = Marks()
-    for n in range(402):
+    for n in range(400):
         start(marks, n, 1, f"p{n}")
         marks.end(f"M-{n + 1}", now(n + 1))
-    assert [marks.recent()[0]["mark"], marks.recent()[-1]["mark"], len(marks.recent())] == ["M-3", "M-402", 400]
+    with pytest.raises(MarkRefused, match="400 marks were begun within a week"):
+        start(marks, 400, 1, "more")
+    assert [marks.recent()[0]["mark"], marks.recent()[-1]["mark"], len(marks.recent())] == ["M-1", "M-400", 400]
 
 
 def test_so_many_points_so_many_marks_so_many_words() -> None:
