@@ -12,7 +12,7 @@ import pytest
 
 from edge_gateway.intake.marking import start_mark
 from edge_gateway.testing import FakeClock
-from edge_gateway.violations import HUB, Ask, Who
+from edge_gateway.violations import HUB, Ask, StepRefused, Who, taken
 from tests.intake.test_loop import RULE, Running, batch, flushed, running, setup_of
 from tests.violations.acts import FULL
 
@@ -129,6 +129,26 @@ async def test_a_minor_one_does_not_close_by_itself_while_its_rule_is_not_armed(
         await feed(run, clock, -20.0, -20.0)
         await looked(run)
         assert "closed" in await steps(run)
+
+
+async def test_nobody_closes_what_recovered_while_its_rule_stands_and_sees_it_beyond_the_limit(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with running(tmp_path, clock, setup=setup_of((NOW,))) as run:
+        await submitted(run, clock)
+        await start_mark(run.intake, "cleaning", {"points": ["cold1-air"]}, 60 * 60 * S, ("li", "washing"))
+
+        async def close() -> object:
+            at, stamp = await run.intake.moment()
+            state = run.intake.state
+            bodies = taken(state.violations, Ask("close", "tlf-007-1", Who("hub.key", HUB), "seen"), at, state.doubtful)
+            return await run.intake.add_violations(bodies, stamp)
+
+        await feed(run, clock, -10.0, -10.0)
+        with pytest.raises(StepRefused, match="not armed now"):
+            await run.intake.command(close)
+        await feed(run, clock, -20.0, -20.0)
+        await run.intake.command(close)  # within the limit, as far as anybody sees
+        assert (await steps(run))[-1] == "closed"
 
 
 async def test_a_major_one_waits_for_a_second_person_however_long(tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from edge_gateway.profiles.plan import plan
 from edge_gateway.profiles.spec import DeviceSpec
 from edge_gateway.reading import BAD_NO_ANSWER, GOOD, Batch, Block, Group, Message
 from edge_gateway.sources.local_look import Found, Reader, Unread, column
-from edge_gateway.sources.pulse import PulseReader
 from edge_gateway.testing import FakeClock
 from tests.sources.local_site import lay
 
@@ -258,12 +257,9 @@ class Site:
         if bus not in self._readers:
             self._readers[bus] = config.reader({}, self.clock.boot)
             self._readers[bus].open([spec])
-        reader = self._readers[bus]
         found: Found | Unread
         try:
-            found = reader.read(spec)
-            if isinstance(reader, PulseReader):
-                reader.recorded(spec, found)
+            found = self._readers[bus].read(spec)
         except Unread as unread:
             found = unread
         columns = [column(found, point.channel) for point in spec.points]

@@ -85,7 +85,7 @@ class Obeying:
         if why:
             return await self._leave(about | present | {"outcome": REFUSED, "why": why, "said": said}, stamp)
         try:
-            steps = taken(self._intake.state.violations, _ask(command), at)
+            steps = taken(self._intake.state.violations, _ask(command), at, self._intake.state.doubtful)
         except StepRefused as refused:
             said = " ".join(filter(None, (refused.why, refused.hint)))
             return await self._leave(about | present | {"outcome": REFUSED, "why": "not-permitted", "said": said}, stamp)

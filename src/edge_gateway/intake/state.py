@@ -103,6 +103,10 @@ class State:
         """The rule as bound to the point now; None once it was removed."""
         return self._rules.get((rule, point))
 
+    def doubtful(self, rule: str, point: str) -> bool:
+        """Whether a rule at a point is not armed, and what it sees meanwhile is not within its limit."""
+        return self.engine.stands(rule, point) and self.engine.condition(rule, point) is not True
+
     def rules(self) -> Iterable[BoundRule]:
         """All bound rules in force."""
         return self._rules.values()

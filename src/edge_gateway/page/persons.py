@@ -109,7 +109,7 @@ class Persons:
 
         async def step() -> object:
             at, stamp = await self._intake.moment()
-            bodies = book.find(ask, at) if ask.step == "open" else taken(book, ask, at)
+            bodies = book.find(ask, at) if ask.step == "open" else taken(book, ask, at, self._intake.state.doubtful)
             return bodies[-1 if ask.step == CLOSE else 0] | {"seq": await self._intake.add_violations(bodies, stamp)}
 
         result = await self._intake.command(step)

@@ -58,6 +58,8 @@ VIOLATIONS: tuple[tuple[str, str], ...] = (
     ("nobody stated that {} is over", "尚无人声明 {} 已消除"),
     ("a second person states it: `violations close` does both", "由第二个人声明：`violations close` 一并完成"),
     ("{} is still active", "{} 仍未恢复"),
+    ("{} recovered, but its rule is not armed now, and readings since are not within the limit", "{} 曾恢复，但其规则目前停用，且此后读数不在限值内"),
+    ("close it after readings within the limit, or once its rule is armed again", "读数回到限值内后，或规则重新启用后再关闭"),
     ("it can be closed after readings within the limit", "读数回到限值以内后才能关闭"),
     ("the condition of {} is unknown: no good reading shows that it recovered", "{} 状态未知：没有良好读数证明已恢复"),
     ("bring the probe back, then wait for readings within the limit", "请恢复探头，再等待读数回到限值以内"),
