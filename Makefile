@@ -13,8 +13,6 @@ N ?=
 SEED ?= 1
 # Most tests wait for processes and lines more than they compute: four at a time for two cores.
 WORKERS ?= 4
-# Hundreds of programs are started: none compiles its modules anew.
-export PYTHONDONTWRITEBYTECODE :=
 
 # Compiled modules are kept whatever the shell says: each of the hundreds of processes that a suite starts would compile them all anew (0.5 s).
 unexport PYTHONDONTWRITEBYTECODE
