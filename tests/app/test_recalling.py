@@ -107,3 +107,23 @@ async def test_a_hub_that_says_nothing_holds_no_start_up(tmp_path: Path) -> None
     assert here.wanted, "it is asked again when it is met"
     await hub.close()
     server.close()
+
+
+async def test_a_gateway_that_starts_for_the_first_time_misses_no_record(signer: Client, tmp_path: Path) -> None:
+    """Nothing is here and no hub answers: only a signer can tell a new gateway from one whose disk was lost."""
+    (tmp_path / "token").write_text("x" * 43)
+    (tmp_path / "token").chmod(0o600)
+    new = SignerProcess(tmp_path / "new")
+    for client, said in ((signer, ["state-not-recalled"]), (Client(new.socket), []), (None, [])):
+        here = Recalling(journal(BORN, reason=""), Recovery(snapshot=None, entries=[]), "tlf-007", LOG, client.held if client else None)
+        hub = HubConfig(kind="hub", url="http://127.0.0.1:9", token_file=str(tmp_path / "token")).build("hub", "tlf-007")
+        assert await here.at_start([hub], []) is None
+        entries: list[str] = []
+
+        async def add(_: str, body: dict[str, Any], entries: list[str] = entries) -> None:
+            entries.append(body["event"])
+
+        await here.tell(SimpleNamespace(add=add, tell=lambda _: None))  # type: ignore[arg-type]
+        assert (entries, here.wanted) == (said, True)
+        await hub.close()
+    new.kill()

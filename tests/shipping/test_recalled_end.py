@@ -139,14 +139,15 @@ def test_a_hub_that_is_away_at_that_start_is_asked_again(segments_left: bool, tm
         if not segments_left:
             shutil.rmtree(gateway.state)
     with gateway:
-        gateway.wait(lambda: "state-not-recalled" in alarms(gateway), "it is said that the hub could not be asked")
+        if segments_left:  # without them, and without a signer that knows better, it may be a new gateway
+            gateway.wait(lambda: "state-not-recalled" in alarms(gateway), "it is said that the hub could not be asked")
         gateway.wait(lambda: any(row.get("value") is not None for row in gateway.status().get("rows", [])), "it reads all the same")
         assert mark not in marked(gateway)
         with hub:
             gateway.wait(lambda: "state-recalled" in alarms(gateway), "the hub's state", 40)
             goes_on(gateway, mark, first_us)
             gateway.wait(lambda: bool(events(hub, "state-recalled")), "the hub has it in the record", 20)
-            assert events(hub, "state-not-recalled")
+            assert bool(events(hub, "state-not-recalled")) is segments_left
             gateway.stop()
             gateway.start()  # a replay takes it over at its place
             assert mark in marked(gateway)

@@ -94,10 +94,15 @@ class Recalling:
         self.intake = intake
         if self._took is not None:
             await tell_recalled(intake, *self._took)
-        elif self._missed is not None:
+        elif self._missed is not None and (self.end_lost or await self._began_before()):
             await tell_not_recalled(intake, *self._missed)
         if self._stale:
             await tell_stale(intake, self._stale)
+
+    async def _began_before(self) -> bool:
+        """Whether a record that is not here was signed: a gateway that starts for the first time has lost nothing."""
+        told = await self._signed(self.journal.epoch)
+        return told is not None and bool(told[1])
 
     async def choose(self, places: Sequence[tuple[str, int]]) -> int | None:
         """Of what the hub offers, accepted by a person or not, the newest that this gateway's signer knows; else the first. None: nothing is newer than what is here."""
