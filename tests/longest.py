@@ -8,6 +8,7 @@ have moved.
 from __future__ import annotations
 
 SECONDS = {
+    "tests/shipping/test_recalled_end.py": 205,
     "tests/demo/test_simulate.py": 133,
     "tests/shipping/test_witnessed.py": 114,
     "tests/demo/test_demo.py": 114,
@@ -36,6 +37,7 @@ SECONDS = {
     "tests/faults/test_schedules.py": 34,
     "tests/rules/test_standing.py": 33,
     "tests/provision/test_e2e.py": 32,
+    "tests/shipping/test_regaining.py": 32,
     "tests/shipping/test_budget_hub.py": 31,
     "tests/shipping/test_standing_end.py": 32,
     "tests/regulator_hub/test_watch.py": 30,

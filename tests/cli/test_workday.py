@@ -29,7 +29,7 @@ def test_the_line_begins_the_day(tmp_path: Path) -> None:
     port = free_port()
     with Plant() as plant, Gateway(tmp_path, config_text(plant.port, page=f"127.0.0.1:{port}", more=WORKDAY)) as gateway:
         gateway.wait(lambda: gateway.status().get("points", {}).get("normal") == 3, "readings")
-        assert "the line stands" in gateway.verb("phase", "show").stdout
+        gateway.wait(lambda: "the line stands" in gateway.verb("phase", "show").stdout, "the contact is known")
         plant.set(3, RUNNING)
         gateway.wait(lambda: gateway.status()["phase"]["phase"] == "production", "production")
         told = gateway.status()["phase"]

@@ -21,7 +21,7 @@ from tests.shipping.test_recalled import KNOWS_NO_RECALL, fired, records
 from tests.shipping.test_standing import ID, here
 from tests.shipping.test_standing import built as site
 
-pytestmark = [pytest.mark.timing, pytest.mark.usefixtures("small")]
+pytestmark = pytest.mark.usefixtures("small")
 small, sealed = end.small, end.sealed
 DELAY_S = 15.0
 #: Where the hub is reached late: longer than a busy machine takes until then, for the delay must not have run out anew meanwhile.
