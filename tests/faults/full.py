@@ -123,9 +123,9 @@ class Scenario:
 
     async def filled_by_itself(self) -> None:
         """No hub: the quota is reached. Then its receipt and its cosignature come, and what they cover goes."""
+        before = sum(segment.freed for segment in await self.store.segments())
         await self.until_full(most=20_000)
         await self.on_the_reserve(still_full=False)
-        before = sum(segment.freed for segment in await self.store.segments())
         await self.witnessed()
         await self.resumes()
         self.result.freed_segments += sum(segment.freed for segment in await self.store.segments()) - before
