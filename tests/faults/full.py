@@ -57,8 +57,8 @@ class Scenario:
         self.entries += entries
         self.result.acknowledged += count
 
-    async def until_full(self, *, most: int) -> None:
-        """Ordinary batches until they are refused, also when everything that is complete was sealed and packed."""
+    async def until_full(self, *, most: int, sealed_s: float = 1.0) -> None:
+        """Ordinary batches until they are refused, also when everything that is complete was sealed and packed, or ``sealed_s`` have passed."""
         settled = False
         for _ in range(most):
             try:
@@ -68,13 +68,13 @@ class Scenario:
                 self.result.refused += 1
                 if settled:
                     return
-                settled = await self._sealed()
+                settled = await self._sealed(sealed_s)
         raise AssertionError("the journal never said that it is full")
 
-    async def _sealed(self) -> bool:
+    async def _sealed(self, within_s: float) -> bool:
         """Wait until no complete segment is left in the tail; a full disk may not let them be sealed."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(within_s):
                 while len(await self.store.segments()) < self.store.committed_seq // SEGMENT:
                     await self.store.heartbeat()
                     await asyncio.sleep(0.01)
@@ -124,7 +124,7 @@ class Scenario:
     async def filled_by_itself(self) -> None:
         """No hub: the quota is reached. Then its receipt and its cosignature come, and what they cover goes."""
         before = sum(segment.freed for segment in await self.store.segments())
-        await self.until_full(most=20_000)
+        await self.until_full(most=20_000, sealed_s=30.0)  # here the disk lets them be sealed: only then is it full for good
         await self.on_the_reserve(still_full=False)
         await self.witnessed()
         await self.resumes()

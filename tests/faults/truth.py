@@ -101,7 +101,7 @@ def planted_faults(given: Mapping[str, Sequence[Given]], seen: Readings, slack_u
 def overwritten(database: Influxd, given: Mapping[str, Sequence[Given]], slack_us: int) -> bool:
     """A stored point is overwritten in the database itself: is it found?"""
     before = compare(given, from_database(database), slack_us=slack_us)
-    row = database.points(DATABASE, "reading", "\"point\" = 'hall-ph'")[-1]
+    row = [row for row in database.points(DATABASE, "reading", "\"point\" = 'hall-ph'") if row["value"] is not None][-1]
     tags = ",".join(f"{name}={row[name]}" for name in ("point", "quantity", "site", "zone"))
     status, why = database.write(DATABASE, f"reading,{tags} value={row['value'] + 1} {row['time']}".encode())
     assert status == 204, why
