@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
@@ -20,6 +21,8 @@ TOOLS = REPOSITORY / ".tools"
 
 # Below the kernel's ephemeral range (32768 up), so that no client's socket sits on the port of a server that restarts.
 _PORTS = range(12000, 32000)
+#: So many test processes beside each other have ports of their own; those given in this one of late.
+_APART, _given = 8, deque[int](maxlen=1_000)
 
 
 class MissingServer(AssertionError):
@@ -46,16 +49,24 @@ def require_file(path: Path) -> Path:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now; for servers that cannot be told port 0."""
+    """A TCP port of 127.0.0.1 that nobody listens on now; for servers that cannot be told port 0.
+
+    Some begin to listen long after: so tests beside each other draw from ports of their own, and none is given again soon.
+    """
     choose = random.SystemRandom()
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    mine = _PORTS[worker % _APART :: _APART]
     for _ in range(200):
-        port = choose.choice(_PORTS)
+        port = choose.choice(mine)
+        if port in _given:
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            _given.append(port)
             return port
     raise ServerFailed("no free TCP port found between 12000 and 31999")
 
