@@ -549,7 +549,6 @@ class Engine:
             point.settle()
         self._left, self._left_seen, self._settled = left, seen, False
 
-
     def _restore_stood(self, left: dict[str, dict[str, Any]]) -> None:
         for key, track in self._tracks.items():
             for name in (key, _key(track.rule.id, track.rule.renamed_from)):
