@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from regulator_hub import rows
@@ -216,7 +216,7 @@ _ENTRY_KEYS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(
     st.lists(st.tuples(st.sampled_from(["config", "snapshot", "batch", "violation", "correction", "event", "command", "mark", "phase", "calibration"]),
                        st.dictionaries(_ENTRY_KEYS, _ANY, max_size=4)), max_size=5),
