@@ -43,10 +43,13 @@ def kept(parts: Parts) -> dict[str, list[tuple[int, bytes]]]:
 
 
 def witnessed(parts: Parts) -> None:
-    """More than a segment is witnessed, and all that is lies in sealed segments: those alone outlive the database."""
+    """More than a segment is witnessed, and all that was signed is cosigned and lies in sealed segments: those alone outlive the database."""
     parts.gateway.wait(lambda: parts.size() > 40, "more than one segment is witnessed", 60)
     parts.signer.kill()  # nothing more is signed while the rest is sealed
-    parts.gateway.wait(lambda: end.sealed(parts.gateway) * end.SEGMENT >= newest_at_hub(parts).size, "what is witnessed is sealed", 60)
+    parts.gateway.wait(lambda: parts.gateway.status()["signing"]["trouble"] != "", "the gateway asks it in vain: what it signed last is known", 60)
+    signed = parts.gateway.status()["signing"]["newest"]["size"]
+    parts.gateway.wait(lambda: newest_at_hub(parts).size == signed, "all that was signed is cosigned", 60)
+    parts.gateway.wait(lambda: end.sealed(parts.gateway) * end.SEGMENT >= signed, "all that was signed is sealed", 60)
 
 
 def cosigned(parts: Parts, epoch: str) -> list[int]:
@@ -58,6 +61,12 @@ def newest_at_hub(parts: Parts) -> Checkpoint:
     """The newest checkpoint that the hub cosigned, while it runs."""
     with urlopen(f"{parts.hub.url}/api/v1/gateways/{ID}/checkpoint", timeout=10) as answer:
         return Checkpoint.parse(Note.parse(answer.read()).text)
+
+
+def at_hub(parts: Parts, epoch: str) -> bool:
+    """Whether the hub has entries of an epoch."""
+    (row,) = parts.api("/gateways")["gateways"]
+    return epoch in {each["epoch"] for each in row["epochs"]} and bool(parts.entries(epoch))
 
 
 def first_of(parts: Parts, epoch: str) -> dict[str, Any]:
@@ -76,7 +85,7 @@ def test_cosigned_checkpoints_come_back_and_the_new_epoch_names_the_newest(make:
         with parts.gateway:
             parts.gateway.wait(lambda: size in cosigned(parts, old), "the checkpoint that the hub cosigned last", 20)
             new = str(parts.gateway.status()["journal"]["epoch"])
-            parts.gateway.wait(lambda: bool(parts.entries(new)), "the hub has the new epoch", 20)
+            parts.gateway.wait(lambda: at_hub(parts, new), "the hub has the new epoch", 20)
             named = first_of(parts, new)["previous"]["cosigned"]
         assert (named["epoch"], named["size"]) == (old, size)
 
