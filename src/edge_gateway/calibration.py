@@ -128,6 +128,23 @@ class Calibrations:
         made = self._last.get(point, {}).get("corrections")
         return dict(made[-1]) if made else None
 
+    def valid(self, points: Sequence[str], unit: str, day: str | None) -> dict[str, Any] | None:
+        """The newest step of the first of these points that was calibrated, with its ``due``, on a day (None: nobody vouches for one).
+
+        None once the calibration has lapsed, where it was made in another unit, or says nothing of its uncertainty.
+        """
+        about = next((self._last[point] for point in points if point in self._last), {})
+        newest, due = about.get(AS_LEFT) or about.get(AS_FOUND), str(about.get("due") or "")
+        if not isinstance(newest, dict) or newest.get("unit") != unit or (day and due and due < day):
+            return None
+        known = isinstance(newest.get("uncertainty"), int | float)
+        return newest | ({"due": due} if due else {}) if known else None
+
+    def uncertainty(self, points: Sequence[str], unit: str, day: str | None) -> float | None:
+        """What the ``valid`` calibration of these points says: their probe is known no better. In ``unit``."""
+        about = self.valid(points, unit, day)
+        return None if about is None else float(about["uncertainty"])
+
     def due(self, today: str) -> list[dict[str, Any]]:
         """Points whose next calibration is near or overdue on a day, the most urgent first: ``days`` left, negative when overdue."""
         found = []

@@ -231,7 +231,7 @@ def more(folder: Path, text: str = MORE) -> Binding:
 
 def test_a_guard_and_an_excuse_find_the_probe_and_the_contact_of_the_zone(tmp_path: Path) -> None:
     found = more(tmp_path)
-    own = {"most_us": 1_800_000_000, "rest_us": 1_800_000_000, "peak_high": "-12"}
+    own = {"guard": 1, "most_us": 1_800_000_000, "rest_us": 1_800_000_000, "peak_high": "-12"}
     assert bound(found, "warm", "cold1-air").terms == own
     guarded = bound(found, "warm", "cold1-b")
     assert (guarded.terms, guarded.others) == (own | {"uncertainty": "0.3"}, ("cold1-door",))

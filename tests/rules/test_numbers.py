@@ -23,7 +23,8 @@ HOURLY: dict[str, Any] = {"window_s": None, "period": "hour"}
 FOUND: list[tuple[str, dict[str, Any], tuple[PointFacts, ...], dict[str, Any]]] = [
     ("limit", {}, (AIR,), {"low": None, "high": "-18", "clear_low": None, "clear_high": None, "limit": "≤ -18 Cel"}),
     ("limit", {"low": "-30", "clear_at": ["-29", "-19"]}, (AIR,), {"low": "-30", "high": "-18", "clear_low": "-29", "clear_high": "-19", "limit": "≥ -30, ≤ -18 Cel"}),
-    ("limit", {"guard": True}, (AIR,), {"terms": {"uncertainty": "0.3"}, "others": ()}),
+    ("limit", {"guard": True}, (AIR,), {"terms": {"guard": 1, "uncertainty": "0.3"}, "others": ()}),
+    ("limit", {"guard": True}, (replace(AIR, uncertainty=""),), {"terms": {"guard": 1}, "others": ()}),
     ("limit", {"excuse": EXCUSE}, (AIR, DOOR), {"terms": {"most_us": 1800 * S, "rest_us": 1800 * S, "peak_high": "-12"}, "others": ("door",)}),
     ("limit", {"excuse": EXCUSE | {"rest_s": 0}}, (AIR, DOOR), {"terms": {"most_us": 1800 * S, "rest_us": 0, "peak_high": "-12"}}),
     ("limit", {"high": None, "low": "6", "excuse": EXCUSE | {"peak": "5"}}, (AIR, DOOR), {"terms": {"most_us": 1800 * S, "rest_us": 1800 * S, "peak_low": "5"}}),
@@ -57,7 +58,7 @@ def test_the_numbers_of_a_rule_at_its_points(kind: str, changes: dict[str, Any],
 @pytest.mark.parametrize(
     ("kind", "changes", "points", "key"),
     [
-        ("limit", {"guard": False}, (AIR,), "terms"), ("limit", {"guard": True}, (replace(AIR, uncertainty=""),), "terms"),
+        ("limit", {"guard": False}, (AIR,), "terms"),
         ("limit", {"excuse": EXCUSE}, (AIR,), "terms"), ("limit", {}, (AIR, DOOR), "others"),
     ],
 )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -75,7 +75,7 @@ def _document(found: Explained) -> dict[str, Any]:
     steps = [{"wall_us": at, "what": what} | {key: entry[key] for key in ("violation", "peak", "minutes", "why") if key in entry} for at, what, entry in found.steps]
     return {
         "point": found.rule.point, "limit": found.rule.limit, "basis": found.rule.basis, "verified": found.rule.verified,
-        "decision": found.rule.decision, "verdict": word, **figures, "not_armed": list(found.not_armed), "steps": steps,
+        "decision": found.rule.decision, "calibration": found.calibration, "verdict": word, **figures, "not_armed": list(found.not_armed), "steps": steps,
         "stretches": [asdict(each) for each in found.stretches], "damaged": list(found.damaged),
     }  # fmt: skip
 
@@ -86,6 +86,8 @@ def _lines(ctx: Context, found: Explained, zone: ZoneInfo) -> Iterator[str]:
     known = ctx.say("operator's value, unverified", "运营方设定值，未核实") if rule.verified == "no" else rule.verified
     yield f"  {ctx.say('limit', '限值')}  {rule.limit}  ({known})  {rule.basis}"
     yield f"  {ctx.say('decided by', '判定规则')}  {rule.decision}  {_delays(ctx, found)}"
+    if found.calibration is not None:
+        yield f"  {ctx.say('its band is that of the calibration', '其保护带取自校准')}  {_calibration(ctx, found.calibration)}"
     yield f"  {_verdict(ctx, found)}"
     rows = [(each.since_us, _stretch(ctx, each, zone)) for each in found.stretches]
     rows += [(at, f"  {_time(at, zone)}  ** {what} {entry.get('violation', '')}".rstrip()) for at, what, entry in found.steps]
@@ -97,6 +99,11 @@ def _lines(ctx: Context, found: Explained, zone: ZoneInfo) -> Iterator[str]:
     yield from (text for _, text in rows)
     for fault in found.damaged:
         yield ctx.say(f"  the record is damaged: {fault}", f"  记录有损坏：{fault}")
+
+
+def _calibration(ctx: Context, about: Mapping[str, Any]) -> str:
+    due = f"  {ctx.say('due', '到期')} {about['due']}" if about.get("due") else ""
+    return f"{about.get('certificate', '')}  ±{about['uncertainty']:g} {about['unit']}{due}".strip()
 
 
 def _delays(ctx: Context, found: Explained) -> str:

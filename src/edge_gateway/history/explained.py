@@ -5,18 +5,24 @@ Decides nothing: steps are those that the record holds; stretches only say on wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from edge_gateway.errors import GatewayError
+import orjson
+
+from edge_gateway.calibration import Calibrations
+from edge_gateway.errors import GatewayError, JournalDamaged
 from edge_gateway.history.record import AtRest, Lookback, Row
 from edge_gateway.record.entry import decode
 from edge_gateway.rules.base import BoundRule, each_rule
+from edge_gateway.rules.calendar import day_of
+from edge_gateway.rules.guard import GUARD, guarded
 from edge_gateway.toml_errors import did_you_mean
 
 #: Entries that say what is configured; an entry's kind stands at its beginning.
 _CONFIGURED = (b'"kind":"config"', b'"kind":"snapshot"')
+_CALIBRATION = b'"kind":"calibration"'
 
 BEYOND, WITHIN, UNKNOWN, SEEN = "beyond", "within", "unknown", "seen"
 
@@ -45,6 +51,8 @@ class Explained:
     #: the reasons for which it was not armed at the end of the period
     not_armed: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
+    #: the calibration that its guard band took, at the end of the period
+    calibration: Mapping[str, Any] | None = None
 
     @property
     def beyond_us(self) -> int:
@@ -63,18 +71,24 @@ class Explained:
         return sum(each.count for each in self.stretches if each.side == side and each.point == self.rule.point)
 
 
-def explain(record: AtRest, rule: str, point: str, period: tuple[int, int]) -> list[Explained]:
+class Kept(AtRest, Protocol):
+    """A record with the texts that its entries name."""
+
+    def text(self, sha256: str) -> bytes: ...
+
+
+def explain(record: Kept, rule: str, point: str, period: tuple[int, int]) -> list[Explained]:
     """For each point at which the rule judged in the configuration in force at the end of ``period`` (µs), or for ``point`` only.
 
     Raises GatewayError when no such rule judged there, with the reason as far as the record knows it.
     """
-    lookback = Lookback(record)
-    config, told, unarmed = _told(lookback, rule, period[1])
+    lookback, calibrations = Lookback(record), Calibrations()
+    config, told, unarmed = _told(lookback, rule, period[1], lambda entry: _calibrated(record, calibrations, entry))
     bound = [BoundRule.from_config(each) for each in each_rule(config.get("rules", [])) if each["id"] == rule]
     bound = [each for each in bound if point in ("", each.point)]
     if not bound:
         raise _nothing(config, rule, point)
-    found = [Explained(each) for each in bound]
+    found = [_with_band(each, calibrations, day_of(period[1])) for each in bound]
     names = frozenset(name for each in bound for name in (each.point, *each.others))
     for row in lookback.rows(*period, names):
         for each in found:
@@ -87,19 +101,40 @@ def explain(record: AtRest, rule: str, point: str, period: tuple[int, int]) -> l
     return found
 
 
+def _with_band(rule: BoundRule, calibrations: Calibrations, day: str) -> Explained:
+    about = calibrations.valid((rule.point, rule.renamed_from), rule.unit, day) if GUARD in rule.terms else None
+    judged = guarded(rule, None if about is None else float(about["uncertainty"]))
+    return Explained(judged, calibration=None if judged is rule else about)
+
+
+def _calibrated(record: Kept, calibrations: Calibrations, entry: Mapping[str, Any]) -> None:
+    """A calibration, or a snapshot that remembers those before it."""
+    if entry["kind"] == "calibration":
+        calibrations.replay(entry)
+        return
+    try:
+        state = orjson.loads(record.text(str(entry["state_text"]))) if "state_text" in entry else entry.get("state") or {}
+    except (KeyError, JournalDamaged):
+        return
+    if known := state.get("calibrations"):
+        calibrations.restore(known)
+
+
 def _told(
-    lookback: Lookback, rule: str, until_us: int
+    lookback: Lookback, rule: str, until_us: int, calibrated: Callable[[Mapping[str, Any]], None]
 ) -> tuple[Mapping[str, Any], list[tuple[int, str, dict[str, Any]]], Mapping[str, list[str]]]:
     """The configuration in force until then, the rule's steps, and what was not armed last."""
     named, at, told = f'"rule":"{rule}"'.encode(), None, []
     unarmed: Mapping[str, list[str]] = {}
     for position, data in lookback.entries():
-        if named not in data and b"rules-not-armed" not in data and not any(kind in data[:96] for kind in _CONFIGURED):
+        if named not in data and b"rules-not-armed" not in data and not any(kind in data[:96] for kind in (*_CONFIGURED, _CALIBRATION)):
             continue
         entry = decode(data)
         kind, wall_us = entry["kind"], int(entry["wall_us"])
         if wall_us >= until_us:
             continue
+        if kind in ("snapshot", "calibration"):
+            calibrated(entry)
         if kind == "config":
             at = position.epoch, int(entry["seq"])
         elif kind == "snapshot" and entry.get("config"):

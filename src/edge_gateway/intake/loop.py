@@ -210,8 +210,7 @@ class Intake:
 
     async def _arm(self, stamp: entry.Stamp) -> None:
         """After an entry that moves time or rules: which rules are not armed, by their pack's state, their dates and their season."""
-        now, rules = (stamp.rule_us, stamp.wall_us), self.state.rules()
-        steps, told = self.state.armed.at(now, self.state.engine, rules, trusted=stamp.trusted)
+        steps, told = self.state.arm((stamp.rule_us, stamp.wall_us), trusted=stamp.trusted)
         for step in steps:
             await self._take_step(step)
         if told is not None:

@@ -100,14 +100,13 @@ class Replaying:
             case "record":
                 self.state.ledger.replay(body)
             case "calibration":
-                self.state.calibrations.replay(body)
+                self.state.calibrated(body)
 
     def _restand(self, body: Mapping[str, Any]) -> list[Step]:
         return self.state.restand(int(body["rule_us"]), int(body["wall_us"]))
 
     def _arm(self, body: Mapping[str, Any]) -> list[Step]:
-        state, now = self.state, (int(body["rule_us"]), int(body["wall_us"]))
-        return state.armed.at(now, state.engine, state.rules(), trusted=bool(body["trusted"]))[0]
+        return self.state.arm((int(body["rule_us"]), int(body["wall_us"])), trusted=bool(body["trusted"]))[0]
 
     def _gap(self, body: Mapping[str, Any]) -> None:
         state = self.state

@@ -17,6 +17,7 @@ from edge_gateway.reading import INSTRUMENT_EVENTS, Group
 from edge_gateway.record.entry import canonical, text_hash
 from edge_gateway.rules.base import FIRED, RECOVERED, BoundRule, Step
 from edge_gateway.rules.engine import Engine
+from edge_gateway.rules.guard import GUARD, guarded
 from edge_gateway.rules.kinds import can_judge
 from edge_gateway.rules.resume import resumed
 from edge_gateway.rules.standing import MARK, PHASE
@@ -79,6 +80,8 @@ class State:
         self._causes = self.resolved, Causes({})
         self.armed = Armed()
         self._rules: dict[tuple[str, str], BoundRule] = {}
+        #: the rules as they are configured: without what calibrations say of their probes
+        self._written: Sequence[BoundRule] = ()
         self._seq_of: dict[Group, int] = {}
 
     @property
@@ -123,14 +126,38 @@ class State:
         self.workday.use(setup.resolved)
         self.marks.use(setup.resolved)
 
-    def use_rules(self, rules: Sequence[BoundRule]) -> None:
-        """Exchange the rules, keep their state; what a newer release judges otherwise than this one can is not judged: unknown."""
-        known = self.engine.snapshot()
-        rules = [rule for rule in rules if can_judge(rule)]
+    def use_rules(self, rules: Sequence[BoundRule], known: dict[str, Any] | None = None) -> None:
+        """Exchange the rules, keep their state (or take ``known``); what a newer release judges otherwise than this one can is not judged: unknown."""
+        self._written = rules
+        known = self.engine.snapshot() if known is None else known
+        rules = [self._guarded(rule) for rule in rules if can_judge(rule)]
         self.engine = Engine(rules)
         self.engine.restore(known)
         self._rules = {(rule.id, rule.point): rule for rule in rules}
         self.armed.again()
+
+    def _guarded(self, rule: BoundRule) -> BoundRule:
+        names = (rule.point, rule.renamed_from)
+        return guarded(rule, self.calibrations.uncertainty(names, rule.unit, self.armed.day) if GUARD in rule.terms else None)
+
+    def calibrated(self, body: Mapping[str, Any]) -> None:
+        """A ``calibration`` entry: what is known of the probe counts in its rules' guard bands."""
+        self.calibrations.replay(body)
+        self._regard()
+
+    def _regard(self) -> None:
+        """What is known of a probe may have changed, or lapsed: where a guard band does with it, rules are exchanged as at a reload."""
+        wanted = [self._guarded(rule) for rule in self._written if GUARD in rule.terms and can_judge(rule)]
+        if any(self._rules[rule.id, rule.point] != rule for rule in wanted):
+            self.use_rules(self._written)
+
+    def arm(self, now: tuple[int, int], *, trusted: bool) -> tuple[list[Step], dict[str, list[str]] | None]:
+        """At a ``config`` or ``tick`` entry, live and in a replay: what ``Armed.at`` answers; a calibration may have lapsed with the day."""
+        before = self.armed.day
+        answer = self.armed.at(now, self.engine, self._rules.values(), trusted=trusted)
+        if self.armed.day != before:
+            self._regard()
+        return answer
 
     def restand(self, rule_us: int, wall_us: int) -> list[Step]:
         """Which rules are armed now: asked after each entry that may change it, live and in a replay. The steps that this makes."""
@@ -191,8 +218,7 @@ class State:
             if rule is not None and record["condition"] != RECOVERED and key not in known["rules"]:
                 known["rules"][key] = resumed(rule, record, rule_us)
         self.violations.number_at_least(int(body["number"]))
-        self.engine = Engine(list(self._rules.values()))
-        self.engine.restore(known)
+        self.use_rules(self._written, known)
 
     def taken_over(self) -> dict[str, Any]:
         """Of the state object, what ``take_over`` takes."""
@@ -210,7 +236,7 @@ class State:
         self.calibrations.restore(state.get("calibrations") or {})
         self.ledger.restore(state.get("records") or {})
         self.engine.restore(state.get("rules") or {})
-        self.use_rules(list(self._rules.values()))
+        self.use_rules(self._written)
 
     def stepped(self, body: Mapping[str, Any]) -> None:
         """A ``violation`` entry was written: after a withdrawal the rule is armed anew."""

@@ -62,7 +62,7 @@ async def _kept(site: Site, body: dict[str, Any], stamp: Stamp) -> dict[str, Any
     """The entry first; what is remembered of it is what stands there."""
     seq = await site.intake.add("calibration", body, stamp=stamp, urgent=True)
     made = body | {"seq": seq, "wall_us": stamp.wall_us}
-    site.intake.state.calibrations.replay(made)
+    site.intake.state.calibrated(made)
     return made
 
 

@@ -10,6 +10,7 @@ import orjson
 
 from edge_gateway.errors import ConfigError
 from edge_gateway.rules.facts import PointFacts
+from edge_gateway.rules.guard import BAND, GUARD
 from edge_gateway.rules.model_base import Limited, check_limits
 from edge_gateway.rules.model_kinds import (
     DescentRule,
@@ -59,8 +60,8 @@ def numbers(
 def _condition(rule: LimitRule, points: tuple[PointFacts, ...]) -> dict[str, Any]:
     """What beside its value decides a limit: the probe's uncertainty, a contact of its zone."""
     terms: dict[str, str | int] = {}
-    if rule.guard and points[0].uncertainty:
-        terms["uncertainty"] = points[0].uncertainty
+    if rule.guard:
+        terms |= {GUARD: 1} | ({BAND: points[0].uncertainty} if points[0].uncertainty else {})
     if rule.excuse is not None and len(points) > 1:
         rest_s = rule.excuse.most_s if rule.excuse.rest_s is None else rule.excuse.rest_s
         terms |= {"most_us": us(rule.excuse.most_s), "rest_us": us(rest_s)}

@@ -244,8 +244,9 @@ KINDS: dict[str, type[Track]] = {
 #: 2: ``uncertain:late`` is not judged, and goes into windows; records of 1 have none, so what judges 2 judges 1 as it was judged.
 #: The versions of each kind's semantics that this release judges, newest last: a rule is journaled with its own, and judged by it.
 #: 3 (``window``, ``exposure``): a flow-weighted mean and an exposure take what is late too, and an exposure's sums are exact.
+#: 3 (``limit``): a guard band takes the uncertainty of its point's newest calibration too (``guard``).
 #: 3 (``combined``): a rule whose probe is silent is unknown to it, not one that does not hold.
-SEMANTICS: dict[str, tuple[int, ...]] = {kind: (1, 2, 3) if kind in (WINDOW, EXPOSURE, COMBINED) else (1, 2) for kind in (LIMIT, *KINDS)}
+SEMANTICS: dict[str, tuple[int, ...]] = {kind: (1, 2, 3) if kind in (LIMIT, WINDOW, EXPOSURE, COMBINED) else (1, 2) for kind in (LIMIT, *KINDS)}
 
 
 def can_judge(rule: BoundRule) -> bool:
