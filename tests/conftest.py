@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def pytest_configure(config: pytest.Config) -> None:
     """One ledger of writing requests a worker; slaves in processes of their own find it in their environment."""
-    config.pluginmanager.register(disturbed)
+    disturbed.register(config)
     os.environ[write_ledger.VARIABLE] = str(Path(tempfile.mkdtemp(prefix="edge-gateway-writes-")) / "ledger")
 
 
