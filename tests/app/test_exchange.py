@@ -1,6 +1,7 @@
-"""A bus exchanged at a reload while the clock moves on between any two readings of it: each slot is polled once, or lies in exactly one gap.
+"""A bus exchanged, or devices moved between two, at a reload while the clock moves on between any two readings of it: each slot is polled once, or lies in exactly one gap.
 
-Planted: a source that reads the clock for itself, at its end or at its beginning. Then a slot is doubled, or nobody's.
+Planted: a source that reads the clock for itself, at its end or at its beginning; buses that go on though a device moves between
+them. Then a slot is doubled, or nobody's.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import pytest
 
 from edge_gateway.app.field import Field
 from edge_gateway.clock import SystemClock
+from edge_gateway.config.load import Loaded, load
 from edge_gateway.intake.inbox import Inbox
 from edge_gateway.reading import Batch, GapClosed, GapOpened, Item
 from edge_gateway.sources.modbus_source import ModbusSource
 from tests.app.test_field import loaded
-from tests.cli.site import Plant
+from tests.cli.site import Plant, config_text
 
 SLOT_US = 200_000
 GROUPS = tuple(f"cold{unit}-th.0" for unit in (1, 2, 3))
@@ -82,6 +84,40 @@ async def exchanged(folder: Path) -> list[Item]:
     return seen
 
 
+def placed(folder: Path, ports: tuple[int, int], places: tuple[str, ...]) -> Loaded:
+    """Each of the three devices on its bus."""
+    other = f'[buses.other]\nkind = "tcp"\nhost = "127.0.0.1"\nport = {ports[1]}\ntimeout_s = 1.0\n'
+    text = loaded(folder, ports[0]) and config_text(ports[0], more=other)
+    for unit, bus in enumerate(places, 1):
+        text = text.replace(f'[devices.cold{unit}-th]\nbus = "plc"', f'[devices.cold{unit}-th]\nbus = "{bus}"')
+    (folder / "gateway.toml").write_text(text)
+    return load(folder / "gateway.toml", folder / "state")
+
+
+async def moved(folder: Path) -> list[Item]:
+    """All that intake is handed while devices go from one bus to the other, a bus is left by all, and comes again."""
+    inbox, clock, seen = Inbox(), Leaping(), list[Item]()
+    chance, places = Random(SEED), ("plc", "plc", "plc")
+    with Plant() as one, Plant() as other:
+        ports = one.port, other.port
+        field = Field(placed(folder, ports, places), clock=clock, inbox=inbox, messages={})
+        task = asyncio.create_task(field.run())
+        for _ in range(EXCHANGES):
+            await _until_read(inbox, seen)
+            before = places
+            while places == before:
+                places = tuple(chance.choice(("plc", "other")) for _ in GROUPS)
+            new = placed(folder, ports, places)
+            staged = field.stage(new)
+            clock.most_us = SLOT_US // 4
+            await field.exchange(new, staged)
+            clock.most_us = 0
+        await _until_read(inbox, seen)
+        task.cancel()
+        await asyncio.wait([task])
+    return seen
+
+
 async def _until_read(inbox: Inbox, seen: list[Item]) -> None:
     """Each group was read at least twice since."""
     since = Counter[str]()
@@ -109,3 +145,12 @@ async def test_a_source_that_begins_when_it_is_built_is_caught(tmp_path: Path, m
     begun = ModbusSource.begin_behind
     monkeypatch.setattr(ModbusSource, "begin_behind", lambda self, mono_us: begun(self, mono_us + SLOT_US))
     assert any(count == 0 for _, _, count in wrong(await exchanged(tmp_path)))
+
+
+async def test_each_slot_of_a_device_that_moves_to_another_bus_is_spoken_of_once(tmp_path: Path) -> None:
+    assert wrong(await moved(tmp_path)) == []
+
+
+async def test_buses_that_go_on_though_a_device_moves_between_them_are_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Field, "_moved", lambda self, specs: set())
+    assert any(count == 0 for _, _, count in wrong(await moved(tmp_path)))

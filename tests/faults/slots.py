@@ -1,7 +1,7 @@
 """Site-days with faults: every expected slot of the record is accounted for, and availability is what the plant's truth log says.
 
 Real sources, scheduler, intake and journal in virtual time (``slots_site``); power loss with a wrong clock at boot, kill, upgrade,
-reload, clock steps, dead and broken units, a line that is gone, a broker that is away, a silent node, a full journal. Availability
+reload, a device moved to another line, clock steps, dead and broken units, a line that is gone, a broker that is away, a silent node, a full journal. Availability
 is computed a second time from the plant's log alone: an answer counts if its number is in the record, read by a reader that
 imports nothing of ours. Usage: python -m tests.faults.slots [--n 30] [--seed 1] [--days 3]
 """
@@ -21,10 +21,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from unittest import mock
 from zoneinfo import ZoneInfo
 
+from edge_gateway.app.field import Field
 from edge_gateway.history.accounts import account
 from edge_gateway.journal.reading import Reading
 from edge_gateway.record.availability import Availability
@@ -46,10 +48,12 @@ SITES = (("Asia/Shanghai", "2026-03-05T18:40:00+08:00"), ("Europe/Berlin", "2026
 INTERVALS: dict[int, float] = {1: 30.0, 2: 30.0, 3: 20.0, 4: 60.0, 5: 45.0}
 POINTS = {unit: (f"n{unit}", f"h{unit}") for unit in UNITS} | {0: ("n0",)}
 NODE_EXPECTED_S = 60.0
+#: The unit that is moved from one line to the other.
+MOVES = 3
 Entries = list[tuple[str, dict[str, Any]]]
 
 
-def config_text(zone: str, intervals: Mapping[int, float], timeout_s: float) -> str:
+def config_text(zone: str, intervals: Mapping[int, float], timeout_s: float, lines: Mapping[int, str] = MappingProxyType({})) -> str:
     """The site's configuration."""
     text = f"""[site]
 id = "tlf-007"
@@ -66,6 +70,9 @@ kind = "cleaning-line"
 kind = "rtu"
 port = "/dev/simulated"
 timeout_s = {timeout_s}
+[buses.line-b]
+kind = "rtu"
+port = "/dev/simulated-b"
 [buses.broker]
 kind = "mqtt"
 host = "127.0.0.1"
@@ -84,7 +91,7 @@ of = ["n1", "n2"]
 zone = "hall"
 """
     for unit, interval_s in intervals.items():
-        text += f'[devices.m{unit}]\nbus = "line"\nunit = {unit}\nprofile = "house/meter"\ninterval_s = {interval_s}\n'
+        text += f'[devices.m{unit}]\nbus = "{lines.get(unit, "line")}"\nunit = {unit}\nprofile = "house/meter"\ninterval_s = {interval_s}\n'
         for point, channel in zip(POINTS[unit], ("number", "half"), strict=True):
             text += f'[points.{point}]\ndevice = "m{unit}"\nchannel = "{channel}"\nzone = "hall"\n'
     return text
@@ -103,6 +110,8 @@ class Life:
     chance: random.Random
     intervals: dict[int, float] = field(default_factory=lambda: dict(INTERVALS))
     timeout_s: float = 0.5
+    #: units that are on another line than ``line``
+    lines: dict[int, str] = field(default_factory=lambda: {2: "line-b"})
     #: (true µs, monotonic µs, unit -> interval, how long afterwards new slots may begin): from then on
     configured: list[tuple[int, int, dict[int, float], int]] = field(default_factory=list)
     happened: Counter[str] = field(default_factory=Counter)
@@ -110,7 +119,7 @@ class Life:
 
     def write(self) -> None:
         """The configuration as it is to be from now on."""
-        (self.folder / "gateway.toml").write_text(config_text(self.zone, self.intervals, self.timeout_s))
+        (self.folder / "gateway.toml").write_text(config_text(self.zone, self.intervals, self.timeout_s, self.lines))
 
     def noted(self, after_us: int = 0) -> None:
         """From ``after_us`` from now on the configuration is in force."""
@@ -137,7 +146,7 @@ class Life:
         self.ended_us = self.plant.clock.true_us()
 
     def _events(self, end_s: float) -> list[tuple[float, str]]:
-        names = ["kill", "power_loss", "upgrade", "reload", "step"] * max(1, round(self.days))
+        names = ["kill", "power_loss", "upgrade", "reload", "move", "step"] * max(1, round(self.days))
         now_s = asyncio.get_running_loop().time()
         return sorted((self.chance.uniform(now_s + 600, end_s - 7200), name) for name in names)
 
@@ -221,6 +230,16 @@ class Life:
         self.write()
         await self.gateway.reload()
         self.noted(1_000_000)
+        await asyncio.sleep(120.0)
+
+    async def move(self) -> None:
+        """A device goes to the other line, half a second before its slot."""
+        every_us = round(self.intervals[MOVES] * 1e6)
+        await asyncio.sleep((every_us - (self.plant.clock.mono_us() + 500_000) % every_us) / 1e6)
+        self.lines[MOVES] = "line-b" if self.lines.get(MOVES, "line") == "line" else "line"
+        self.write()
+        await self.gateway.reload()
+        self.noted()
         await asyncio.sleep(120.0)
 
     async def step(self) -> None:
@@ -432,6 +451,17 @@ def silent_source(folder: Path) -> bool:
     """A scheduler that skips slots and says nothing of it: six hours of it are found."""
     with mock.patch.object(Slots, "skipped", lambda slots, reason, until_us, id_, detail="": _moved(slots, until_us)):
         life = in_virtual_time(simulate(folder, 7, 0.5))
+    return _some_unexplained(life, folder)
+
+
+def buses_that_go_on(folder: Path) -> bool:
+    """Buses that go on though a device moves between them: its slot at the move is nobody's."""
+    with mock.patch.object(Field, "_moved", return_value=set()), mock.patch.object(Life, "_windows", return_value=[]):
+        life = in_virtual_time(simulate(folder, 7, 0.25))
+    return _some_unexplained(life, folder)
+
+
+def _some_unexplained(life: Life, folder: Path) -> bool:
     entries, texts = read(folder / "state")
     return any(s.unexplained for s in accounted(entries, texts, life.zone).slots.values())
 
@@ -461,6 +491,8 @@ def run(n: float, seed: int, days: float, budget_s: float = 1e9) -> dict[str, An
         done, number = done + its, number + 1
     with tempfile.TemporaryDirectory(dir=MEMORY) as name:
         caught["silent-source"] = silent_source(Path(name))
+    with tempfile.TemporaryDirectory(dir=MEMORY) as name:
+        caught["buses-go-on"] = buses_that_go_on(Path(name))
     passed = not found and all(caught.values())
     return {
         "n": round(done, 2), "seed": seed, "days_a_site": days, "passed": passed, "point_days": point_days, "entries": entries, "slots": dict(slots),

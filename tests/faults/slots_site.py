@@ -153,20 +153,21 @@ class Unit(SimUnit):
 
 
 class Plant:
-    """Units on one line and a node at a broker, with their truth log."""
+    """Units, each on whichever line it is plugged into, and a node at a broker, with their truth log."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.truth: list[Given] = []
         self.units = {address: Unit(address, self) for address in UNITS}
-        self.bus = SimBus(list(self.units.values()))
+        self.buses: dict[str, SimBus] = {}
         self.line_gone = False
         self.broker = Broker(self)
         self.node_dead = False
 
     def open_line(self, settings: Any) -> SimLine:
         """In place of the gateway's own."""
-        plant, line = self, self.bus.open_line(settings)
+        bus = self.buses.setdefault(settings.port, SimBus(list(self.units.values())))
+        plant, line = self, bus.open_line(settings)
         opened = line.open
 
         async def open_() -> None:

@@ -13,6 +13,6 @@ def test_no_slot_of_a_site_is_unexplained() -> None:
     report = run(0.25, 2, 0.25)
     assert report["faults"] == []
     assert report["passed"], report["planted"]
-    assert set(report["planted"]) == {"gap-dropped", "stop-dropped", "slot-twice", "slot-missing", "bad-as-good", "silent-source"}
+    assert set(report["planted"]) == {"gap-dropped", "stop-dropped", "slot-twice", "slot-missing", "bad-as-good", "silent-source", "buses-go-on"}
     assert report["slots"]["good"] > 2_000
     assert report["slots"]["gaps"] > 100

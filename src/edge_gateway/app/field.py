@@ -104,9 +104,14 @@ class Field:
         }
 
     def _goes_on(self, bus: str, loaded: Loaded, specs: Mapping[str, tuple[DeviceSpec, ...]]) -> bool:
-        """Whether the running source of a bus stays: its own table is as it was, and it has devices."""
+        """Whether the running source of a bus stays: its own table is as it was, it has devices, and none moves to or from another bus."""
         same = loaded.config.buses.get(bus) == self._loaded.config.buses.get(bus)
-        return bus in self.sources and same and bool(specs.get(bus))
+        return bus in self.sources and same and bool(specs.get(bus)) and bus not in self._moved(specs)
+
+    def _moved(self, specs: Mapping[str, tuple[DeviceSpec, ...]]) -> set[str]:
+        """Buses that a device leaves for another one, and those it comes to: only by one instant is each of its slots the one's or the other's."""
+        was, now = ({device.id: bus for bus, devices in each.items() for device in devices} for each in (self._specs, specs))
+        return {bus for device, new in now.items() if was.get(device, new) != new for bus in (was[device], new)}
 
     async def exchange(self, loaded: Loaded, staged: Mapping[str, Source]) -> None:
         """Take over another configuration: untouched buses miss no slot, changed ones are exchanged for ``staged``."""
