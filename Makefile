@@ -126,6 +126,10 @@ traces: setup-dev
 recompute: setup-dev
 	$(PY) -m tests.faults.$@ $(if $(N),--n $(N)) --seed $(SEED) $(ARGS)
 
+# A month of backlog (52 million readings) drains beside live traffic; N readings (5 million) are drained. `outage` takes parts away and counts.
+backlog: setup-dev
+	$(PY) -m tests.faults.$@ $(if $(N),--drain $(N)) $(ARGS)
+
 guard: setup-dev
 	$(PY) -m pytest -q tests/faults/test_guard.py $(ARGS)
 

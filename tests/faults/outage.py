@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.faults import results
 from tests.faults.harness import DATABASE, Load, Site
 from tests.faults.judge import Record, Truth
 from tests.servers.process import ServerProcess, wait_until
@@ -136,8 +137,10 @@ def _owed(record: Record) -> dict[str, set[int]]:
 
 
 def _stored(site: Site) -> Stored:
+    """While the gateway goes on: what the hub has is read first, what the plant gave last, so that nothing is missing for being newer."""
     assert site.influx is not None
-    return stored(site.influx.points(DATABASE, "reading"), Truth.read(site.truth_path), site.hub.record())
+    record = site.hub.record()
+    return stored(site.influx.points(DATABASE, "reading"), Truth.read(site.truth_path), record)
 
 
 def campaign(folder: Path, *, seconds: float, seed: int, outages: Sequence[Outage] = LONG) -> dict[str, Any]:
@@ -172,6 +175,7 @@ def main() -> int:
     outages = SHORT if options.short else LONG
     with tempfile.TemporaryDirectory(prefix="outage-") as folder:
         result = campaign(Path(folder), seconds=options.n, seed=options.seed, outages=outages)
+    results.append("outage", result)
     print(json.dumps(result))
     return 0 if result["passed"] else 1
 

@@ -268,12 +268,24 @@ def test_a_checkpoint_counts_by_keys_from_elsewhere_only(copy: Path, tmp_path: P
         assert (code, said["outcome"], said["code"]) == (3, "cannot-decide", wanted), options
     assert "hub.example.org+" in str(said["why"])
     for options in (["--key", "nonsense"], ["--key", str(GATEWAY_KEY), "--witness", str(GATEWAY_KEY)], ["--key", str(HUB_KEY)]):
-        assert cli(["journal", "verify", str(copy), "--against", str(file), *options]) == 1, options
+        assert cli(["journal", "verify", str(copy), "--against", str(file), *options]) == 2, options
         assert "error" in capsys.readouterr().err
     file.write_bytes(file.read_bytes().replace(b"\n29\n", b"\n28\n"))
     assert verdict(capsys, copy, "--against", str(file), "--key", str(GATEWAY_KEY))[1]["code"] == "against-unknown"
     assert cli(["journal", "verify", str(copy), "--against", str(file)]) == 2
-    assert cli(["journal", "verify", str(tmp_path / "nothing")]) == 1
+
+
+@pytest.mark.parametrize("verb", ["verify", "recompute", "gaps", "availability"])
+def test_what_cannot_be_judged_never_ends_like_a_broken_record(verb: str, copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A mistyped folder, a record of a newer release; a database that does not open is damage, which only ``verify`` calls broken."""
+    assert cli(["journal", verb, str(tmp_path / "nothing")]) == 2
+    database = apsw.Connection(str(copy / "journal.sqlite"))
+    database.execute("PRAGMA user_version = 99").fetchall()
+    database.close()
+    assert cli(["journal", verb, str(copy)]) == 3
+    (copy / "journal.sqlite").write_bytes(b"no database at all" * 100)
+    assert cli(["journal", verb, str(copy)]) == (1 if verb == "verify" else 3)
+    assert capsys.readouterr().out == "", "no outcome is claimed"
 
 
 def test_a_checkpoint_that_nobody_cosigned_counts_as_signed_only(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

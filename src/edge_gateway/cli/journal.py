@@ -12,7 +12,8 @@ from edge_gateway.cli.evidence import export, prove
 from edge_gateway.cli.journal_gaps import availability, gaps
 from edge_gateway.cli.journal_keep import release, shorten
 from edge_gateway.cli.journal_recompute import recompute
-from edge_gateway.cli.main import NO, OK, WARNINGS
+from edge_gateway.cli.judging import NotJudged, judging
+from edge_gateway.cli.main import NO, OK, USAGE, WARNINGS
 from edge_gateway.cli.verbs import Context, noun, option, verb
 from edge_gateway.errors import GatewayError
 from edge_gateway.record.entry import MAX_ENTRY_BYTES
@@ -34,7 +35,7 @@ def command() -> None:
 @verb(
     "verify",
     zh="核验台账目录或证据包：逐条重算散列，核对每个分段的根与每个纪元的树；给出检查点和公钥时，核对它是否就是被签名的那份台账。离线、只读，可在网关运行时使用。\n\n"
-    "公钥须来自别处（监管端页面、标签、文件）；对证据包也可给出公钥指纹。退出码：0 已核验，1 已损坏或不一致，3 无法判定（例如公钥未知）。",
+    "公钥须来自别处（监管端页面、标签、文件）；对证据包也可给出公钥指纹。退出码：0 已核验，1 已损坏或不一致，2 没有这样的台账或公钥，3 无法判定（例如公钥未知）。",
     examples=[
         "edge-gateway journal verify",
         "edge-gateway journal verify evidence.zip --key VKEY --witness HUBVKEY",
@@ -51,7 +52,7 @@ def verify(ctx: Context, /, place: Path | None, against: Path | None, key: str |
     """Recompute every hash of a state folder or an evidence pack, and tell whether it is what a checkpoint signed.
 
     Offline and read-only, also while the gateway runs. Keys come from outside: the hub's page, a sticker, a file; for a pack
-    a fingerprint will do. Exit codes: 0 verified, 1 broken, 3 cannot decide (a key is unknown, say).
+    a fingerprint will do. Exit codes: 0 verified, 1 broken, 2 there is no such record or key, 3 cannot decide (a key is unknown, say).
     """
     from edge_gateway.cli.journal_words import answer, lines
     from edge_gateway.evidence.judge import Asked
@@ -60,9 +61,11 @@ def verify(ctx: Context, /, place: Path | None, against: Path | None, key: str |
     if key is None and (against is not None or witness is not None):
         raise click.UsageError("a checkpoint counts by a key from elsewhere: name it with --key")
     try:
-        verdict = _verdict(place or ctx.state_dir, Asked(_text(key), _text(witness), _bytes(against) if against else None))
+        with judging():
+            verdict = _verdict(place or ctx.state_dir, Asked(_text(key), _text(witness), _bytes(against) if against else None))
     except NoteError as error:
-        raise GatewayError(str(error), hint="copy the whole line that `signer key` or `regulator-hub key` prints") from None
+        wrong = GatewayError(str(error), hint="copy the whole line that `signer key` or `regulator-hub key` prints")
+        raise NotJudged(wrong, USAGE) from None
     zone = _zone(verdict)
     if as_json:
         click.echo(json.dumps({"schema": "edge-gateway/journal-verify/1"} | answer(ctx, verdict, zone), ensure_ascii=False))
@@ -84,7 +87,7 @@ def _verdict(place: Path, asked: Asked) -> Verdict:
             file.seek(0)
             return single.check(file.read(single.MAX_PROOF_BYTES), _bytes(place.with_suffix(".json"), MAX_ENTRY_BYTES + 1), asked)
     except OSError as error:
-        raise GatewayError(f"{place} cannot be read: {error.strerror}") from None
+        raise _unread(place, error) from None
 
 
 def _zone(verdict: Verdict) -> str:
@@ -111,7 +114,11 @@ def _bytes(file: Path, most: int = _MOST_BYTES) -> bytes:
         with file.open("rb") as opened:
             return opened.read(most)
     except OSError as error:
-        raise GatewayError(f"{file} cannot be read: {error.strerror}") from None
+        raise _unread(file, error) from None
+
+
+def _unread(file: Path, error: OSError) -> NotJudged:
+    return NotJudged(GatewayError(f"{file} cannot be read: {error.strerror}"), USAGE)
 
 
 command.add_command(verify)

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from edge_gateway.cli.export import period, site_zone
+from edge_gateway.cli.judging import judging
 from edge_gateway.cli.main import NO, OK, WARNINGS
 from edge_gateway.cli.verbs import Context, option, verb
 from edge_gateway.cli.words import WORDS
@@ -119,7 +120,8 @@ def _accounted(ctx: Context, folder: Path | None, asked: dict[str, Any], told: C
     from edge_gateway.history.accounts import account
     from edge_gateway.journal.reading import Reading
 
-    reading = Reading(folder or ctx.state_dir)
+    with judging(damaged=WARNINGS):
+        reading = Reading(folder or ctx.state_dir)
     try:
         zone = ZoneInfo(site_zone(reading))
         within = period(asked["from_"], asked["to"], asked["day"], zone)

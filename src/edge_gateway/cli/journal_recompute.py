@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_gateway.cli.judging import judging
 from edge_gateway.cli.main import NO, OK, WARNINGS
 from edge_gateway.cli.verbs import Context, option, verb
 from edge_gateway.errors import JournalDamaged
@@ -64,7 +65,8 @@ def recompute(ctx: Context, /, folder: Path | None, as_json: bool) -> int:
     from edge_gateway.journal.reading import Reading
     from edge_gateway.recompute.core import Recompute
 
-    reading = Reading(folder or ctx.state_dir)
+    with judging(damaged=WARNINGS):
+        reading = Reading(folder or ctx.state_dir)
     try:
         again = Recompute(reading.text)
         damaged = _through(reading, again)
