@@ -11,8 +11,9 @@ PIP := $(PY) -m pip --disable-pip-version-check install --quiet --no-input
 # Lengths of the campaigns: make killloop N=50
 N ?=
 SEED ?= 1
-# Most tests wait for processes and lines more than they compute: four at a time for two cores.
+# Most tests wait for processes and lines more than they compute: four at a time for two cores; two of those that hold deadlines of real time.
 WORKERS ?= 4
+WORKERS_TIMING ?= 2
 
 # Compiled modules are kept whatever the shell says: each of the hundreds of processes that a suite starts would compile them all anew (0.5 s).
 unexport PYTHONDONTWRITEBYTECODE
@@ -43,7 +44,7 @@ demo: setup
 
 test: setup-dev servers
 	$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not timing" $(ARGS)
-	$(PY) -m pytest -m timing $(ARGS)
+	$(PY) -m pytest -n $(WORKERS_TIMING) --dist load -m timing $(ARGS)
 
 check: setup-dev
 	$(VENV)/bin/ruff check .

@@ -54,6 +54,7 @@ def thawed() -> Iterator[None]:
     interval_s = sys.getswitchinterval()
     yield
     gc.unfreeze()
+    gc.freeze()  # as the run's own conftest did
     sys.setswitchinterval(interval_s)
 
 

@@ -9,11 +9,13 @@ from tests.faults.backlog import compare, measure, planted_faults
 
 @pytest.mark.campaign
 @pytest.mark.timing
+@pytest.mark.alone
 def test_a_backlog_drains_beside_live_traffic_and_nothing_is_lost() -> None:
-    result = measure(170_000, 160_000)
-    assert result["drained"] >= 160_000, result
+    """N = 90,000 readings in 4,500 entries: more than one segment."""
+    result = measure(90_000, 80_000)
+    assert result["drained"] >= 80_000, result
     assert (result["lost"], result["altered"], result["unaccounted"], result["doubled"], result["out_of_order"]) == (0, 0, 0, 0, 0)
-    assert result["same"] > 8_000
+    assert result["same"] >= 4_000
     assert result["live_entries"] > 0
 
 

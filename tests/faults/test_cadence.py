@@ -12,6 +12,7 @@ pytestmark = pytest.mark.timing
 
 
 @pytest.mark.campaign
+@pytest.mark.alone
 def test_fifty_devices_miss_no_slot(tmp_path: Path) -> None:
     result = campaign(tmp_path, seconds=12)
     assert result.passed, result

@@ -8,7 +8,7 @@ import pytest
 
 from bench.violation_latency import measure, options_of
 
-pytestmark = pytest.mark.timing
+pytestmark = [pytest.mark.timing, pytest.mark.alone]
 
 
 @pytest.mark.campaign
