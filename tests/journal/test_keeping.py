@@ -72,8 +72,24 @@ def test_settling_shortens_nothing_and_forgets_nobody(keep: int, asked: int, hub
 
 
 def test_a_hub_that_comes_back_is_owed_everything_again() -> None:
-    gone = Keeping(dues=(Due(hub="x", vkey="old", until=Position(A, 1)), Due(hub=UNKNOWN)))
-    assert gone.settled(0, "x", "new", Position(B, 0)).dues == (Due(hub="x", vkey="new"),)
+    gone = Keeping(dues=(Due(hub="x", vkey="n+id+a", until=Position(A, 1)), Due(hub=UNKNOWN)))
+    assert gone.settled(0, "x", "n+id+a", Position(B, 0)).dues == (Due(hub="x", vkey="n+id+a"),)
+    assert gone.settled(0, "y", "n+id+a", Position(B, 0)).dues == (Due(hub="y", vkey="n+id+a"),), "known by its key, whatever its name"
+
+
+def test_another_key_under_the_same_name_is_another_hub_and_back_again() -> None:
+    at, later = Position(A, 5), Position(A, 9)
+    first = Keeping().settled(0, "x", "n+id+a", at)
+    second = first.settled(0, "x", "n+id2+b", at)
+    assert second.dues == (Due(hub="x n+id", vkey="n+id+a", until=at), Due(hub="x", vkey="n+id2+b"))
+    assert second.settled(0, "x", "n+id2+b", later) == second
+    assert Keeping.read(second.rows()) == second
+    back = second.settled(0, "x", "n+id+a", later)
+    assert back.dues == (Due(hub="x n+id2", vkey="n+id2+b", until=later), Due(hub="x", vkey="n+id+a"))
+    without = first.settled(0, "x", "", at)
+    assert without.dues == (Due(hub="x n+id", vkey="n+id+a", until=at), Due(hub="x")), "a key taken out is a hub taken out"
+    assert without.settled(0, "x", "n+id+a", later).dues == (Due(hub="x", vkey="n+id+a"),)
+    assert without.without("x n+id").dues == (Due(hub="x"),)
 
 
 def test_a_cosignature_counts_by_the_configured_key_and_for_its_own_epoch() -> None:

@@ -334,6 +334,37 @@ async def test_taking_the_hub_out_frees_nothing_of_what_it_is_owed_until_a_perso
     await store.close()
 
 
+async def test_another_hub_under_the_same_name_frees_nothing_of_what_the_one_before_is_owed(tmp_path: Path) -> None:
+    """A hub is known by its key: a new key in its place, which cosigns all, is no person's word."""
+    store = await with_segments(tmp_path, replace(WIDE, sinks=("hub",)), 3)
+    epoch, end = store.epoch, store.committed_seq
+    await witnessed_by(store, SEGMENT + 1, 1)
+    await store.close()
+    other = replace(NARROW, sinks=("hub",), hub_vkey=str(hub_key(2)))
+    owed = f"hub {hub_key().name}+{hub_key().id.hex()}"
+    for _ in range(2):  # nor at the next start
+        store = await opened(tmp_path, other)
+        await witnessed_by(store, end, 2)
+        await refused(store)
+        assert files(tmp_path) == ["000000000008.ndjson.gz", "000000000016.ndjson.gz"], "both hubs witnessed the first one"
+        past, present = store.status()["keeping"]["dues"]
+        assert (past["hub"], past["configured"], past["epoch"], past["seq"]) == (owed, False, epoch, end)
+        assert (present["hub"], present["configured"]) == ("hub", True)
+        await store.close()
+    store = await opened(tmp_path, other)
+    await store.keep(lambda keeping: keeping.without(owed))
+    await refused(store)
+    assert files(tmp_path) == []
+    await store.close()
+
+
+async def witnessed_by(store: Store, size: int, number: int) -> None:
+    """The hub with that key holds and cosigned so many entries of the open epoch."""
+    await store.move_cursor("hub", Position(store.epoch, size), {"size": size})
+    store.keep_checkpoint(store.epoch, size, cosigned(store.epoch, size, number))
+    await store.settled()
+
+
 async def test_what_was_written_after_the_hub_was_taken_out_is_not_owed(tmp_path: Path) -> None:
     store = await with_segments(tmp_path, ALONE, 3)
     await store.apply(replace(ALONE, max_bytes=8192))

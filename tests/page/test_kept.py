@@ -34,6 +34,8 @@ def test_what_waits_for_a_person_names_the_step() -> None:
     due = {"hub": "county", "configured": False, "waiting": 12}
     (said,) = kept(status(dues=[due]), "en")
     assert "journal release --hub county" in said
+    (said,) = kept(status(dues=[due | {"hub": "county Hub+b1ad4d8b"}]), "en")
+    assert "journal release --hub 'county Hub+b1ad4d8b' --reason" in said, "as a shell takes it"
     assert kept(status(dues=[due | {"waiting": 0}]), "en") == []
     assert kept(status(dues=[due | {"configured": True}]), "en") == []
 

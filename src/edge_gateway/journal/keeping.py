@@ -2,7 +2,8 @@
 
 A hub is owed everything that was written while it stood in the configuration. What is owed stays until the hub *witnessed*
 it: until it cosigned a checkpoint that covers it, by the key that a person configured. That it holds it is not enough.
-Taking a hub out of the configuration takes nothing from what it is owed; a named person does (``Released``).
+Taking a hub out of the configuration takes nothing from what it is owed; a named person does (``Released``). A hub is known by
+its key: another key under its name is another hub.
 """
 
 from __future__ import annotations
@@ -31,6 +32,19 @@ class Due:
     hub: str
     vkey: str = ""
     until: Position | None = None
+
+    def is_hub(self, name: str, vkey: str) -> bool:
+        """Whether a configured hub is this one: by its key, or by its name where one of the two has none yet."""
+        return (bool(vkey) and self.vkey == vkey) or (self.hub == name and not self.vkey)
+
+    @property
+    def displaced(self) -> bool:
+        """Whether another hub stands in the configuration under its name: receipts under that name are not its own."""
+        return " " in self.hub
+
+    def displacing(self, name: str) -> Due:
+        """The same under a name that a configured hub called ``name`` cannot have."""
+        return self if self.hub != name else replace(self, hub=f"{name} {'+'.join(self.vkey.split('+')[:2])}")
 
     def key(self) -> Key | None:
         """The key by which its word counts; None if it was never given one: it can witness nothing then."""
@@ -84,9 +98,11 @@ class Keeping:
 
         ``hub`` is the one in the configuration; ``end`` is where the record stands: others are owed nothing from there on.
         """
-        dues = [due if due.until or due.hub == hub else Due(hub=due.hub, vkey=due.vkey, until=end) for due in self.dues]
-        if hub is not None:  # it is owed everything here, also what was lost track of
-            dues = [due for due in dues if due.hub not in (hub, UNKNOWN)] + [Due(hub=hub, vkey=vkey)]
+        if hub is None:
+            dues = [replace(due, until=due.until or end) for due in self.dues]
+        else:  # it is owed everything here, also what was lost track of
+            past = [due for due in self.dues if not due.is_hub(hub, vkey) and due.hub != UNKNOWN]
+            dues = [replace(due.displacing(hub), until=due.until or end) for due in past] + [Due(hub=hub, vkey=vkey)]
         return replace(self, keep_us=max(keep_us, self.keep_us), dues=tuple(dues))
 
 

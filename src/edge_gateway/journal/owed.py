@@ -59,7 +59,8 @@ class Owed:
         return [(due, limits(order, [(due, self._seen(due, receipts))], self.keeping.released)) for due in self.keeping.dues]
 
     def _seen(self, due: Due, receipts: Mapping[tuple[str, str], int]) -> dict[str, int]:
-        return {epoch: min(size, receipts.get((due.hub, epoch), 0)) for epoch, size in self._witnessed[due.hub].items()}
+        seen = self._witnessed[due.hub]
+        return seen if due.displaced else {epoch: min(size, receipts.get((due.hub, epoch), 0)) for epoch, size in seen.items()}
 
     def witnesses(self, hub: str | None, epoch: str, size: int, note: bytes) -> bool:
         """Whether a note that came is cosigned by the configured hub's key."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,8 +15,8 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "台账按 {old} 天保存，配置要求 {new} 天：须由人执行 `edge-gateway journal shorten {new} --reason …` 方可生效",
     ),
     "owed": (
-        "hub '{hub}' is no longer configured, and what it is owed stays ({n} entries not witnessed): `edge-gateway journal release --hub {hub} --reason …` lets it go",
-        "监管端“{hub}”已不在配置中，应交给它的记录继续保留（{n} 条未见证）：`edge-gateway journal release --hub {hub} --reason …` 可放行",
+        "hub '{hub}' is no longer configured, and what it is owed stays ({n} entries not witnessed): `edge-gateway journal release --hub {named} --reason …` lets it go",
+        "监管端“{hub}”已不在配置中，应交给它的记录继续保留（{n} 条未见证）：`edge-gateway journal release --hub {named} --reason …` 可放行",
     ),
     "no-vkey": (
         "nothing counts as witnessed: the hub's `vkey` is not configured (`regulator-hub key` prints it)",
@@ -60,7 +61,7 @@ def _found(status: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     epochs = keeping["epochs"]
     for due in keeping["dues"]:
         if not due["configured"] and due["waiting"]:
-            yield "owed", {"hub": due["hub"], "n": due["waiting"]}
+            yield "owed", {"hub": due["hub"], "named": shlex.quote(due["hub"]), "n": due["waiting"]}
     if journal.get("full") and keeping["hub"] is not None and epochs:
         yield from _unwitnessed(status, keeping)
 
