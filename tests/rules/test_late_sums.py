@@ -233,7 +233,7 @@ def test_the_state_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     rules = [replace(rule, window_us=HOUR, terms={**rule.terms, "late_us": HOUR}) for rule in (exposure(MINUTES), flow_mean())]
     engine = Engine(rules)
     for rule in rules:
-        monkeypatch.setattr(type(engine._tracks[f"{rule.id}/a"]), "_judge" if rule.kind == "window" else "between", lambda *_: (0.0, 0.0) if len(_) == 1 else None)
+        monkeypatch.setattr(type(engine._tracks[f"{rule.id}/a"]), "_verdict" if rule.kind == "window" else "between", lambda *_: (0.0, 0.0) if len(_) == 1 else None)
     for n in range(1100):
         feed(engine, (n * S // 5, None, {"a": 8.0, "b": 1.0}))
     track = engine._tracks["x/a"]

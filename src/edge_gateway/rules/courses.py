@@ -56,6 +56,9 @@ class DescentTrack(Measured):
         self.began_us = None  # how it goes on is not seen: the next run begins with the next reading above ``start``
         return super().blind(rule_us, wall_us)
 
+    def recalls(self, woke: tuple[int, int], rule_us: int) -> bool:
+        return self.rule.semantics > 2 and self.began_us is not None and self.began_us <= woke[0]
+
     def memory(self) -> Any:
         return None if self.began_us is None else [self.began_us, self.lowest, self.failed]
 
@@ -141,6 +144,9 @@ class SequenceTrack(Joint):
     def blind(self, rule_us: int, wall_us: int) -> Step | None:
         self._idle()  # how it goes on is not seen
         return super().blind(rule_us, wall_us)
+
+    def recalls(self, woke: tuple[int, int], rule_us: int) -> bool:
+        return self.rule.semantics > 2 and self.began_us is not None and self.began_us <= woke[0]
 
     def memory(self) -> Any:
         joint = super().memory()

@@ -87,6 +87,9 @@ class ExposureTrack(Measured):
         if self.late_us:  # what comes late of the time before is in none
             self._unseen_from(rule_us)
 
+    def recalls(self, woke: tuple[int, int], rule_us: int) -> bool:
+        return self.rule.semantics > 3 and rule_us <= woke[0] + self.rolling.window_us + self.rolling.step_us
+
     def _unseen_from(self, rule_us: int) -> None:
         if self.held:
             self._settle(rule_us)

@@ -246,7 +246,13 @@ KINDS: dict[str, type[Track]] = {
 #: 3 (``window``, ``exposure``): a flow-weighted mean and an exposure take what is late too, and an exposure's sums are exact.
 #: 3 (``limit``): a guard band takes the uncertainty of its point's newest calibration too (``guard``).
 #: 3 (``combined``): a rule whose probe is silent is unknown to it, not one that does not hold.
-SEMANTICS: dict[str, tuple[int, ...]] = {kind: (1, 2, 3) if kind in (LIMIT, WINDOW, EXPOSURE, COMBINED) else (1, 2) for kind in (LIMIT, *KINDS)}
+#: 4 (``window``): a period in which nothing was heard is judged, and told where it is undecided.
+#: 4 (``window``, ``exposure``), 3 (``flat``, ``descent``, ``sequence``): a shadow goes on while it remembers what its rule was not told of.
+SEMANTICS: dict[str, tuple[int, ...]] = {
+    **dict.fromkeys((LIMIT, *KINDS), (1, 2)),
+    **dict.fromkeys((LIMIT, COMBINED, FLAT, DESCENT, SEQUENCE), (1, 2, 3)),
+    **dict.fromkeys((WINDOW, EXPOSURE), (1, 2, 3, 4)),
+}
 
 
 def can_judge(rule: BoundRule) -> bool:

@@ -114,6 +114,9 @@ class FlatTrack(Measured):
             self.began = None
         return super().blind(rule_us, wall_us)
 
+    def recalls(self, woke: tuple[int, int], rule_us: int) -> bool:
+        return self.rule.semantics > 2 and self.began is not None and self.began.rule_us <= woke[0]
+
     def memory(self) -> Any:
         if self.began is None:
             return None

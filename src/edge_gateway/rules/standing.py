@@ -38,7 +38,7 @@ class Standing:
 class Stood:
     """One rule at one point while it is not armed, and until its shadow's excursion is over."""
 
-    __slots__ = ("armed", "counted", "own", "reasons", "said", "shadow")
+    __slots__ = ("armed", "counted", "own", "reasons", "said", "shadow", "woke")
 
     def __init__(self, armed: Track) -> None:
         self.armed = armed
@@ -51,6 +51,8 @@ class Stood:
         self.own = True
         #: whether the shadow's excursion was counted
         self.counted = False
+        #: when it was armed again (rule and wall time), where its shadow remembers readings that may still come to something
+        self.woke: tuple[int, int] | None = None
         if isinstance(self.shadow, CombinedTrack):
             self.shadow.shades = True
 
@@ -98,10 +100,13 @@ class Stood:
             armed.beside_us = self.shadow.told(ENDED, rule_us, wall_us).beyond_us if self.shadow.phase != IDLE else over_us
         armed.muted = False
         armed.awake(self.shadow, rule_us, wall_us)
+        self.woke = (rule_us, wall_us) if self.shadow.recalls((rule_us, wall_us), rule_us) else None
 
     def is_over(self, seen_us: int, rule_us: int) -> bool:
         """Whether nothing is left to do for the shadow of a rule that is armed again."""
         armed = self.armed
+        if self.woke is not None and self.shadow.recalls(self.woke, rule_us):
+            return False
         if not in_excursion(self.shadow, seen_us, rule_us) or armed.phase == BROKEN or not self.own:
             return True
         return self.counted and armed.phase != IDLE
@@ -139,7 +144,7 @@ class Stood:
         return {
             "reasons": dict(self.reasons), "said": dict(self.said), "own": self.own, "counted": self.counted,
             "muted": self.armed.muted, "beside_us": self.armed.beside_us, "tally": [shadow.tally_us, counted_us],
-            "shadow": shadow.state(),
+            "shadow": shadow.state(), **({"woke": list(self.woke)} if self.woke is not None else {}),
         }  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -152,6 +157,7 @@ class Stood:
             shadow.counted_us = counted_us
         self.reasons, self.said = dict(state["reasons"]), dict(state["said"])
         self.own, self.counted = state["own"], state["counted"]
+        self.woke = (state["woke"][0], state["woke"][1]) if "woke" in state else None
         armed.muted, armed.beside_us = state["muted"], state["beside_us"]
         armed.shadow, armed.stands = shadow, bool(self.reasons)
 

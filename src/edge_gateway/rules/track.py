@@ -270,6 +270,10 @@ class Track:
     def awake(self, shadow: Track, rule_us: int, wall_us: int) -> None:
         """It is told of its readings again; ``shadow`` was told of them meanwhile."""
 
+    def recalls(self, woke: tuple[int, int], rule_us: int) -> bool:
+        """As a shadow whose rule was armed again at ``woke`` (rule and wall time): whether readings of before, which the rule was not told of, may still come to something."""
+        return False
+
     def overrun(self, seen_us: int, rule_us: int) -> int:
         """How long readings were beyond the limit since ``tally_us`` was 0; ``seen_us``: the point's last known reading."""
         self._hold(rule_us)

@@ -8,10 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from edge_gateway.rules.aggregate import Pairs, Rolling, Tally, mean, merged, percentile, weighted_mean
-from edge_gateway.rules.base import BoundRule, Step
+from edge_gateway.rules.base import BoundRule, First, Step
 from edge_gateway.rules.calendar import LENGTH_US, period_of
 from edge_gateway.rules.measure import Joint
 from edge_gateway.rules.track import BROKEN, IDLE, NOTICED, Track
+
+#: Since this version a period in which nothing was heard is judged like any other, and one that is undecided is told.
+LISTENS = 4
 
 
 class WindowTrack(Joint):
@@ -22,7 +25,10 @@ class WindowTrack(Joint):
     is the flow: the mean of the readings, each weighted by the flow that went with it.
     """
 
-    __slots__ = ("doubtful", "expected", "floor_us", "fn", "late_us", "pairs", "period", "periods", "rolling", "share", "valid_share")
+    __slots__ = (
+        "doubtful", "expected", "floor_us", "fn", "late_us", "next_us", "pairs", "period", "periods", "rolling", "share", "valid_share",
+        "whole_us",
+    )  # fmt: skip
 
     def __init__(self, rule: BoundRule, order: int = 0) -> None:
         super().__init__(rule, order)
@@ -42,18 +48,24 @@ class WindowTrack(Joint):
         self.periods: dict[int, Tally] = {}
         #: beginnings of those in which the clock was not vouched for
         self.doubtful: set[int] = set()
+        #: since version 4: the period that is judged next, whatever was heard in it, and since when (rule time) readings were listened for
+        self.next_us: int | None = None
+        self.whole_us = -1
 
     # --- readings -----------------------------------------------------------------------------------------------
 
     def over(self, rule_us: int, wall_us: int) -> Step | None:
         self.instant_us = None
+        if self.whole_us < 0:
+            self._listen(rule_us, wall_us)
         if self.pairs is not None:
             self._pair(self.pairs, rule_us, wall_us)
         elif self.heard_us[0] == rule_us and (tally := self._taking(rule_us, wall_us)) is not None:
             self._add(tally, rule_us)
         if not self.period:
             steps = self.rolling.steps if self.pairs is None else [*self.rolling.within(rule_us), self.pairs.tally(self.fresh_us)]
-            return self._judge(merged(steps), (rule_us, wall_us))
+            verdict = None if self._too_short(rule_us) else self._verdict(merged(steps))
+            return self.undecided(rule_us, wall_us) if verdict is None else self.known(verdict, rule_us, wall_us)
         vouched = period_of(wall_us, self.period)[0] not in self.doubtful
         return self.passed(rule_us, wall_us) if vouched else None
 
@@ -111,22 +123,55 @@ class WindowTrack(Joint):
             if steps and late_us <= self.late_us:
                 steps[-1].add(value, ranked=self.fn == "percentile")
 
+    def _listen(self, rule_us: int, wall_us: int) -> None:
+        """From here on what is not heard is missing. Before version 4 it was from the beginning of time."""
+        if self.rule.semantics < LISTENS:
+            self.whole_us = 0
+            return
+        self.whole_us = rule_us
+        if self.period:
+            self.next_us = period_of(wall_us, self.period)[0]
+            self._cut(wall_us)
+
+    def _too_short(self, rule_us: int) -> bool:
+        """Whether it did not listen long enough yet to say what share of its readings was heard."""
+        return self.fn == "share" and self.rule.semantics >= LISTENS and rule_us - self.whole_us < self.rolling.window_us
+
+    def _cut(self, wall_us: int) -> None:
+        """Of this period a part was not listened for: what share of it was heard cannot be said."""
+        if self.period and self.fn == "share" and self.rule.semantics >= LISTENS:
+            self.distrust(wall_us)
+
+    # --- not armed (``standing``) -----------------------------------------------------------------------------------
+
     def blind(self, rule_us: int, wall_us: int) -> Step | None:
         if self.pairs is not None:
             self._settle(self.pairs, rule_us + 1)
             self.pairs = Pairs()
+        self._cut(wall_us)
         return super().blind(rule_us, wall_us)
 
     def awake(self, shadow: Track, rule_us: int, wall_us: int) -> None:
         if self.rule.semantics > 2 and self.late_us:
             self.floor_us = rule_us
+        self._listen(rule_us, wall_us)
+
+    def recalls(self, woke: tuple[int, int], rule_us: int) -> bool:
+        if self.rule.semantics < LISTENS:
+            return False
+        if self.period:
+            begin_us = self._oldest()
+            return begin_us is not None and begin_us <= woke[1]
+        return rule_us <= woke[0] + self.rolling.window_us + self.rolling.step_us + self.late_us
+
+    # --- where a reading belongs ------------------------------------------------------------------------------------
 
     def _taking(self, rule_us: int, wall_us: int) -> Tally | None:
         """Where this instant's reading belongs; None: its period is judged already."""
         if not self.period:
             return self.rolling.at(rule_us)
         begin_us = period_of(wall_us, self.period)[0]
-        if begin_us not in self.periods and self.periods and begin_us < min(self.periods):
+        if begin_us not in self.periods and (oldest_us := self._oldest()) is not None and begin_us < oldest_us:
             return None
         return self.periods.setdefault(begin_us, Tally(begin_us))
 
@@ -141,23 +186,44 @@ class WindowTrack(Joint):
         for ahead_us in [each for each in self.doubtful if each > wall_us]:  # a wrong clock's: it will not come to be
             self.doubtful.discard(ahead_us)
             self.periods.pop(ahead_us, None)
-        begin_us = min(self.periods, default=None)
+        begin_us = self._oldest()
         if begin_us is None or wall_us < begin_us + LENGTH_US[self.period] + self.late_us:
             return None
         if self.pairs is not None:
             self._settle(self.pairs, rule_us - (wall_us - begin_us - LENGTH_US[self.period]))
-        tally = self.periods.pop(begin_us)
+        tally, at_us, verdict = self._closed(begin_us, wall_us), begin_us, None
         if begin_us in self.doubtful:
             self.doubtful.discard(begin_us)
-            return self.undecided(rule_us, wall_us)
-        return self._judge(tally, (rule_us, begin_us))
+            self.next_us, at_us = period_of(wall_us - self.late_us, self.period)[0], wall_us
+        else:
+            verdict = self._verdict(tally)
+        if verdict is not None:
+            return self.known(verdict, rule_us, at_us)
+        if self.doubt is None and self.rule.semantics >= LISTENS:  # from its beginning on: it is told where it was long enough
+            self.doubt = First(rule_us=max(rule_us - (wall_us - begin_us), 0), wall_us=begin_us, value=None)
+        return self.undecided(rule_us, at_us)
 
-    def _judge(self, tally: Tally, now: tuple[int, int]) -> Step | None:
+    def _oldest(self) -> int | None:
+        """The beginning of the period that is judged next."""
+        first_us = min(self.periods, default=None)
+        if self.next_us is None or self.rule.semantics < LISTENS:
+            return first_us
+        return self.next_us if first_us is None else min(first_us, self.next_us)
+
+    def _closed(self, begin_us: int, wall_us: int) -> Tally:
+        """What was heard in a period that is over. Where that is nothing, all until the next one with a reading are one."""
+        if begin_us in self.periods:
+            self.next_us = begin_us + LENGTH_US[self.period]
+            return self.periods.pop(begin_us)
+        self.next_us = min([*self.periods, period_of(wall_us - self.late_us, self.period)[0]])
+        return Tally(begin_us)
+
+    def _verdict(self, tally: Tally) -> float | None:
+        """What these readings come to; None: they are too few."""
         known = min(tally.count / self.expected, 1.0) if self.expected else 1.0
-        value = known if self.fn == "share" else self._value(tally)
-        if value is None or (known < self.valid_share and self.fn != "share"):
-            return self.undecided(*now)
-        return self.known(value, *now)
+        if self.fn == "share":
+            return known
+        return None if known < self.valid_share else self._value(tally)
 
     def _value(self, tally: Tally) -> float | None:
         match self.fn:
@@ -190,7 +256,9 @@ class WindowTrack(Joint):
         if (joint := super().memory()) is None:
             return None
         periods = [each.state() for _, each in sorted(self.periods.items())]
-        more = [] if self.pairs is None and not self.floor_us else [[] if self.pairs is None else self.pairs.state(), self.floor_us]
+        more: list[Any] = [] if self.pairs is None and not self.floor_us else [[] if self.pairs is None else self.pairs.state(), self.floor_us]
+        if self.rule.semantics >= LISTENS:
+            more = [*(more or [[], 0]), self.next_us, self.whole_us]
         return [joint, self.rolling.state(), periods, sorted(self.doubtful), *more]
 
     def recall(self, memory: Any) -> None:
@@ -199,6 +267,7 @@ class WindowTrack(Joint):
         self.rolling.restore(steps)
         self.periods = {each[0]: Tally.of(each) for each in periods}
         self.doubtful = set(doubtful)
+        self.next_us, self.whole_us = more[2:] if len(more) > 2 else (min(self.periods, default=None), 0)
         if more:
-            held, self.floor_us = more
+            held, self.floor_us = more[:2]
             self.pairs = Pairs(*held) if self.pairs is not None else None
