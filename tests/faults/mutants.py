@@ -48,15 +48,14 @@ def sources() -> list[Path]:
 
 
 def sites(tree: ast.AST) -> Iterator[tuple[ast.AST, str]]:
-    """Where a fault can be put, and which."""
-    typed = set()
+    """Where a fault can be put, and which: not in annotations, nor in decorators (slots and frozenness of value classes decide nothing)."""
+    apart = set[ast.AST]()
     for node in ast.walk(tree):
-        for field in ("annotation", "returns"):
-            if (note := getattr(node, field, None)) is not None:
-                typed |= set(ast.walk(note))
+        notes = [getattr(node, "annotation", None), getattr(node, "returns", None), *getattr(node, "decorator_list", ())]
+        apart.update(inner for note in notes if note is not None for inner in ast.walk(note))
     for node in ast.walk(tree):
         kind = next((kind for kind, here in _FAULTS.items() if here(node)), "")
-        if kind and node not in typed:
+        if kind and node not in apart:
             yield node, kind
 
 
@@ -83,13 +82,14 @@ def mutate(node: ast.AST) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mutant:
-    """One fault: its core, its file below the package, its kind, where it is, and the lines of its statement (first, last).
+    """One fault: its core, its file below the package and number there, its kind, where it is, and the lines of its statement (first, last).
 
     ``within``: inside a function's body; the others act once, when their module is imported.
     """
 
     core: str
     file: str
+    number: int
     kind: str
     line: int
     statement: tuple[int, int]
@@ -108,7 +108,7 @@ def mutant(source: str, file: str, number: int) -> Mutant:
     lines, within = place_of(tree, node)
     mutate(node)
     core = file.split("/", maxsplit=1)[0].removesuffix(".py")
-    return Mutant(core=core, file=file, kind=kind, line=line, statement=lines, within=within, tree=ast.fix_missing_locations(tree))
+    return Mutant(core=core, file=file, number=number, kind=kind, line=line, statement=lines, within=within, tree=ast.fix_missing_locations(tree))
 
 
 def place_of(tree: ast.AST, node: ast.AST) -> tuple[tuple[int, int], bool]:
@@ -155,13 +155,21 @@ class Faulty(SourceFileLoader):
         return self.code
 
 
-def replace_code(code: CodeType) -> None:
-    """Give every living function of a module the code that a changed module has for it."""
+def functions(below: str) -> dict[str, list[FunctionType]]:
+    """All living functions of the files below a folder, by file."""
+    found = dict[str, list[FunctionType]]()
+    for each in gc.get_objects():
+        if isinstance(each, FunctionType) and each.__code__.co_filename.startswith(below):
+            found.setdefault(each.__code__.co_filename, []).append(each)
+    return found
+
+
+def replace_code(code: CodeType, living: list[FunctionType]) -> None:
+    """Give the living functions of a module the code that a changed module has for them."""
     found, left = dict[tuple[str, int], CodeType](), [code]
     while left:
         each = left.pop()
         found[each.co_qualname, each.co_firstlineno] = each
         left += [inner for inner in each.co_consts if isinstance(inner, CodeType)]
-    for living in gc.get_objects():
-        if isinstance(living, FunctionType) and living.__code__.co_filename == code.co_filename:
-            living.__code__ = found[living.__code__.co_qualname, living.__code__.co_firstlineno]
+    for each in living:
+        each.__code__ = found[each.__code__.co_qualname, each.__code__.co_firstlineno]

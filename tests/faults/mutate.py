@@ -1,17 +1,18 @@
 """Mutants of the decision cores: small faults in rules, violations, phases and marks, one at a time; how many the tests notice.
 
 ``python -m tests.faults.mutate --n 1000 --seed 1 [--jobs 2] [--budget 7200]``: N sites are drawn, with a seed, from a copy of the sources.
-One process collects all of ``TESTS`` against that copy and forks a child for each thing to try. The first child runs everything without a fault;
-coverage.py notes which test comes by which line, and what each costs. Then each mutant's child takes the fault into its functions' code, in
-memory, and runs the tests that come by its statement (a fault that acts when a module is imported: it imports all of ours anew). A mutant is
-killed when a test fails or takes ``SLOWER`` times its time (it hangs); it survived when all pass, and where no test comes by it (uncovered). A child
-runs at most ``MOST_S`` worth of tests: what these let pass counts as survived. At the end every test that killed runs once more
-without a fault: if one fails, the run proves nothing. The last line is JSON, kept in ``bench/results`` too; exit 1 below 85 % killed.
+One process collects ``TESTS`` against that copy (of a test with very many seeds ``SEEDS``) and forks a child for each thing to try. The first child
+runs everything without a fault, each test for ``LONGEST_S`` at most; coverage.py notes which test comes by which line, and what each costs. Then each
+mutant's child takes the fault into its functions' code, in memory, and runs the tests that come by its statement (a fault that acts when a module is
+imported: it imports all of ours anew). A mutant is killed when a test fails or takes ``SLOWER`` times its time (it hangs); it survived when all pass, and
+where no test comes by it (uncovered). A child runs for ``MOST_S``: what it let pass by then counts as survived. At the end every test that killed runs
+once more, whole and without a fault: if one fails, the run proves nothing. The last line is JSON, kept in ``bench/results`` too; exit 1 below 85 % killed.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import pickle
@@ -21,18 +22,21 @@ import signal
 import sys
 import tempfile
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import coverage
 import pytest
 
 from tests.faults import results
-from tests.faults.mutants import CORES, PACKAGE, ROOT, Faulty, Mutant, draw, mutant, replace_code
+from tests.faults.judged import Judged
+from tests.faults.mutants import CORES, PACKAGE, ROOT, Faulty, Mutant, draw, functions, mutant, replace_code
 
 #: What may notice a fault: the cores' own tests, and quick ones of their neighbours.
 TESTS = (
@@ -40,13 +44,20 @@ TESTS = (
     "tests/cli/test_rules.py", "tests/cli/test_rules_cards.py", "tests/cli/test_rules_explain.py", "tests/cli/test_rules_list.py",
 )  # fmt: skip
 GOAL = 0.85
-#: CPU time (s): a test hangs beyond so many times what it takes without a fault, and this; what the tests of one mutant take together.
-SLOWER, LEAST_S, MOST_S = 5.0, 5.0, 12.0
+#: CPU time (s): a test hangs beyond so many times what it takes without a fault, and this; what one mutant's tests get together, and one
+#: test when it is measured.
+SLOWER, LEAST_S, MOST_S, LONGEST_S = 5.0, 2.0, 4.0, 1.5
+#: A test with more than ``MANY`` parameters (they are seeds) takes part with so many of them.
+MANY, SEEDS = 99, 12
+#: So many of the tests that killed others in its file lately run before all others.
+LATELY = 12
 #: Address space of a child: an endless list ends there.
 MOST_BYTES = 4 << 30
 _OURS = ("edge_gateway", "regulator_hub", "tests")
 #: Times are CPU time, so that a busy machine kills nothing; the wall's only end what waits for ever.
-_WAY = ("-q", "-s", "-p", "no:cacheprovider", "-o", "timeout=900", f"--rootdir={ROOT}", f"--config-file={ROOT / 'pyproject.toml'}")
+#: Tests that a planted fault is caught, or would be, hold other tests to it: they notice no fault themselves, and take long.
+_NOT = "not caught and not would_be"
+_WAY = ("-q", "-s", "-k", _NOT, "-p", "no:cacheprovider", "-o", "timeout=900", f"--rootdir={ROOT}", f"--config-file={ROOT / 'pyproject.toml'}")
 
 
 @dataclass(slots=True)
@@ -57,6 +68,10 @@ class Measured:
     lines: dict[str, dict[int, list[str]]] = field(default_factory=dict)
 
 
+class LongEnough(Exception):
+    """Ends a test that is measured."""
+
+
 class Bench:
     """A plugin of pytest that runs the campaign in place of the tests that were collected, each trial in a child of its own."""
 
@@ -64,6 +79,10 @@ class Bench:
         self.source, self.asked = source, asked
         self.items: dict[str, pytest.Item] = {}
         self.measured = Measured()
+        #: file -> the tests that killed there, the last first; file -> its living functions
+        self.killers = defaultdict[str, list[str]](list)
+        self.functions = dict[str, list[FunctionType]]()
+        self.most_s, self.cut = MOST_S, False
         self.report: dict[str, Any] = {}
         self.failed = ""
 
@@ -73,7 +92,8 @@ class Bench:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         if session.testsfailed:  # a file of tests cannot be imported
             raise session.Failed("the tests cannot be collected without any fault")
-        self.items = {each.nodeid: each for each in session.items}
+        self.items = {each.nodeid: each for each in some(session.items)}
+        self.functions = functions(str(self.source / "edge_gateway"))
         self.report = campaign(self)
         return True
 
@@ -105,19 +125,43 @@ class Bench:
         return pid, os.waitstatus_to_exitcode(status), said
 
     def run(self, names: Sequence[str]) -> str:
-        """In a child: run these tests until one fails, each with its time; the one that failed, or ""."""
+        """In a child: run these tests until one fails or the time is over, each with its own; the one that failed, or ""."""
         chosen = [self.items[name] for name in names if name in self.items]
+        until_s = time.process_time() + self.most_s
         for item, following in zip(chosen, [*chosen[1:], None], strict=True):
-            signal.setitimer(signal.ITIMER_PROF, LEAST_S + SLOWER * self.measured.cost_s[item.nodeid])  # SIGPROF ends the process
+            hangs_s, left_s = LEAST_S + SLOWER * self.measured.cost_s[item.nodeid], until_s - time.process_time()
+            if left_s <= 0:
+                break
+            if self.measured.cost_s[item.nodeid] < LONGEST_S / 4:
+                signal.signal(signal.SIGPROF, signal.SIG_DFL)  # ends the process
+            else:
+                signal.signal(signal.SIGPROF, self.nothing_failed)
+                hangs_s = left_s
+            signal.setitimer(signal.ITIMER_PROF, hangs_s)
             item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
             if self.failed:
                 break
+        signal.setitimer(signal.ITIMER_PROF, 0)
         return self.failed
+
+    def long_enough(self, *_: Any) -> None:
+        """A test was measured for as long as any is."""
+        self.cut = True
+        raise LongEnough
+
+    def nothing_failed(self, *_: Any) -> None:
+        """The child's time is over within a test."""
+        (self.source / f"said-{os.getpid()}").write_bytes(pickle.dumps(""))
+        os._exit(0)
 
     # --- without a fault --------------------------------------------------------------------------------------------
 
     def measure(self) -> None:
-        """Run all tests without a fault, files of them beside each other. Ends the run where one fails."""
+        """Run all tests without a fault, files of them beside each other, or take what the log has of it. Ends the run where one fails."""
+        kept = self.asked.log and self.asked.log.with_suffix(".measured")
+        if kept and kept.exists():
+            self.measured = pickle.loads(kept.read_bytes())
+            return
         files = sorted({item.path for item in self.items.values()}, key=lambda path: -sum(item.path == path for item in self.items.values()))
         shares = [files[n :: self.asked.jobs] for n in range(self.asked.jobs)]
         for share in shares:
@@ -129,6 +173,8 @@ class Bench:
             for file, lines in said.lines.items():
                 for line, names in lines.items():
                     self.measured.lines.setdefault(file, {}).setdefault(line, []).extend(names)
+        if kept:
+            kept.write_bytes(pickle.dumps(self.measured))
 
     def _measuring(self, files: set[Path]) -> Measured | str:
         package, cost_s = self.source / "edge_gateway", dict[str, float]()
@@ -136,19 +182,23 @@ class Bench:
         noted.set_option("run:core", "ctrace")  # the only one that knows contexts on every Python
         noted.start()
         every = [item for item in self.items.values() if item.path in files]
+        signal.signal(signal.SIGPROF, self.long_enough)
         for item, following in zip(every, [*every[1:], None], strict=True):
             noted.switch_context(item.nodeid)
             began_s = time.process_time()
+            signal.setitimer(signal.ITIMER_PROF, LONGEST_S)
             item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+            signal.setitimer(signal.ITIMER_PROF, 0)
             cost_s[item.nodeid] = time.process_time() - began_s
-            if self.failed:
+            if self.failed and not self.cut:
                 return self.failed
+            self.failed, self.cut = "", False
         noted.stop()
         data = noted.get_data()
         return Measured(cost_s, {str(Path(file).relative_to(package)): data.contexts_by_lineno(file) for file in data.measured_files()})
 
     def tests_of(self, fault: Mutant) -> list[str]:
-        """The tests that come by a fault, those first whose function has cost least so far, up to ``MOST_S`` in all.
+        """The tests that come by a fault: first those that killed in its file lately, then whose function has cost least so far.
 
         What acts at the import (a table, a default, a model's field) is noticed by whoever comes by its file, or by any test
         where nothing of the file runs later.
@@ -162,13 +212,9 @@ class Bench:
         for name in sorted(names, key=lambda each: (cost_s[each], each)):
             spent[name.partition("[")[0]] += cost_s[name]
             order.append((spent[name.partition("[")[0]], name))
-        chosen, left_s = list[str](), MOST_S
-        for _, name in sorted(order):
-            left_s -= cost_s[name]
-            if chosen and left_s < 0:
-                break
-            chosen.append(name)
-        return chosen
+        lately = [name for name in self.killers[fault.file] if name in names][:LATELY]
+        found = list(dict.fromkeys([*lately, *(name for _, name in sorted(order))]))
+        return found if fault.within else [name for name, until_s in zip(found, accumulate(cost_s[name] for name in found), strict=True) if until_s < MOST_S / 2]
 
     # --- with a fault -----------------------------------------------------------------------------------------------
 
@@ -177,7 +223,7 @@ class Bench:
         path = self.source / "edge_gateway" / fault.file
         code = compile(fault.tree, str(path), "exec")  # type: ignore[call-overload]
         if fault.within:
-            replace_code(code)
+            replace_code(code, self.functions[str(path)])
             return self.run(names)
         for name in [each for each in sys.modules if each.split(".")[0] in _OURS]:
             del sys.modules[name]
@@ -204,9 +250,15 @@ class Bench:
             hung = "hung" if code == -signal.SIGPROF else "unclear"  # unclear: pytest itself broke, no test noticed
             yield running.pop(pid), hung if said is None else "killed" if said else "survived", said or ""
 
+    def killed(self, file: str, killer: str) -> None:
+        """A test killed a mutant of a file ("": none did)."""
+        if killer in self.items:
+            self.killers[file] = [killer, *(name for name in self.killers[file] if name != killer)]
+
     def confirm(self, killers: set[str]) -> bool:
         """Whether all tests that killed pass without a fault, in a child like those of the mutants."""
         names = sorted(killers & set(self.items), key=lambda each: self.measured.cost_s[each])
+        self.most_s = 3600.0
         self.child(lambda: self.run(names))
         return self.wait()[2] == ""
 
@@ -230,36 +282,37 @@ class Anew:
         self.bench.pytest_runtest_logreport(report)
 
 
+def some(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """All tests; of one with many seeds some."""
+    by_function = defaultdict[str, list[pytest.Item]](list)
+    for item in items:
+        by_function[item.nodeid.partition("[")[0]].append(item)
+    return [item for each in by_function.values() for item in (each if len(each) <= MANY else each[:SEEDS])]
+
+
 def campaign(bench: Bench) -> dict[str, Any]:
     """The whole run, as the line that is kept."""
     asked, began_s = bench.asked, time.monotonic()
+    judged = Judged(asked.log)
     bench.measure()
     print(f"measured {len(bench.measured.cost_s)} tests in {time.monotonic() - began_s:.0f} s", flush=True)
+    gc.collect(), gc.freeze()  # children leave alone what is there: they share it
+
+    for file, killer in judged.killers():
+        bench.killed(file, killer)
 
     def faults() -> Iterator[Mutant]:
         for file, number in draw(asked.n, asked.seed, asked.only):
-            if asked.budget is None or time.monotonic() - began_s < asked.budget:
+            if not judged.has(file, number) and (asked.budget is None or time.monotonic() - began_s < asked.budget):
                 yield mutant(file.read_text("utf-8"), str(file.relative_to(PACKAGE)), number)
 
-    ends, cores, kinds = Counter[str](), defaultdict[str, list[int]](lambda: [0, 0]), defaultdict[str, list[int]](lambda: [0, 0])
-    alive, killers = list[str](), set[str]()
     for fault, end, killer in bench.judge(faults(), asked.jobs):
-        ends[end] += 1
-        dead = end in ("killed", "hung")
-        for table, key in ((cores, fault.core), (kinds, fault.kind)):
-            table[key][0] += 1
-            table[key][1] += dead
-        killers |= {killer} - {""}
-        if not dead:
-            alive.append(f"{fault}: {end}")
-        print(f"{sum(ends.values())} {end}: {fault}" + f" by {killer}" * bool(killer), flush=True)
-    n, killed = sum(ends.values()), ends["killed"] + ends["hung"]
-    confirmed = bench.confirm(killers)
-    return {
-        "n": n, "seed": asked.seed, "killed": killed, "share": round(killed / max(n, 1), 4), "survived": ends["survived"], "uncovered": ends["uncovered"],
-        "unclear": ends["unclear"], "hung": ends["hung"], "cores": dict(cores), "kinds": dict(kinds), "tests": len(bench.measured.cost_s), "confirmed": confirmed,
-        "passed": n > 0 and killed >= GOAL * n and confirmed, "alive": sorted(alive), "seconds": round(time.monotonic() - began_s, 1),
-    }  # fmt: skip
+        judged.add(fault, end, killer)
+        bench.killed(fault.file, killer)
+    confirmed, figures = bench.confirm({killer for _, killer in judged.killers()}), judged.figures()
+    return {"seed": asked.seed, **figures, "tests": len(bench.measured.cost_s), "confirmed": confirmed, "seconds": round(time.monotonic() - began_s, 1)} | {
+        "passed": figures["n"] > 0 and figures["killed"] >= GOAL * figures["n"] and confirmed
+    }
 
 
 def main(arguments: list[str]) -> int:
@@ -267,6 +320,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--n", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="children beside each other")
+    parser.add_argument("--log", type=Path, default=None, help="where each mutant's end is kept: the run goes on from there")
     parser.add_argument("--budget", type=float, default=None, help="begin no mutant after so many seconds")
     parser.add_argument("--only", default="", help="files whose path below the package has this in it")
     parser.add_argument("--tests", nargs="+", default=TESTS, help="other tests than those of the cores")
@@ -276,7 +330,7 @@ def main(arguments: list[str]) -> int:
         tempfile.tempdir = folder  # children that are ended leave nothing elsewhere
         source = copy(Path(folder))
         sys.dont_write_bytecode, sys.path[:0] = True, [str(source), str(ROOT)]
-        os.environ |= {"PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1", "TRACES": "120"}
+        os.environ |= {"PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1", "TRACES": "60", "COURSES": "50"}
         os.chdir(ROOT)
         bench = Bench(source, asked)
         pytest.main([*_WAY, *asked.tests], plugins=[bench])

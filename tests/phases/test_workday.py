@@ -83,7 +83,7 @@ def test_an_untrusted_clock_waits_and_the_last_time_that_passed_counts_then() ->
     assert passes(day, phases, "28 08:31") == "production"
 
 
-@pytest.mark.parametrize(("since", "wanted"), [("28 07:50", None), ("27 07:50", "production")])
+@pytest.mark.parametrize(("since", "wanted"), [("28 07:50", None), ("27 20:01", None), ("27 20:00", "production"), ("27 07:50", "production")])
 def test_who_is_one_phase_ahead_stays_there_for_half_a_day(since: str, wanted: str | None) -> None:
     assert passes(workday(DAY), in_phase("closing", at(since)), "28 07:59", "28 08:00") == wanted
 

@@ -12,6 +12,7 @@ import pytest
 from edge_gateway.violations import Ask, StepRefused, Violations, Who
 from edge_gateway.violations.assessment import CAUSES, DISPOSITIONS, severest
 from edge_gateway.violations.deadlines import DEADLINES, DEFAULTS, hasten, hours, passed, restart, settle
+from edge_gateway.violations.holding import shed
 from tests.violations.acts import FULL, HOUR, ID, LI, MINOR, RULE, ZHANG, at, do, handled, opened, step
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "violations.md").read_text(encoding="utf-8")
@@ -258,6 +259,36 @@ def test_what_recurs_within_its_hours_names_the_old_one_and_not_later() -> None:
         violations = handled("closed")
         made = violations.apply(step("violated", second), RULE, at(second))[0]
         assert ("follows" in made) is named, second
+
+
+def test_what_ended_is_named_to_the_end_of_its_hours_also_when_another_ends_just_then() -> None:
+    last = 10 + 72 * 3600
+    for second, named in ((last, True), (last + 0.000001, False)):
+        violations = handled("closed")
+        violations.apply(step("violated", point="p2"), RULE, at(20))
+        for what in ("ack", "correct", "submit", "close"):
+            violations.apply(step("recovered", 30, point="p2"), RULE, at(30))
+            do(violations, what, LI if what == "close" else ZHANG, "tlf-007-2", when=at(second), **FULL if what == "correct" else {})
+        assert {each["violation"] for each in violations.ended()} == ({ID, "tlf-007-2"} if named else {"tlf-007-2"})
+        assert ("follows" in violations.apply(step("violated", second), RULE, at(second))[0]) is named, second
+
+
+def test_a_cause_that_goes_on_under_another_keeps_what_persons_said_of_its_scope() -> None:
+    record: dict[str, Any] = {"scope": {"points": ["a"], "zones": ["z"], "more": 3, "zone": "cold1"}, "holds": 4}
+    shed(record)
+    assert record == {"scope": {"zone": "cold1"}, "holds": None}
+    bare: dict[str, Any] = {"holds": 4}
+    shed(bare)
+    assert bare == {"scope": {}, "holds": None}
+
+
+def test_a_finding_has_the_photos_that_came_with_it() -> None:
+    photo = {"sha256": "ab" * 32, "size_bytes": 5}
+    for photos in ((photo,), ()):
+        violations = Violations("tlf-007")
+        [made] = violations.find(Ask("open", "", ZHANG, "cracked tile", {"severity": "minor"}, photos), at())
+        assert made.get("photos") == ([photo] if photos else None)
+        assert violations.open()[0]["log"][0].get("photos") == (["ab" * 32] if photos else None)
 
 
 def test_a_cause_s_consequences_have_ten_minutes_after_it() -> None:
