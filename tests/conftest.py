@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import pytest_asyncio
 
 from tests import disturbed
 from tests.longest import SECONDS
@@ -124,10 +125,21 @@ def authority(tmp_path: Path) -> CertificateAuthority:
     return CertificateAuthority(tmp_path / "authority")
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """The distribution's Chromium, cut off from every host but this one."""
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def _chromium() -> AsyncIterator[Browser]:
+    """One for all tests of a file."""
     from tests.servers.chromium import chromium
 
     async with chromium() as running:
         yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def browser(_chromium: Browser) -> AsyncIterator[Browser]:
+    """The distribution's Chromium, cut off from every host but this one; what a test opened is closed after it.
+
+    For tests with ``pytest.mark.asyncio(loop_scope="module")``.
+    """
+    yield _chromium
+    for context in _chromium.contexts:
+        await context.close()

@@ -13,6 +13,7 @@ from tests.cli.site import Gateway, Plant
 from tests.page import site
 from tests.servers.process import free_port
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(64)
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 

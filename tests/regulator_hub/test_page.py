@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from edge_gateway.record.note import Key
@@ -19,8 +20,10 @@ from tests.regulator_hub import record
 from tests.regulator_hub.harness import EPOCH, GATEWAY, Gateway, HubProcess, gateway, registered
 from tests.regulator_hub.signing import Hand
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def site(tmp_path: Path) -> AsyncIterator[tuple[HubProcess, Gateway]]:
     with HubProcess(tmp_path, patch="from edge_gateway.web import sse\nsse.BEAT_S = 1.0") as hub:
         token = registered(hub.state_dir)
