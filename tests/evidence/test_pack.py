@@ -89,3 +89,20 @@ def test_keys_that_served_are_named_by_the_lines_that_they_signed(state: Path) -
     served = [(each["name"], each["epoch"], each["first_size"], each["last_size"]) for each in told["history"]]
     assert ("hub.example.org", SECOND.name, 9, 27) in served
     assert (f"{GATEWAY.key.name}/{FIRST.name}", FIRST.name, 5, 21) in served
+
+
+def test_while_the_signer_is_away_the_hubs_key_is_named_all_the_same(state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "token").write_text("t" * 40)
+    (tmp_path / "token").chmod(0o600)
+    config = tmp_path / "gateway.toml"
+    config.write_text(
+        '[site]\nid = "tlf-007"\norigin = "example.org/xj"\nname_zh = "示例"\nname_en = "Sample"\n'
+        f'[signer]\nsocket = "{tmp_path / "nobody.sock"}"\n'
+        f'[sinks.hub]\nkind = "hub"\nurl = "http://127.0.0.1:9"\ntoken_file = "token"\nvkey = "{HUB.key}"\n'
+    )
+    file = tmp_path / "pack.zip"
+    cli(["--state", str(state), "--config", str(config), "--lang", "en", "journal", "export", "--out", str(file)])
+    assert "the pack names no keys, or not all" in capsys.readouterr().err
+    with zipfile.ZipFile(file) as zipped:
+        (named,) = orjson.loads(zipped.read("keys.json"))["keys"]
+    assert named == {"role": "witness", "vkey": str(HUB.key), "fingerprint": HUB.key.fingerprint}

@@ -45,8 +45,12 @@ def test_an_entry_is_proven_by_the_newest_cosigned_checkpoint(state: Path, tmp_p
     assert judged(capsys, proof, *KEYS)[1]["outcome"] == "broken"
     entry.write_bytes(TOLD[(seq + 1) % len(TOLD)])
     assert judged(capsys, proof, *KEYS)[1]["at"] == {"epoch": "00000000000000e1", "first": seq, "last": seq}
-    entry.write_bytes(b"{")
-    assert judged(capsys, proof, *KEYS)[1]["code"] == "malformed"
+    for spoilt in (b"{", b"", b"[]", b"{}", TOLD[seq][:-1], TOLD[seq] + b"\n"):
+        entry.write_bytes(spoilt)
+        assert judged(capsys, proof, *KEYS)[1]["code"] == "proof", "nobody signed this, whatever it is"
+    entry.write_bytes(TOLD[seq])
+    proof.write_bytes(proof.read_bytes()[:-20])
+    assert judged(capsys, proof, *KEYS)[1]["outcome"] == "cannot-decide", "a proof that does not read accuses nobody"
 
 
 def test_what_no_cosignature_covers_is_proven_as_signed(state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
