@@ -148,6 +148,7 @@ TELLS = {
     "inbox-ignored": ("by", "wall_us", "why", "old", "new", "item"),
     "keep-time-shortened": ("by", "wall_us", "why", "old", "new", "key"),
     "hub-released": ("by", "wall_us", "why", "hub", "until", "unwitnessed"),
+    "epoch-released": ("by", "wall_us", "why", "epoch", "size"),
 }
 
 
@@ -290,12 +291,14 @@ class Exercise:
         with gateway:
             self._verb("journal", "shorten", "400", "--reason", "as agreed")
             self._verb("journal", "release", "--hub", "county", "--reason", "moved away")
+            ended = gateway.status()["journal"]["epoch"]
         file = gateway.folder / "site.backup"
         self._verb("backup", str(file))
         gateway.state.rename(gateway.folder / "before")
         self._verb("restore", str(file), "--keep-config", "--reason", "the card died")
         with gateway:
             gateway.settle(1.0)
+            self._verb("journal", "release", "--epoch", ended, "--reason", "its end was lost with the card")
         with contextlib.closing(Reading(gateway.state)) as journal:
             return [entry for _, entry in journal.entries()]
 
