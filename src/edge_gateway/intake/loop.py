@@ -259,6 +259,11 @@ class Intake:
         self._pace.added(self._real_us(), len(data), urgent=urgent)
         return seq
 
+    def fits(self, kind: str, bodies: Sequence[Mapping[str, Any]], stamp: entry.Stamp) -> None:
+        """Whether these can be entries: asked before anything counts on them. Raises ValueError."""
+        for body in bodies:
+            entry.encode(self._next_seq(), kind, stamp, dict(body))
+
     def stamp(self) -> entry.Stamp:
         """This instant, as an entry carries it."""
         mono_us, wall_us = self._clock.mono_us(), self._clock.wall_us()

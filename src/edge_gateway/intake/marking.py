@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from edge_gateway.intake.loop import Intake
+from edge_gateway.intake.unmoved import unmoved
 from edge_gateway.marks import MarkRefused, Now
 
 #: Of what was beyond its limit already when a mark began: so many are named.
@@ -70,7 +71,9 @@ def _beyond(intake: Intake, id_: str) -> list[dict[str, Any]]:
 async def _step(intake: Intake, act: Callable[[Now], dict[str, Any]], who: tuple[str, str]) -> dict[str, Any]:
     async def step() -> object:
         _, stamp = await intake.moment()
-        body = act(Now(rule_us=stamp.rule_us, wall_us=stamp.wall_us, by=who[0], reason=who[1]))
+        with unmoved(intake.state.marks):
+            body = act(Now(rule_us=stamp.rule_us, wall_us=stamp.wall_us, by=who[0], reason=who[1]))
+            intake.fits("mark", [body], stamp)
         return body | {"seq": await intake.add_mark(body, stamp)}
 
     result = await intake.command(step)

@@ -16,6 +16,7 @@ from edge_gateway import events
 from edge_gateway.commands import DEFERRED, EXECUTED, REFUSED, refusal, state_of
 from edge_gateway.intake.inbox import Command
 from edge_gateway.intake.loop import Intake
+from edge_gateway.intake.unmoved import unmoved
 from edge_gateway.record.entry import Stamp
 from edge_gateway.record.note import Key
 from edge_gateway.violations import HUB, Ask, Moment, StepRefused, Who, table, taken
@@ -85,9 +86,11 @@ class Obeying:
         if why:
             return await self._leave(about | present | {"outcome": REFUSED, "why": why, "said": said}, stamp)
         try:
-            steps = taken(self._intake.state.violations, _ask(command), at, self._intake.state.doubtful)
-        except StepRefused as refused:
-            said = " ".join(filter(None, (refused.why, refused.hint)))
+            with unmoved(self._intake.state.violations):
+                steps = taken(self._intake.state.violations, _ask(command), at, self._intake.state.doubtful)
+                self._intake.fits("violation", steps, stamp)
+        except (StepRefused, ValueError) as refused:
+            said = " ".join(filter(None, (refused.why, refused.hint))) if isinstance(refused, StepRefused) else str(refused)
             return await self._leave(about | present | {"outcome": REFUSED, "why": "not-permitted", "said": said}, stamp)
         new = _told(self._open(command.violation) or _step_of(steps, command))
         seq = await self._leave(about | present | {"outcome": EXECUTED, "new": new}, stamp)

@@ -7,6 +7,7 @@ from typing import Any
 
 from edge_gateway.intake import items
 from edge_gateway.intake.loop import Intake
+from edge_gateway.intake.unmoved import unmoved
 from edge_gateway.phases import Signer
 
 
@@ -28,7 +29,9 @@ async def next_phase(intake: Intake, who: Signer) -> dict[str, Any]:
 async def _step(intake: Intake, act: Callable[[list[dict[str, Any]], int], dict[str, Any]]) -> dict[str, Any]:
     async def step() -> object:
         _, stamp = await intake.moment()
-        body = act(look(intake, stamp.mono_us, stamp.wall_us), stamp.wall_us)
+        with unmoved(intake.state.phases):
+            body = act(look(intake, stamp.mono_us, stamp.wall_us), stamp.wall_us)
+            intake.fits("phase", [body], stamp)
         seq = await intake.add("phase", body, stamp=stamp, urgent=True)
         await intake.stand(stamp)
         return body | {"seq": seq}

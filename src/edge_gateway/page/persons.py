@@ -12,6 +12,7 @@ from typing import Any
 
 from edge_gateway.errors import GatewayError
 from edge_gateway.intake.loop import Intake
+from edge_gateway.intake.unmoved import unmoved
 from edge_gateway.journal.base import Journal
 from edge_gateway.people import NotProven, People, Person
 from edge_gateway.people.book import MOST_NAME, check, permitted
@@ -109,7 +110,9 @@ class Persons:
 
         async def step() -> object:
             at, stamp = await self._intake.moment()
-            bodies = book.find(ask, at) if ask.step == "open" else taken(book, ask, at, self._intake.state.doubtful)
+            with unmoved(book):
+                bodies = book.find(ask, at) if ask.step == "open" else taken(book, ask, at, self._intake.state.doubtful)
+                self._intake.fits("violation", bodies, stamp)
             return bodies[-1 if ask.step == CLOSE else 0] | {"seq": await self._intake.add_violations(bodies, stamp)}
 
         result = await self._intake.command(step)

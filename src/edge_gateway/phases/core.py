@@ -26,6 +26,8 @@ DONE, OPEN, BEYOND, UNKNOWN = "done", "open", "beyond", "unknown"
 #: Control points whose rules no phase disarms.
 ALWAYS_ARMED = ("storage", "wastewater")
 MOST_TEXT = 300
+#: Evidence that the entry of a phase holds, of all items together: a thousand points would not fit into it.
+MOST_EVIDENCE = 400
 _NOTHING: Mapping[str, Any] = {}
 #: Of the names in the example those that ask records, not rules.
 _RECORDS = ("intakes", "lots")
@@ -191,7 +193,7 @@ class Phases:
 
     def _began(self, after: str, look: Sequence[Mapping[str, Any]], who: Signer, wall_us: int, told: Mapping[str, Any] = _NOTHING) -> dict[str, Any]:
         before, left = self.phase, [str(each["item"]) for each in look if each["state"] != DONE]
-        items = {str(each["item"]): {key: each[key] for key in ("state", "signed", "evidence") if each.get(key)} for each in look}
+        items = {str(each["item"]): _told(each, max(1, MOST_EVIDENCE // len(look))) for each in look}
         body = {
             "step": BEGAN, "phase": after, "before": before, "by": who.name, "proven": who.proven, "reason": who.reason, "open": left, "items": items, **_user(who), **told,
         }  # fmt: skip
@@ -233,6 +235,15 @@ class Phases:
         self.phase, self.by, self.since_wall_us, self.signed = str(entry["phase"]), str(entry["by"]), int(entry["wall_us"]), {}
         self.user = str(entry.get("user", ""))
         self.how, self.left = str(entry.get("how", "")), tuple(entry.get("open", ()))
+
+
+def _told(item: Mapping[str, Any], most: int) -> dict[str, Any]:
+    """An item as an entry has it: of more evidence than it holds what is not in order comes first, and the rest is counted."""
+    told = {key: item[key] for key in ("state", "signed", "evidence") if item.get(key)}
+    if len(evidence := told.get("evidence", ())) > most:
+        worst = sorted(evidence, key=lambda each: (BEYOND, UNKNOWN, DONE).index(each["state"]))
+        told |= {"evidence": worst[:most], "evidence_more": len(evidence) - most}
+    return told
 
 
 def _same(name: str) -> str:

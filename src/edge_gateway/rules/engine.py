@@ -16,6 +16,7 @@ from edge_gateway.rules.conditions import CombinedTrack
 from edge_gateway.rules.kinds import StaleTrack, track_for
 from edge_gateway.rules.measure import Joint
 from edge_gateway.rules.plan import Plan, Point, is_number
+from edge_gateway.rules.removed import remembered
 from edge_gateway.rules.roster import Roster
 from edge_gateway.rules.standing import Standing, Stood, in_excursion, is_shade, shade_of
 from edge_gateway.rules.track import IDLE, NOTICED, PENDING, Track
@@ -249,6 +250,7 @@ class Engine:
         """What stood there was withdrawn: nothing is wrong until the next reading says so, or time over a silence."""
         key = _key(rule, point)
         self._left.pop(key, None)
+        self._left_stood.pop(key, None)
         track = self._tracks.get(key)
         if track is None:
             return
@@ -496,15 +498,12 @@ class Engine:
         for track in self._tracks.values():
             self._queue(track, self._due_of(track))
         steps = []
-        kept = {}
-        for key, state in self._left.items():
-            if state.get("phase", IDLE) == IDLE:
-                continue
-            kept[key] = state
+        kept, stood = remembered(self._left, self._left_stood)
+        for key, state in kept.items():
             if state["phase"] >= NOTICED and not state["said_unknown"]:
                 state["said_unknown"], state["offends"] = True, False
                 steps.append(_orphaned(key, state, rule_us, wall_us))
-        self._left, self._left_seen = kept, {}
+        self._left, self._left_stood, self._left_seen = kept, stood, {}
         return steps
 
     # --- state ----------------------------------------------------------------------------------------------------
