@@ -165,3 +165,14 @@ def test_a_requirement_that_is_none_is_refused(tmp_path: Path) -> None:
         (tmp_path / "rules/offal-cooling.toml").write_text(text.replace(old, new, 1), encoding="utf-8")
         with pytest.raises(ConfigRefused, match=r"requires\[0\]"):
             loaded(tmp_path, "offal-cooling")
+
+
+@pytest.mark.parametrize("by", ["polled", "messages"])
+def test_an_exposure_waits_for_late_readings_only_where_they_have_a_time_of_their_own(tmp_path: Path, by: str) -> None:
+    text = SITE.replace('kind = "cutting-room"', 'kind = "frozen-store"').replace('stage = "dispatch"', 'stage = "storage"') % '"cold-chain"'
+    if by == "messages":
+        text = text.replace('kind = "tcp"', 'kind = "mqtt"').replace('"generic/xy-md02"\nunit = 1\ninterval_s = 60.0', '"zigbee2mqtt/wsdcgq11lm"\ntopic = "zigbee2mqtt/cold1"\nexpect_every_s = 60.0')
+    file = tmp_path / "gateway.toml"
+    file.write_text(text, encoding="utf-8")
+    (exposure,) = [rule for rule in load(file).binding.rules if rule.id == "frozen-store-warm-hours"]
+    assert exposure.terms.get("late_us") == (600_000_000 if by == "messages" else None)

@@ -27,6 +27,8 @@ def missing(rule: dict[str, Any]) -> list[str]:
     lacks += [key for key in ("do_zh", "do_en", "title_zh", "title_en", "consequence_zh", "consequence_en") if not rule.get(key)]
     if ("violation_after_s" in rule) == bool(rule.get("notices_only")):
         lacks.append("violation_after_s")
+    if rule["kind"] in ("window", "exposure") and not rule.get("late_s"):
+        lacks.append("late_s")
     if rule["kind"] == "limit" and "guard" not in rule:
         lacks.append("guard")  # the decision rule: simple acceptance or a guard band
     if rule.get("basis", {}).get("verified") != "no":

@@ -42,6 +42,8 @@ FOUND: list[tuple[str, dict[str, Any], tuple[PointFacts, ...], dict[str, Any]]] 
     ("window", {"of": "flow-mean"}, (AIR, FLOW), {"others": ("flow",), "limit": "≤ 4 Cel (flow-mean, 3600 s)"}),
     ("window", {"of": "share", "unit": "1", "high": None, "low": "0.9"}, (KELVIN,), {"low": "0.9", "limit": "≥ 0.9 1 (share, 3600 s)"}),
     ("exposure", {}, (AIR,), {"high": "30", "terms": {"of": "minutes", "step_us": 1440 * S, "beyond_high": "4"}, "window_us": 86_400 * S, "limit": "≤ 30 min > 4 Cel in 24 h"}),
+    ("exposure", {"late_s": 600}, (AIR,), {"terms": {"of": "minutes", "step_us": 1440 * S, "beyond_high": "4", "late_us": 600 * S}}),
+    ("exposure", {"late_s": 600}, (replace(AIR, own_time=False),), {"terms": {"of": "minutes", "step_us": 1440 * S, "beyond_high": "4"}}),
     ("exposure", {"low": "0"}, (AIR,), {"terms": {"of": "minutes", "step_us": 1440 * S, "beyond_low": "0", "beyond_high": "4"}, "limit": "≤ 30 min < 0 or > 4 Cel in 24 h"}),
     ("exposure", DEGREES | {"unknown_excess": "2", "high": None, "low": "60"}, (AIR,), {"high": "20", "terms": {"of": "degree-minutes", "step_us": 1440 * S, "beyond_low": "60", "unknown_excess": "2"}, "limit": "≤ 20 Cel·min < 60 Cel in 24 h"}),
     ("descent", {"rise": "0.5"}, (AIR,), {"terms": {"start": "10", "to": "3", "rise": "0.5", "within_us": 7200 * S}, "limit": "≤ 3 Cel in 2 h, rising by 0.5 Cel at most"}),

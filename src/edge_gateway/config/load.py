@@ -246,6 +246,12 @@ def _take(packs: list[LoadedPack], moved: LoadedPack) -> None:
     packs.append(moved)
 
 
+def _own_time(config: GatewayConfig, point: str) -> bool:
+    """Whether a point's readings may carry a time of their own: messages may, what is polled or derived here is timed by us."""
+    known = config.points.get(point)
+    return known is not None and config.buses[config.devices[known.device].bus].kind == "mqtt"
+
+
 def _bind(config: GatewayConfig, packs: Sequence[LoadedPack], models: Mapping[str, Profile], day: str) -> Binding:
     zones = {id_: ZoneFacts(stage=zone.stage, kind=zone.kind) for id_, zone in config.zones.items()}
     outlets = {id_: outlet.model_dump(exclude_none=True) for id_, outlet in config.outlets.items()}
@@ -259,6 +265,7 @@ def _bind(config: GatewayConfig, packs: Sequence[LoadedPack], models: Mapping[st
             interval_us=known.interval_us,
             renamed_from=tables[id_].renamed_from or "",
             uncertainty=getattr(tables[id_], "uncertainty", ""),
+            own_time=_own_time(config, id_),
         )
         for id_, known in facts(config, models).items()
     ]

@@ -44,7 +44,7 @@ def numbers(
     if isinstance(rule, SpreadRule):
         return _spread(rule, points)
     if isinstance(rule, ExposureRule):
-        return _exposure(rule)
+        return _exposure(rule, points[0])
     if isinstance(rule, DescentRule):
         terms = {"start": rule.start, "to": rule.to, "rise": rule.rise, "within_us": us(rule.within_s)}
         return {"terms": terms, "limit": f"≤ {rule.to} {rule.unit} in {rule.within_s / 3600:g} h, rising by {rule.rise} {rule.unit} at most"}
@@ -108,14 +108,14 @@ def _window(
     return numbers | {"terms": terms, "window_us": length_us, "others": others, "limit": limit}
 
 
-def _exposure(rule: ExposureRule) -> dict[str, Any]:
+def _exposure(rule: ExposureRule, point: PointFacts) -> dict[str, Any]:
     degrees = rule.most_degree_minutes is not None
     most = rule.most_degree_minutes or rule.most_minutes
     window_us = us(rule.window_s)
     terms: dict[str, str | int] = {"of": "degree-minutes" if degrees else "minutes", "step_us": _step_us(window_us)}
     terms |= {"beyond_low": rule.low} if rule.low is not None else {}
     terms |= {"beyond_high": rule.high} if rule.high is not None else {}
-    terms |= {"late_us": us(rule.late_s)} if rule.late_s else {}
+    terms |= {"late_us": us(rule.late_s)} if rule.late_s and point.own_time else {}
     terms |= {"unknown_excess": rule.unknown_excess} if rule.unknown_excess is not None else {}
     beyond = " or ".join([*([f"< {rule.low}"] if rule.low is not None else []), *([f"> {rule.high}"] if rule.high is not None else [])])
     limit = f"≤ {most} {f'{rule.unit}·min' if degrees else 'min'} {beyond} {rule.unit} in {rule.window_s / 3600:g} h"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import zip_longest
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from edge_gateway import toml_errors, toml_lines
 from edge_gateway.errors import ConfigError
-from edge_gateway.reading import BAD_NO_ANSWER, GOOD, UNCERTAIN_FUTURE, UNCERTAIN_QUEUED
+from edge_gateway.reading import BAD_NO_ANSWER, GOOD, UNCERTAIN_FUTURE, UNCERTAIN_LATE, UNCERTAIN_QUEUED, Value
 from edge_gateway.rules.base import NOTICE, VIOLATED, BoundRule, Step
 from edge_gateway.rules.bind import PointFacts, ZoneFacts, bind
 from edge_gateway.rules.engine import Engine
@@ -34,6 +35,8 @@ _WORDS = {"bad": BAD_NO_ANSWER, "queued": UNCERTAIN_QUEUED, "future": UNCERTAIN_
 _EVENTS = ("restart", "power-off", "wait")
 #: From here on this phase of the day is on: rules that are not armed in it judge in shadow.
 _PHASES = tuple(f"phase {name}" for name in ("pre-start", "production", "closing", "closed"))
+#: A reading that comes late: ``late 0:10:00 -14``, by its own time and value. Live, ``intake.late`` marks it so.
+_LATE = re.compile(r"late (\d+:\d\d:\d\d) (-?\d+(?:\.\d+)?)")
 #: The point that a case's plain readings are of.
 MAIN = "point"
 
@@ -68,7 +71,7 @@ class Case(BaseModel):
     """One course of readings and what must come of it.
 
     ``readings`` are ``[time, what]``; time is ``h:mm:ss``, or ``h:mm:ss to h:mm:ss`` for one every ``interval_s``; what is a
-    number, ``bad``, ``queued``, ``future``, ``restart``, ``power-off``, ``wait``, ``phase production``, or a table of them by point. ``series`` gives a
+    number, ``bad``, ``queued``, ``future``, ``late 0:10:00 -14`` (of 0:10:00 by its own time), ``restart``, ``power-off``, ``wait``, ``phase production``, or a table of them by point. ``series`` gives a
     point's samples from 0:00:00 on as promtool writes them (``series.py``). ``points`` names further points of the zone
     beside ``point``, which has the rule's first quantity unless it is named too. ``steps`` are ``[time, step]``, with a
     point where several are judged. ``starts`` is the wall time of 0:00:00. ``trace`` makes the case a worked trace of
@@ -98,8 +101,10 @@ class Case(BaseModel):
                 seconds(part)
             for name, each in what.items() if isinstance(what, dict) else [(MAIN, what)]:
                 self._check(name)
-                if isinstance(each, str) and each not in (*_WORDS, *(() if isinstance(what, dict) else (*_EVENTS, *_PHASES))):
-                    raise ValueError(f"'{each}' is no reading; a number, or one of {', '.join((*_WORDS, *_EVENTS, *_PHASES))}")
+                if isinstance(each, str) and (late := _LATE.fullmatch(each)):
+                    seconds(late[1])
+                elif isinstance(each, str) and each not in (*_WORDS, *(() if isinstance(what, dict) else (*_EVENTS, *_PHASES))):
+                    raise ValueError(f"'{each}' is no reading; a number, 'late 0:10:00 20', or one of {', '.join((*_WORDS, *_EVENTS, *_PHASES))}")
         for name, text in self.series.items():
             self._check(name)
             list(samples(text, tuple(_WORDS)))
@@ -202,6 +207,10 @@ def run_case(loaded: LoadedPack, case: Case) -> Outcome:
             engine.restore(state)
         elif what in _PHASES:
             steps += engine.stand(at_us, wall_us, PHASE, _disarmed(rules, str(what).removeprefix("phase ")))
+        elif isinstance(what, str) and (late := _LATE.fullmatch(what)):
+            columns: tuple[tuple[str, ...], list[Value], list[str] | None] = (name,), [float(late[2])], [UNCERTAIN_LATE]
+            steps += engine.judge(at_us, wall_us, *columns)
+            engine.late((at_us, wall_us), *columns, seconds(late[1]) * _S + case.starts_us)
         elif isinstance(what, str) and what in _WORDS:
             steps += engine.judge(at_us, wall_us, (name,), [None if what == "bad" else 0.0], [_WORDS[what]])
         elif not isinstance(what, str):

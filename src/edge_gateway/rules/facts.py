@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PointFacts:
-    """``interval_us`` 0: nobody knows when its next reading is due. ``uncertainty``: its probe's, as decimal text in ``unit``; "": unknown."""
+    """``interval_us`` 0: nobody knows when its next reading is due. ``uncertainty``: its probe's, as decimal text in ``unit``; "": unknown.
+
+    ``own_time``: its readings may come with a time of their own, and late; what is timed by us is never late.
+    """
 
     id: str
     quantity: str
@@ -16,6 +19,7 @@ class PointFacts:
     interval_us: int = 0
     renamed_from: str = ""
     uncertainty: str = ""
+    own_time: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
