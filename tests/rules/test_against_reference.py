@@ -246,7 +246,7 @@ def test_rates_that_stay_in_step_over_an_unknown_reading_are_caught(monkeypatch:
 
 def test_a_rate_that_is_quiet_where_it_offends_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan_module, "_SAFE", 1.5)
-    assert any(_disagrees(seed) for seed in range(4000))
+    assert any(_disagrees(seed) for seed in (1538, *range(4000)))  # the first of them that meets it, tried first
 
 
 def test_a_snapshot_without_the_last_judged_reading_of_a_rate_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,7 @@ def wait_until(condition: Callable[[], bool], what: str, deadline_s: float = 10.
         waited_s = time.monotonic() - began
         if waited_s > deadline_s:
             raise TimeoutError(f"{what}: not within {deadline_s} s")
-        time.sleep(min(0.1, 0.01 + waited_s / 20))
+        time.sleep(min(0.2, 0.01 + waited_s / 20))
 
 
 def accepts_tcp(port: int) -> bool:
