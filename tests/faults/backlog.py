@@ -152,10 +152,11 @@ def measure(readings: int, drain: int, deadline_s: float = 1800.0) -> dict[str, 
         size = hub.size()
         same = compare(journal_entries(rig.state, newest.epoch, 0, size), hub.entries(newest.epoch, size))
         live = missed(journal_entries(rig.state, newest.epoch, filled["entries"], newest.size))
-    planted = {name: compare(here, there) for name, here, there in planted_faults()}
+    planted = {name: faulty(compare(here, there)) for name, here, there in planted_faults()}
+    planted |= {name: faulty(missed(lines)) for name, lines in planted_slots()}
     result: dict[str, Any] = {
         "readings": filled["entries"] * POINTS, **filled, "journal_mb": round(size_mb), "preload_s": round(preload_s), "first_reading_s": round(first_s, 2),
-        **seen, **same, **live, "planted": {name: bool(found["lost"] or found["altered"]) for name, found in planted.items()},
+        **seen, **same, **live, "planted": planted,
     }  # fmt: skip
     return result | {"passed": passed(result, drain)}
 
@@ -166,6 +167,23 @@ def planted_faults() -> Iterator[tuple[str, list[bytes], list[bytes]]]:
     yield "an entry the hub lacks", whole, [*whole[:50], *whole[51:]]
     yield "the last entries the hub lacks", whole, whole[:90]
     yield "an altered entry", whole, [*whole[:50], b"other", *whole[51:]]
+
+
+def planted_slots() -> Iterator[tuple[str, list[bytes]]]:
+    """What the look for expected slots must notice."""
+    polls = [{"kind": "batch", "group": f"u{unit}.0", "slot_us": second * 1_000_000} for second in range(6) for unit in range(3)]
+    yield "a slot that nobody polled", [*map(_line, [*polls[:9], *polls[10:]])]
+    yield "a slot polled twice", [*map(_line, [*polls[:9], polls[9], *polls[9:]])]
+    yield "a poll out of its order", [*map(_line, [*polls[:9], polls[12], *polls[9:12], *polls[13:]])]
+
+
+def _line(entry: dict[str, Any]) -> bytes:
+    return json.dumps(entry).encode()
+
+
+def faulty(found: dict[str, Any]) -> bool:
+    """Whether anything was noticed."""
+    return any(found.get(kind) for kind in ("lost", "altered", "unaccounted", "doubled", "out_of_order"))
 
 
 def passed(result: dict[str, Any], drain: int) -> bool:
