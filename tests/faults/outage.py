@@ -175,7 +175,7 @@ def main() -> int:
     outages = SHORT if options.short else LONG
     with tempfile.TemporaryDirectory(prefix="outage-") as folder:
         result = campaign(Path(folder), seconds=options.n, seed=options.seed, outages=outages)
-    results.append("outage", result)
+    results.append("outage", {**result, "n": len(result["outages"]), "outage_s": options.n})
     print(json.dumps(result))
     return 0 if result["passed"] else 1
 
