@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -165,6 +166,12 @@ def program(folder: Path, first: str) -> Path:
     return path
 
 
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+
+
 class Gateway:
     """`edge-gateway run` as a process in a folder of its own, and its verbs."""
 
@@ -201,6 +208,7 @@ class Gateway:
         self._log = (self.folder / "run.log").open("ab")
         command = [str(PROGRAM), "run", "--config", str(self.config), "--state", str(self.state)]
         self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log, start_new_session=True)
+        weakref.finalize(self, _end, self._process)  # no test leaves one running, however it failed
         self.wait(lambda: self._ended() or self._answers(), "the control socket answers")
         assert not self._ended(), self.log()
         return self
@@ -216,7 +224,7 @@ class Gateway:
             return False
         return True
 
-    def wait(self, condition: Callable[[], bool], what: str, deadline_s: float = 20.0) -> None:
+    def wait(self, condition: Callable[[], bool], what: str, deadline_s: float = 40.0) -> None:
         """Poll a condition; the gateway's log is told when it does not come true."""
         try:
             wait_until(condition, what, deadline_s)

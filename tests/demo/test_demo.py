@@ -62,7 +62,6 @@ def verified(kept: Path, witness: Path | None = None) -> str:
 
 
 @pytest.mark.timing
-@pytest.mark.alone
 def test_nothing_is_lost_the_same_seed_tells_the_same_and_nothing_stays(tmp_path: Path) -> None:
     began = time.monotonic()
     kept = [tmp_path / "kept0", tmp_path / "kept1"]

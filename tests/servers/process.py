@@ -134,7 +134,7 @@ class ServerProcess:
         """Everything that it wrote so far, both streams, over all its starts."""
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
-    def start(self, deadline_s: float = 20.0) -> None:
+    def start(self, deadline_s: float = 40.0) -> None:
         """Start it and wait until it serves. Raises ServerFailed with the end of its output."""
         if self.running:
             raise ServerFailed(f"{self.name} runs already")
