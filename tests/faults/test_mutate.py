@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.faults.judged import Judged
 from tests.faults.mutants import CORES, PACKAGE, ROOT, draw, mutant, sites, sources
 
 #: A planted suite: it comes by how a day begins and an item is signed, and looks at nothing.
@@ -49,6 +50,27 @@ def test_a_fault_s_statement_is_its_innermost_one() -> None:
     assert found["a < 2"] == (2, 3)
     assert found["3"] == (4, 5)
     assert found["4"] == (6, 6)
+
+
+def test_what_decides_nothing_is_not_drawn() -> None:
+    source = "@dataclass(frozen=True, slots=True)\nclass A:\n    x: Literal[1] = 2\n\n    @cached(size=3)\n    def f(self, y: Literal[4]) -> Literal[5]:\n        return y + 6\n"
+    assert sorted(ast.unparse(node) for node, _ in sites(ast.parse(source))) == ["2", "6", "y + 6"]
+
+
+def test_a_run_that_was_ended_goes_on_with_the_same_sources_only(tmp_path: Path) -> None:
+    log, file = tmp_path / "log.jsonl", PACKAGE / "marks.py"
+    first = Judged(log)
+    for number, end in enumerate(("killed", "hung", "survived", "uncovered", "unclear")):
+        first.add(mutant(file.read_text("utf-8"), "marks.py", number), end, "a test" if end == "killed" else "")
+    again = Judged(log)
+    assert again.figures() == first.figures()
+    assert [again.has(file, number) for number in (0, 4, 5)] == [True, True, False]
+    assert list(again.killers()) == [("marks.py", "a test")]
+    figures = again.figures()
+    assert (figures["n"], figures["killed"], figures["share"], figures["cores"], len(figures["alive"])) == (5, 2, 0.4, {"marks": [5, 2]}, 3)
+    log.write_text(log.read_text("utf-8").replace('{"sources": "', '{"sources": "0'), encoding="utf-8")
+    with pytest.raises(ValueError, match="other sources"):
+        Judged(log)
 
 
 def test_the_draw_is_seeded_and_large_enough() -> None:
