@@ -79,6 +79,8 @@ class Marks:
 
     def __init__(self) -> None:
         self._number = 0
+        #: no number up to it is given: while what was given before is not known
+        self.floor = 0
         self._running: dict[str, dict[str, Any]] = {}
         #: ended ones, oldest first: what quota and chains look at
         self._ended: list[dict[str, Any]] = []
@@ -106,7 +108,7 @@ class Marks:
             raise MarkRefused("a mark needs an end", hint="add --for 45m")
         chain_us = self._chain(points, now.rule_us)
         self._bound(type_, points, (chain_us, now.rule_us, now.rule_us + for_us))
-        self._number += 1
+        self._number = max(self._number, self.floor) + 1
         mark: dict[str, Any] = {
             "mark": f"M-{self._number}", "type": type_, "scope": {key: sorted(names) for key, names in scope.items() if names},
             "points": sorted(points), "by": now.by, "reason": now.reason, "from_rule_us": now.rule_us, "from_wall_us": now.wall_us,

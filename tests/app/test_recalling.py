@@ -24,7 +24,10 @@ OLD, BORN, CLONE, ELSEWHERE = "0123456789abcdef", "00000000000000bb", "000000000
 def journal(*known: str, reason: str = "damage") -> Any:
     """Nothing was written yet in the newest epoch."""
     infos = [EpochInfo(epoch=each, first=0, size=100, closed=each != known[-1], reason=reason, wall_us=1) for each in known]
-    return SimpleNamespace(epoch=known[-1], next_seq=0, epochs=lambda: infos, known_epochs=lambda: infos)
+    memory: dict[str, Any] = {}
+    return SimpleNamespace(
+        epoch=known[-1], next_seq=0, epochs=lambda: infos, known_epochs=lambda: infos, remembered=memory.get, remember=memory.__setitem__
+    )
 
 
 def recovery(epoch: str, size: int) -> Recovery:

@@ -1,7 +1,7 @@
 """Only the end of the record is lost while a delay runs and a mark stands, real gateway and hub: both go on from the hub's copy, also where it is reached late.
 
-Lost in three ways: the database is gone and sealed segments are left; the hub is away at that start; an older copy of the record
-runs, which only the hub can tell. Planted: a hub that gives no state back. Then the delay begins anew and the mark is forgotten.
+Lost in three ways: the database is gone and sealed segments are left; the hub is away at that start, and at the next one; an older
+copy of the record runs, which only the hub can tell. Planted: a hub that gives no state back. Then the delay begins anew and the mark is forgotten.
 """
 
 from __future__ import annotations
@@ -127,8 +127,8 @@ def test_from_a_hub_that_gives_no_state_back_the_delay_begins_anew(tmp_path: Pat
             assert found["first"]["wall_us"] > first_us
 
 
-@pytest.mark.parametrize("segments_left", [True, False])
-def test_a_hub_that_is_away_at_that_start_is_asked_again(segments_left: bool, tmp_path: Path, plant: Plant) -> None:
+@pytest.mark.parametrize(("segments_left", "restarted"), [(True, False), (False, True)])
+def test_a_hub_that_is_away_at_that_start_is_asked_again(segments_left: bool, restarted: bool, tmp_path: Path, plant: Plant) -> None:
     hub, gateway = built(tmp_path, plant, delay_s=LONG_S)
     with gateway:
         with hub:
@@ -143,6 +143,9 @@ def test_a_hub_that_is_away_at_that_start_is_asked_again(segments_left: bool, tm
             gateway.wait(lambda: "state-not-recalled" in alarms(gateway), "it is said that the hub could not be asked")
         gateway.wait(lambda: any(row.get("value") is not None for row in gateway.status().get("rows", [])), "it reads all the same")
         assert mark not in marked(gateway)
+        if restarted:  # killed in between: what is wanted of the hub is known to the next start too
+            gateway.kill()
+            gateway.start()
         with hub:
             gateway.wait(lambda: "state-recalled" in alarms(gateway), "the hub's state", 40)
             goes_on(gateway, mark, first_us)

@@ -17,9 +17,11 @@ from tests.regulator_hub.harness import HubProcess
 from tests.shipping.test_standing import ID, at_hub, built, here, violated
 
 SEGMENT = 32
-#: The gateway's own program, with small segments.
+#: The gateway's own program, with small segments, of which a few entries are replayed in one go.
 SMALL = f"""from dataclasses import replace
 import edge_gateway.app.run as run
+import edge_gateway.intake.recalling as recalling
+recalling.AT_ONCE = 8
 settings = run._settings
 run._settings = lambda config, state_dir: replace(settings(config, state_dir), segment_entries={SEGMENT})
 """

@@ -31,6 +31,8 @@ END_LOST = ("damage", "restore", "replacement", "roll-back")
 #: (gateway's log of an epoch) -> entries signed of it, and the log signed last.
 Signed = Callable[[str], Awaitable[tuple[int, str]]]
 _BYTES = 4 << 20
+#: Beside the record: where the entries begin behind which the hub's state is still wanted; {}: it is not.
+_ASKS = "recall"
 
 
 @dataclass(slots=True)
@@ -54,6 +56,21 @@ class Recalling:
 
     def __post_init__(self) -> None:
         self._since = Position(self.journal.epoch, self.journal.next_seq)
+        if (left := self.journal.remembered(_ASKS) or {}).get("epoch"):  # an earlier start could not ask, or not to the end
+            self.wanted, self._since = True, Position(str(left["epoch"]), int(left["seq"]))
+
+    def want(self) -> None:
+        """The hub is to be asked when it is met, also after a restart."""
+        self.wanted = True
+        self.journal.remember(_ASKS, {"epoch": self._since.epoch, "seq": self._since.seq})
+
+    def doubt(self, floor: int) -> None:
+        """Numbers that were given before are not known: none up to ``floor`` is given until the hub tells."""
+        assert self.intake is not None
+        state = self.intake.state
+        state.violations.floor = floor
+        if self.wanted:  # else they came with the state
+            state.marks.floor = state.ledger.floor = floor
 
     @property
     def end_lost(self) -> bool:
@@ -86,7 +103,8 @@ class Recalling:
             else:
                 self._took, self._missed = (taken, hub.name), None
                 return found
-        self.wanted = self._missed is not None
+        if self._missed is not None:
+            self.want()
         return None
 
     async def tell(self, intake: Intake) -> None:
@@ -163,17 +181,17 @@ class Recalling:
         """At a meeting, once: what the hub gave (None: nothing that is newer), or why not."""
         assert self.intake is not None
         intake, self.wanted = self.intake, False
-        if taken is None:
-            if why:
-                await intake.command(lambda: tell_not_recalled(intake, hub, why))
-            return
-        try:
-            await intake.command(lambda: take_late(intake, (taken, hub, self.gateway), self.journal, self._since))
-        except JournalDamaged as error:
-            said = str(error)
-            await intake.command(lambda: tell_not_recalled(intake, hub, said))
-        if self._stale:
+        if taken is not None:
+            try:
+                await take_late(intake, (taken, hub, self.gateway), self.journal, self._since)
+            except JournalDamaged as error:
+                why = str(error)
+        if why:
+            await intake.command(lambda: tell_not_recalled(intake, hub, why))
+        if taken is not None and self._stale:
             await intake.command(lambda: tell_stale(intake, self._stale))
+        intake.state.marks.floor = intake.state.ledger.floor = 0
+        self.journal.remember(_ASKS, {})
 
 
 def recalling(journal: Store, recovery: Recovery, config: GatewayConfig) -> Recalling:

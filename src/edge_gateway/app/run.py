@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -284,16 +285,17 @@ def _shipping(
             hub.commanded(Obeying(intake, config.site.id, hub.command_key).hear)
 
     def doubt() -> None:
-        """Numbers that were given before are not known: until the hub tells, none that any gateway has reached is given."""
-        intake.state.violations.floor = clock.wall_us() // 60_000_000
+        """Until the hub tells, no number that any gateway has reached is given: the minute's, or by a clock that nobody vouches for one by chance."""
+        recall.doubt(clock.wall_us() // 60_000_000 if clock.trusted() else 10**8 + secrets.randbelow(10**8))
 
     async def reopen(reason: str, branches: Sequence[Mapping[str, Any]]) -> None:
         if reason == "roll-back":
-            intake.state.lost = recall.wanted = True
+            intake.state.lost = True
+            recall.want()
             doubt()
         await intake.open_epoch(reason, branches)
 
-    if hubs and intake.state.lost:
+    if hubs and (intake.state.lost or recall.wanted):
         doubt()
     asks = Asks(
         adopt=lambda number, records, held: intake.command(lambda: adopt(intake, number, records, held)),

@@ -7,6 +7,8 @@ what stands open at the hub comes back. Taken later than at the start, the state
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
@@ -28,9 +30,11 @@ from edge_gateway.rules.engine import Engine
 from edge_gateway.sinks.base import Recalled
 
 NOT_RECALLED, STALE = "state-not-recalled", "state-recalled-old"
-#: Own entries that are replayed behind the hub's: more is another hour or two, in which its delays have run out anyway.
+#: Own entries that are replayed behind the hub's at a start, before anything is read.
 MOST_OWN = 8_192
-_READ_ENTRIES, _READ_BYTES = 1_024, 4 << 20
+#: Of those that are replayed later, so many in one go: a hundredth of a second, on a Pi a tenth.
+AT_ONCE = 256
+_READ_BYTES = 4 << 20
 #: Times and positions beyond it are none (journal-format.md: such integers are strings there).
 _MOST = 2**53 - 1
 #: What every entry says of itself.
@@ -104,7 +108,7 @@ def _alarm(intake: Intake, body: Mapping[str, Any]) -> None:
 async def tell_not_recalled(intake: Intake, hub: str, why: str) -> None:
     """The hub did not give the state back: say so in the record, and tell whoever looks."""
     await intake.add("event", {"event": NOT_RECALLED, "hub": hub, "why": why[:300]})
-    said = f"the record here, or its end, was lost, and its state does not come back from {hub}: {why}. Delays, marks and the phase go on from what is here"
+    said = f"the record here, or its end, was lost, and its state does not come back from {hub}: {why}. Delays, marks and the phase go on from what is here: look at them by hand"
     intake.tell(events.Alarmed(code=NOT_RECALLED, why=said))
 
 
@@ -118,74 +122,84 @@ async def tell_stale(intake: Intake, why: str) -> None:
 
 
 async def take_late(intake: Intake, told: tuple[Recalled, str, str], journal: Journal, since: Position) -> None:
-    """The hub's state, and what was written here ``since`` replayed behind it, take the place of the state here. Runs inside intake.
+    """The hub's state, and what was written here ``since`` replayed behind it, take the place of the state here. Not inside intake.
 
     ``told``: what was had back, from which hub, and whose it is. Counters' totals, sums, slots and gaps stay as they are here. Raises JournalDamaged, and then nothing has changed.
     """
     taken, hub, gateway = told
-    await intake.settled()
-    own = await _own(journal, since)
-    found = await recalled(taken, gateway, list(intake.state.rules()))
-    ahead_us = _ahead_us(found, own)
-    await _replayed(found.state, own, ahead_us, journal)
-    kept: dict[str, Any] = orjson.loads(entry.canonical(found.state.taken_over()))  # as a replay will read it
-    intake.advance(ahead_us)
-    _, stamp = await intake.moment()  # behind the snapshot of a segment that begins here
-    body = _named(taken, hub, len(found.state.violations.open()))
-    await intake.add("event", body | intake.large("state", kept), urgent=True, stamp=stamp)
-    intake.state.take_over(kept)
-    await intake.took_over(stamp)
-    _alarm(intake, body)
+    late = _Late(await recalled(taken, gateway, list(intake.state.rules())), journal, since)
+    await late.catch_up()
+    await intake.command(lambda: late.take(intake, taken, hub))
 
 
-async def _own(journal: Journal, since: Position) -> list[tuple[str, dict[str, Any]]]:
-    """(epoch, entry) of everything from ``since`` on. Raises JournalDamaged where that is too much, or does not read."""
-    found: list[tuple[str, dict[str, Any]]] = []
-    known = [info.epoch for info in journal.known_epochs()]
-    for info in journal.known_epochs():
-        if known.index(info.epoch) < known.index(since.epoch):
-            continue
-        at = since.seq if info.epoch == since.epoch else 0
-        while True:
+class _Late:
+    """Own entries behind the hub's state, however many: replayed beside intake until next to none is left, and the last of them inside it."""
+
+    def __init__(self, found: Recovered, journal: Journal, since: Position) -> None:
+        self._found, self._journal, self._at = found, journal, since
+        self._replaying = Replaying(found.state, since.epoch)
+        self._ahead_us: int | None = None
+
+    async def catch_up(self) -> None:
+        """Rests as long as it works: readings and rules go on beside it. Raises JournalDamaged."""
+        began_s = time.monotonic()
+        while await self._next():
+            await asyncio.sleep(time.monotonic() - began_s)
+            began_s = time.monotonic()
+
+    async def take(self, intake: Intake, taken: Recalled, hub: str) -> None:
+        """The rest, and then the state here. Runs inside intake. Raises JournalDamaged."""
+        await intake.settled()
+        while await self._next():
+            pass
+        kept: dict[str, Any] = orjson.loads(entry.canonical(self._found.state.taken_over()))  # as a replay will read it
+        intake.advance(self._ahead_us or 0)
+        _, stamp = await intake.moment()  # behind the snapshot of a segment that begins here
+        body = _named(taken, hub, len(self._found.state.violations.open()))
+        await intake.add("event", body | intake.large("state", kept), urgent=True, stamp=stamp)
+        intake.state.take_over(kept)
+        await intake.took_over(stamp)
+        _alarm(intake, body)
+
+    async def _next(self) -> bool:
+        """Replay the next few; False where none is left. Raises JournalDamaged where they do not read, or do not fit."""
+        try:
+            part = await self._journal.read(self._at, max_entries=AT_ONCE, max_bytes=_READ_BYTES)
+        except KeyError:
+            raise JournalDamaged("entries written since were freed") from None
+        for data in part:
+            await self._one(entry.decode(data))
+        if part:
+            self._at = Position(self._at.epoch, self._at.seq + len(part))
+            return True
+        known = [info.epoch for info in self._journal.known_epochs()]
+        following = known[known.index(self._at.epoch) + 1 :]
+        if following:
+            self._at, self._replaying.epoch = Position(following[0], 0), following[0]
+        return bool(following)
+
+    async def _one(self, body: dict[str, Any]) -> None:
+        if self._ahead_us is None:
+            self._ahead_us = _ahead_us(self._found, body)
+        body["rule_us"] = int(body["rule_us"]) + self._ahead_us
+        if body["kind"] == "config":
             try:
-                part = await journal.read(Position(info.epoch, at), max_entries=_READ_ENTRIES, max_bytes=_READ_BYTES)
+                resolved = orjson.loads(await self._journal.text(str(body["text"])))
             except KeyError:
-                raise JournalDamaged("entries written since were freed") from None
-            if not part:
-                break
-            found += [(info.epoch, entry.decode(data)) for data in part]
-            at += len(part)
-            if len(found) > MOST_OWN:
-                raise JournalDamaged(f"more than {MOST_OWN} entries were written before the hub could be asked: its delays have run out since")
-    return found
+                raise JournalDamaged("the text of a configuration since is missing") from None
+            self._replaying.config(body, resolved)
+        elif body["kind"] != "snapshot":
+            try:
+                self._replaying.take(body)
+            except Misfit as misfit:
+                raise JournalDamaged(f"an entry since does not fit its configuration: {misfit}") from None
 
 
-def _ahead_us(found: Recovered, own: Sequence[tuple[str, Mapping[str, Any]]]) -> int:
-    """How far rule time would be ahead of what it is here, had this run gone on from the hub's last entry (µs; never negative)."""
-    if not own:
-        return 0
-    first = own[0][1]
+def _ahead_us(found: Recovered, first: Mapping[str, Any]) -> int:
+    """How far rule time would be ahead of what it is here, had the run that began with ``first`` gone on from the hub's last entry (µs; never negative)."""
     mono_us, wall_us, boot, trusted = int(first["mono_us"]), int(first["wall_us"]), str(first["boot"]), bool(first["trusted"])
     carried, _ = resume(found.last, mono_us=mono_us, wall_us=wall_us, boot=boot, trusted=trusted, base_us=found.base_us)
     return max(0, carried.at(mono_us) - int(first["rule_us"]))
-
-
-async def _replayed(state: State, own: Sequence[tuple[str, dict[str, Any]]], ahead_us: int, texts: Texts) -> None:
-    replaying = Replaying(state, "")
-    for epoch, body in own:
-        replaying.epoch = epoch
-        body["rule_us"] = int(body["rule_us"]) + ahead_us
-        if body["kind"] == "config":
-            try:
-                resolved = orjson.loads(await texts.text(str(body["text"])))
-            except KeyError:
-                raise JournalDamaged("the text of a configuration since is missing") from None
-            replaying.config(body, resolved)
-        elif body["kind"] != "snapshot":
-            try:
-                replaying.take(body)
-            except Misfit as misfit:
-                raise JournalDamaged(f"an entry since does not fit its configuration: {misfit}") from None
 
 
 def _body(data: bytes, seq: int) -> dict[str, Any]:

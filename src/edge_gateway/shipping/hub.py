@@ -130,9 +130,9 @@ class HubDelivery(Delivery):
 
     async def _adopt(self) -> None:
         """Once, where the record or its end was lost or rolled back: what stands open at the hub stays open, and the state there goes on here."""
-        if self._asks.adopt is None or not self._asks.lost():
-            return
         late = self._asks.recall if self._asks.recall is not None and self._asks.recall.wanted else None
+        if self._asks.adopt is None or not (self._asks.lost() or late):
+            return
         taken, why = (None, "") if late is None else await self._recalled(late)
         told = await self.hub.standing()
         if told is not None:

@@ -37,6 +37,8 @@ class LotLedger:
     def __init__(self, gateway: str) -> None:
         self._gateway = gateway
         self.number = 0  # the last one given
+        #: no number up to it is given: while what was given before is not known
+        self.floor = 0
         self._records: dict[str, dict[str, Any]] = {}
         self._lots: Lots = {}
 
@@ -47,7 +49,7 @@ class LotLedger:
         body = said(kind, given) | {key: value for key, value in more.items() if value}
         if len(self._records) >= MAX_RECORDS and not self._over():
             raise RecordRefused(f"{MAX_RECORDS} records are in force", hint="dispatch lots that are gone, or void what is wrong")
-        return {"record": f"{self._gateway}-R{self.number + 1}", **body}
+        return {"record": self._next(), **body}
 
     def check(self, body: Mapping[str, Any], stamp: tuple[int, int], requires: Requires, *, starts: bool, today: str) -> list[str]:
         """What a record leaves open that its reason excuses. ``stamp``: rule and wall time; ``starts``: its zone is where work begins.
@@ -90,7 +92,7 @@ class LotLedger:
         """The body that takes a record out of force. Raises RecordRefused."""
         kind = self._records.get(old, {}).get("type", DOCUMENT)
         body = self.corrected(old, {"type": kind, "void": True, "by": by, "reason": reason})
-        return {"record": f"{self._gateway}-R{self.number + 1}", **body}
+        return {"record": self._next(), **body}
 
     def replay(self, entry: Mapping[str, Any]) -> None:
         """A ``record`` entry that is in the journal. One that does not fit is kept out of force: the entry stays."""
@@ -122,8 +124,11 @@ class LotLedger:
     def _with(self, old: str, body: Mapping[str, Any] | None) -> list[dict[str, Any]]:
         """The records in force with one replaced, or (``void``, None) left out."""
         gone = body is None or bool(body.get("void"))
-        placed = {} if body is None else {"record": f"{self._gateway}-R{self.number + 1}", **body}
+        placed = {} if body is None else {"record": self._next(), **body}
         return [placed if name == old else record for name, record in self._records.items() if not (gone and name == old)]
+
+    def _next(self) -> str:
+        return f"{self._gateway}-R{max(self.number, self.floor) + 1}"
 
     def _count(self, name: str) -> None:
         number = name.rpartition("-R")[2]
