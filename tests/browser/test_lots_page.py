@@ -60,6 +60,7 @@ async def test_what_expires_stands_on_top_and_all_fits(browser: Browser, gateway
     assert await page.locator(".expiring li").count() == 2
     assert ("已过期" if locale == "zh-CN" else "expired") in await page.locator(".expiring li").first.inner_text()
     assert "<b>牛百叶</b>" in rows[1], "what a person typed is text"
+    assert ("北京时间 (UTC+8)" if locale == "zh-CN" else "Beijing time (UTC+8)") in await page.locator(".clock").inner_text()
     assert ("缺检疫证明" if locale == "zh-CN" else "no certificate") in await page.locator(".lots .lacks").inner_text()
     wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert wide == 0, "nothing is cut off at the side"

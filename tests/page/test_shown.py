@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_gateway.page.links import links
@@ -37,6 +37,7 @@ def about(value: float | None, age_s: float = 3.0, quality: str = "good", **more
     return rows(resolved(), {"air": (found, known)}, **more)["air"]
 
 
+@settings(deadline=None)  # the first row reads the templates
 @given(
     value=st.none() | st.floats(-300, 300).map(lambda number: round(number, 3)),
     age_s=st.floats(0, 1e6),
@@ -62,9 +63,9 @@ def test_every_row_says_value_unit_limit_age_and_quality(
         assert said.span("age", int((age_s + 60) * 1e6)) in shown, "the age is the shown value's"
     else:
         assert said.span("age", int(age_s * 1e6)) in shown
-    if quality != "good":
-        assert said.quality(quality) in shown
     old = value is None or age_s > 30
+    if quality != "good" or not old:
+        assert said.quality(quality) in shown
     assert (' old"' in markup(found, language) or " old " in markup(found, language)) is old, "stale is styled as stale"
 
 
@@ -122,6 +123,20 @@ def test_a_violation_says_what_since_when_how_bad_and_what_to_do() -> None:
     assert shown["by"] == ""
     acknowledged = violation("zh", handling="acknowledged", by="li", reason="门封破损，叫修")
     assert acknowledged["by"] == "li：门封破损，叫修"
+
+
+def test_the_permits_basis_is_said_in_one_language() -> None:
+    rule_ = {"standard": "排污许可证 discharge permit", "basis_edition": "2026-01-01", "clause": "91-65X"}
+    assert words("zh").basis(rule_, "") == "排污许可证（2026-01-01）91-65X"
+    assert words("en").basis(rule_, "") == "discharge permit (2026-01-01), clause 91-65X"
+
+
+def test_what_is_open_is_counted_before_the_points() -> None:
+    macros = pages.fragments("gateway_parts.html")
+    for language, label in (("zh", "未关闭的违规"), ("en", "Open violations")):
+        t = words(language).t
+        assert f'<a href="#violations">{label}</a><b>3</b>' in str(macros.counts([("violation", 0), ("normal", 25)], t, 3))
+        assert label not in str(macros.counts([("violation", 0), ("normal", 25)], t, 0))
 
 
 def test_a_violation_says_who_how_well_known_until_when_and_what_is_overdue() -> None:

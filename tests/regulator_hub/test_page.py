@@ -128,14 +128,76 @@ async def test_a_phone_shows_all_without_scrolling_sideways(site: tuple[HubProce
         await page.close()
 
 
-async def test_without_scripts_the_values_are_there(site: tuple[HubProcess, Gateway], browser: Browser) -> None:
-    hub, _made = site
-    context = await browser.new_context(java_script_enabled=False, locale="en-GB")
+@pytest.mark.parametrize("language", ["zh-CN", "en-GB"])
+async def test_without_scripts_values_and_violations_are_there(site: tuple[HubProcess, Gateway], browser: Browser, language: str) -> None:
+    hub, made = site
+    zh = language == "zh-CN"
+    context = await browser.new_context(java_script_enabled=False, locale=language, viewport={"width": 390, "height": 844})
     page = await context.new_page()
     await page.goto(hub.url)
-    await expect(page.locator(".plain")).to_contain_text("Cold store 1 air")
+    await expect(page.locator(".plain")).to_contain_text("冷库1 空气温度" if zh else "Cold store 1 air")
     await expect(page.locator(".plain")).to_contain_text("-19.7 °C")
+    none = page.locator("#violations .none")
+    assert [await each.is_visible() for each in await none.all()] == [False, True]
+    late = {"level": "violation", "due": {"correct": record.now_us() - 1}}
+    await made.entries(3, [record.violation(3, "violated", **late)])
+    card = page.locator("#violations noscript li")
+    async with asyncio.timeout(20):
+        while not await card.count():  # entries are interpreted after they are held
+            await page.reload()
+    for said in ("违规", "冷库温度", "≤ -18 °C", "未恢复", "未知悉", "超期") if zh else ("Violation", "Frozen store temperature", "not recovered", "overdue"):
+        await expect(card).to_contain_text(said)
+    assert [await each.is_visible() for each in await none.all()] == [False], "nobody is told that all is well"
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 390
     await context.close()
+
+
+async def test_what_is_open_is_counted_also_when_it_has_recovered(site: tuple[HubProcess, Gateway], browser: Browser) -> None:
+    hub, made = site
+    page = await opened(browser, hub.url, locale="en-GB")
+    await made.live({9: record.batch(9, -20.5), 10: record.violation(10, "violated"), 11: record.violation(11, "recovered")})
+    card, counts = page.locator("#violations li"), page.locator("#counts li")
+    await expect(card).to_have_class("violation new over")
+    await expect(card).to_contain_text("−20.5 °C")
+    await expect(card.locator("[data-observed]")).to_contain_text("ago")  # a value never stands without its age and quality
+    await expect(card).to_contain_text("good")
+    await expect(counts.first).to_have_text("Violation1")
+    await expect(counts.last).to_have_text("normal2")
+    hub.kill()
+    await expect(card).to_contain_text("(−20.5 °C)")
+
+
+async def test_a_contact_says_what_its_figure_means(tmp_path: Path, browser: Browser) -> None:
+    door = {"zone": "cold1", "quantity": "contact", "unit": "", "decimals": 0, "name_zh": "库门", "name_en": "Door"}
+    resolved = record.RESOLVED | {"points": {"cold1-air": door, "cold1-rh": door}, "rules": []}
+    text = json.dumps(resolved, ensure_ascii=False).encode()
+    with HubProcess(tmp_path) as hub:
+        async with gateway(hub.url, registered(hub.state_dir)) as made:
+            await made.text(text)
+            await made.entries(0, [record.snapshot(0), record.config(1, hashlib.sha256(text).hexdigest()), record.batch(2, 0.0, 1.0)])
+            page = await opened(browser, hub.url, locale="zh-CN")
+            await expect(page.locator('[data-point="cold1-air"] .value')).to_have_text("0\N{NO-BREAK SPACE}无信号")
+            await expect(page.locator('[data-point="cold1-rh"] .value')).to_have_text("1\N{NO-BREAK SPACE}有信号")
+
+
+async def test_of_several_sites_what_is_normal_is_folded_and_the_keyboard_keeps_its_place(site: tuple[HubProcess, Gateway], browser: Browser) -> None:
+    hub, made = site
+    await made.live({9: record.batch(9, -20.5)})
+    token = registered(hub.state_dir, "tlf-008")
+    async with gateway(hub.url, token, "tlf-008") as other:
+        await other.text(record.TEXT)
+        await other.entries(0, [record.snapshot(0), record.config(1), record.batch(2, -19.0, 61.0)])
+        page = await opened(browser, hub.url, locale="en-GB")
+        box = page.locator('[data-gateway="tlf-008"]')
+        await expect(box.locator("summary")).to_have_text("normal: 2")
+        await expect(box.locator('[data-point="cold1-air"]')).to_be_hidden()
+        await box.locator("summary").focus()
+        await page.keyboard.press("Enter")
+        await expect(box.locator('[data-point="cold1-air"]')).to_be_visible()
+        await made.live({12: record.batch(12, -20.6)})
+        await expect(page.locator('[data-gateway="tlf-007"] [data-point="cold1-air"] .value')).to_have_text("−20.6 °C")  # drawn anew
+        assert await page.evaluate("document.activeElement.textContent") == "normal: 2"
+        await expect(box.locator('[data-point="cold1-air"]')).to_be_visible()
 
 
 async def test_the_page_shows_the_fingerprints_by_which_packs_are_verified(site: tuple[HubProcess, Gateway], browser: Browser) -> None:
@@ -166,7 +228,7 @@ async def test_handling_deadlines_and_who_are_shown_overdue_first(site: tuple[Hu
         await expect(cards).to_have_count(2)
         zh = language == "zh-CN"
         for words in ("整改超期 2 小时 0 分", "退回 2 次", "退回: 王强 (监管端指令)", "照片不是这扇门", "已移送：生态环境") if zh else (
-            "correcting overdue by 2 h", "returned ×2", "returned: 王强 (hub command)", "referred to ecology",
+            "correction overdue by 2 h", "returned ×2", "returned: 王强 (hub command)", "referred to ecology",
         ):  # fmt: skip
             await expect(cards.first).to_contain_text(words)
         await expect(cards.last).to_contain_text("核实期限待时钟可信后起算" if zh else "once the clock is trusted")

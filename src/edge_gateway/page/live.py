@@ -157,7 +157,7 @@ class Look:
         macros, t = pages.fragments("gateway_parts.html"), self._words.t
         return {
             "title": self.title(),
-            "counts": str(macros.counts(self.counts(), t)),
+            "counts": str(macros.counts(self.counts(), t, len(self.violations))),
             "strip": str(macros.strip(self.items, t)),
             "day": str(macros.day(self.day)),
             "open": str(macros.open(self.violations, t)),

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from edge_gateway.page.photos import shown
 from edge_gateway.page.recording import overview, settings
 from edge_gateway.page.site import Site
+from edge_gateway.page.words import Words
 from edge_gateway.traceability.model import kg
 from edge_gateway.units import symbol
 from edge_gateway.web import pages
@@ -45,9 +46,9 @@ def content(site: Site, language: str) -> dict[str, Any]:
     warn = settings(site)["warn_days"]
     lots = [_lot(lot, words, (zones, zone), photos, warn) for lot in found["lots"]]
     lots.sort(key=lambda lot: (lot["over"], not lot["urgent"]))  # stable: newest first within
-    now = datetime.fromtimestamp(site.clock.wall_us() / 1e6, UTC).astimezone(zone)
+    said = Words(words, language, zone.key, site.clock.wall_us())
     return {
-        "site_name": about.get(f"name_{language}", ""), "site_id": about.get("id", ""), "clock": f"{now:%Y-%m-%d %H:%M}", "zone": zone.key,
+        "site_name": about.get(f"name_{language}", ""), "site_id": about.get("id", ""), "clock": f"{said.local(said.now_us):%Y-%m-%d %H:%M}", "zone": said.zone_name(),
         "lots": lots[:MOST], "expiring": [_expiring(item, words) for item in found["expiring"]],
     }  # fmt: skip
 
@@ -61,7 +62,7 @@ def _lot(lot: Mapping[str, Any], words: Mapping[str, str], places: tuple[Mapping
         "id": lot["id"], "product": lot["product"], "over": lot["over"], "supplier": lot["supplier"], "expires": lot["expires"] or "–",
         "left": words["lots.gone"] if lot["over"] else f"{kg(lot['grams_left'])} / {kg(lot['grams_in'])} kg",
         "place": zones.get(lot["zone"], lot["zone"]) or "–", "lacks": not lot["certificate"] and not lot["from"],
-        "papers": papers or words["lots.from"].replace("{lots}", ", ".join(lot["from"])), "measured": _measured(lot["temperature"]),
+        "papers": papers or words["lots.from"].replace("{lots}", ", ".join(lot["from"])), "measured": _measured(lot["temperature"], words),
         "came": f"{came:%m-%d %H:%M}", "urgent": "" if days is None or days > warn else "gone" if days < 0 else "soon",
         "left_days": "" if days is None else _days(days, words), "photos": [photo for record in lot["records"] for photo in photos.get(record, ())],
     }  # fmt: skip
@@ -70,10 +71,10 @@ def _lot(lot: Mapping[str, Any], words: Mapping[str, str], places: tuple[Mapping
 MINUS = "\u2212"
 
 
-def _measured(told: Mapping[str, Any] | None) -> str:
+def _measured(told: Mapping[str, Any] | None, words: Mapping[str, str]) -> str:
     if told is None or told.get("value") is None:
         return "–"
-    doubt = "" if told["quality"] == "good" else f" ({told['quality']})"
+    doubt = "" if told["quality"] == "good" else f" ({words.get('q.' + told['quality'], told['quality'])})"
     return f"{str(told['value']).replace('-', MINUS)} {symbol(str(told.get('unit', '')))}{doubt}"
 
 

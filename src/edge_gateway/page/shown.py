@@ -39,6 +39,7 @@ def row(about: Mapping[str, Any], words: Words) -> dict[str, Any]:
         "interval_us": round(about["interval_s"] * 1e6),
         "observed_us": seen_us,
         "age": None if seen_us is None else words.tick("tick.last" if about["value"] is None else "tick.age", seen_us),
+        "quality": words.quality(GOOD) if about["quality"] == GOOD and not old else "",
         "why": _why(about, words),
         "since": _since(about, words),
     }

@@ -121,7 +121,8 @@ class Words:
         if not rule.get("standard"):
             return otherwise
         clause = str(rule.get("clause") or "none")
-        about = {"standard": rule["standard"], "edition": rule.get("basis_edition", ""), "clause": clause}
+        standard = str(rule["standard"])  # one text in both languages; where it is the permit's, a page says it in one
+        about = {"standard": self.t.get(f"standard.{standard}", standard), "edition": rule.get("basis_edition", ""), "clause": clause}
         return self.say(f"basis.{clause if clause in ('unknown', 'none') else 'clause'}", **about)
 
     def quality(self, code: str) -> str:

@@ -41,6 +41,11 @@
     return text.replace("-", "\u2212");
   }
   const withUnit = (text, row) => text + (row.unit_shown ? "\u00a0" + row.unit_shown : "");
+  // What a contact's 0 or 1 says stands where others have their unit.
+  function figure(row) {
+    const contact = row.quantity === "contact" && words["contact." + row.value];
+    return withUnit(number(row.value, row.decimals), row.value === null ? {} : contact ? { unit_shown: contact } : row);
+  }
   const decimal = text => String(text).replace("-", "\u2212");
   function limitText(limit, row) {
     if (limit.low && limit.high) return withUnit(decimal(limit.low) + " " + say("limit.between") + " " + decimal(limit.high), row);
@@ -65,7 +70,7 @@
     const old = stale(row), shown = state(row);
     const tr = el("tr", shown + (old ? " stale" : ""));
     tr.dataset.point = row.point;
-    const value = withUnit(number(row.value, row.decimals), row.value === null ? {} : row);
+    const value = figure(row);
     const limits = el("td", "limit");
     for (const limit of row.limits || []) {
       const text = limitText(limit, row);
@@ -88,11 +93,20 @@
     const text = (step.limit || "").replace(/-(?=\d)/g, "\u2212"), unit = " " + step.unit;
     return step.unit && text.endsWith(unit) ? text.slice(0, -unit.length) + "\u00a0" + (step.unit_shown || "") : text;
   }
+  // The point's newest value, never without its age and quality; brackets say that it is old.
+  function currentParts(step) {
+    const first = step.first || {};
+    const row = data.points[step.gateway + "/" + step.point] || { ...step, value: first.value, observed_us: first.wall_us, quality: "good" };
+    if (row.value === null || row.value === undefined || !row.observed_us) return [row.quality ? el("span", "dim", quality(row.quality)) : null];
+    const old = stale(row), age = el("span", "dim");
+    age.dataset.observed = row.observed_us;
+    age.dataset.stale = old ? "1" : "";
+    return [el(old ? "span" : "strong", old ? "dim" : "", old ? "(" + figure(row) + ")" : figure(row)), age, el("span", "dim", quality(row.quality))];
+  }
   function violationCard(step) {
     const kind = step.violated ? "violation" : "notice";
-    const li = el("li", kind + (step.handling === "new" ? " new" : ""));
+    const li = el("li", kind + (step.handling === "new" ? " new" : "") + (step.condition === "recovered" ? " over" : ""));
     const value = v => v === null || v === undefined ? "" : withUnit(number(v, step.decimals), step);
-    const current = data.points[step.gateway + "/" + step.point] || step.first || {};
     const after = step.violation_after_us ? Math.round(step.violation_after_us / 6e7) : 0;
     const mark = badge(kind);
     if (!step.violated && after && step.condition === "active" && (step.first || {}).wall_us) {
@@ -101,19 +115,16 @@
       timer.dataset.after = after;
       mark.append(timer);
     }
-    const first = el("p", "line", mark, el("strong", "", name(step, "name")),
-      el("strong", "", value(current.value)), el("span", "", stepLimit(step)),
-      unverified(step.verified));
+    const first = el("p", "line", mark, el("strong", "", name(step, "name")), el("span", "", name(step, "title")),
+      el("span", "", stepLimit(step)), unverified(step.verified), ...currentParts(step));
     const since = (step.first || {}).wall_us;
     const second = el("p", "line dim");
     if (hub) second.append(el("span", "", siteName(step.gateway)));
     if (since) { const s = el("span", "since"); s.dataset.since = since; second.append(s); }
     if (step.peak !== null && step.peak !== undefined) second.append(el("span", "", say("peak", { value: (step.kind || "limit") === "limit" ? value(step.peak) : number(step.peak, 1) })));
-    second.append(el("span", "", say("condition." + step.condition)), el("span", "", say("handling." + step.handling)));
+    second.append(el("span", "strong", say("condition." + step.condition)), el("span", "strong", say("handling." + step.handling)));
     if (step.severity) second.append(el("span", "", say("severity." + step.severity)));
     if (hub && !step.in_order) second.append(el("span", "tag", say("live.copy")));
-    const title = name(step, "title");
-    if (title) second.append(el("span", "", title));
     li.append(first, second);
     if (hub && step.violated) li.append(...handlingLines(step));
     else if ((step.held || []).length) li.append(heldList(step, step.held));
@@ -145,20 +156,25 @@
     if (held.length) made.push(heldList(step, held));
     return made.concat(who);
   }
-  // What goes on as part of it: a line each, folded away; it stays unfolded while the list is drawn anew.
+  // Folded away; it stays unfolded, and keeps the keyboard, while the page is drawn anew.
   const unfolded = new Set();
-  function heldList(step, held) {
-    const key = step.gateway + "/" + step.violation, box = el("details", ""), list = el("ul", "");
+  function folding(key, summary, inside) {
+    const box = el("details", "", el("summary", "", summary), inside);
+    box.dataset.key = key;
     box.open = unfolded.has(key);
     box.addEventListener("toggle", () => box.open ? unfolded.add(key) : unfolded.delete(key));
+    return box;
+  }
+  // What goes on as part of it: a line each.
+  function heldList(step, held) {
+    const list = el("ul", "");
     for (const each of held) {
       const line = el("li", "", el("span", "id", each.violation + " "), el("span", "", name(each, "name") + " \u00b7 " + (name(each, "title") || each.rule) + " \u00b7 " + say("condition." + each.condition)));
       if ((each.first || {}).wall_us) line.append(el("span", "dim", " \u00b7 " + when(each.first.wall_us)));
       if (each.minutes && each.condition === "recovered") line.append(el("span", "dim", " \u00b7 " + say("handling.minutes", { n: each.minutes })));
       list.append(line);
     }
-    box.append(el("summary", "", say("handling.holds", { n: held.length })), list);
-    return box;
+    return folding(step.gateway + "/" + step.violation, say("handling.holds", { n: held.length }), list);
   }
   function siteName(gateway) {
     const row = data.gateways[gateway];
@@ -168,7 +184,8 @@
     const li = el("li", "alarm");
     const since = el("span", "since dim");
     since.dataset.since = alarm.since_us;
-    const detail = Object.entries(alarm.detail || {}).map(([key, value]) => key + " " + (key.endsWith("_us") ? when(value) : String(value).slice(0, 16))).join(" · ");
+    const told = Object.entries(alarm.detail || {}).filter(([key]) => key !== "note");
+    const detail = told.map(([key, value]) => worded("detail", key) + " " + (key.endsWith("_us") ? when(value) : worded(key === "deadline" ? "due" : key, String(value)).slice(0, key === "why" ? 200 : 40))).join(" · ");
     li.append(el("p", "line", el("strong", "", say("alarm." + alarm.kind)), el("span", "", siteName(alarm.gateway))),
       el("p", "line dim", since, el("span", "", detail)));
     return li;
@@ -181,7 +198,7 @@
     const of = { pack: c.pack, old: worded("packstate", c.old || ""), new: worded("packstate", c.new || ""), time: when(c.wall_us), by: c.by || "", second: c.second || "", why: c.why || "" };
     return say(c.event === "packs-kept-enforced" ? "gateway.pack.kept" : c.second ? "gateway.pack.back" : "gateway.pack.changed", of);
   }
-  function gatewayBox(gateway, rows) {
+  function gatewayBox(gateway, rows, several) {
     const box = el("article", "gateway");
     box.dataset.gateway = gateway.gateway;
     const heard = el("span", "heard");
@@ -190,39 +207,48 @@
       box.append(el("header", "", el("h3", "", name(gateway, "site")), el("span", "id", gateway.gateway),
         gateway.dark ? badge("dark", say("gateway.dark")) : null,
         gateway.quarantined ? el("span", "tag", say("gateway.quarantined", { n: gateway.quarantined })) : null, heard));
-      if (gateway.witness_key) box.append(el("p", "line keys", say(gateway.key ? "gateway.keys" : "gateway.nokey", { key: gateway.key, hub: gateway.witness_key })));
       for (const b of gateway.branches || []) box.append(el("p", "line dim", say("gateway.branch", b)));
-      if (gateway.packs) box.append(el("p", "line dim packs", say("gateway.packs", { packs: Object.entries(gateway.packs).map(packLine).join(say("gateway.packs.and")) })));
       if (gateway.pack_change) box.append(el("p", "line dim", packChange(gateway.pack_change)));
       if (gateway.phase) box.append(el("p", "line dim", say("gateway.phase", { phase: worded("phase", gateway.phase.phase), time: when(gateway.phase.wall_us), by: gateway.phase.by || "" })));
       for (const m of gateway.marks || []) box.append(el("p", "line dim", say("gateway.mark", { type: worded("mark", m.type), points: m.points.slice(0, 5).join(" "), time: when(m.until_wall_us), by: m.by, reason: m.reason })));
       for (const epoch of gateway.pending || []) box.append(el("p", "line pending", say("gateway.pending", { epoch, gateway: gateway.gateway })));
     }
-    const head = el("tr", "");
+    rows.sort((a, b) => ORDER.indexOf(state(a)) - ORDER.indexOf(state(b)) || (a.point < b.point ? -1 : 1));
+    const calm = several ? rows.filter(row => state(row) === "normal") : [], shown = several ? rows.filter(row => state(row) !== "normal") : rows;
+    if (shown.length) box.append(pointTable(shown));
+    if (calm.length) box.append(folding("calm " + gateway.gateway, say("gateway.normal", { n: calm.length }), pointTable(calm)));
+    if (!rows.length) box.append(el("p", "none", say("points.none")));
+    if (gateway.packs) box.append(el("p", "line dim packs", say("gateway.packs", { packs: Object.entries(gateway.packs).map(packLine).join(say("gateway.packs.and")) })));
+    if (gateway.witness_key) box.append(el("p", "line dim keys", say(gateway.key ? "gateway.keys" : "gateway.nokey", { key: gateway.key, hub: gateway.witness_key })));
+    return box;
+  }
+  function pointTable(rows) {
+    const head = el("tr", ""), body = el("tbody", "", ...rows.map(pointRow));
     for (const column of ["state", "point", "value", "limit", "age", "quality"]) {
       const th = el("th", column, say("col." + column));
       th.scope = "col";
       head.append(th);
     }
-    const body = el("tbody", "");
-    rows.sort((a, b) => ORDER.indexOf(state(a)) - ORDER.indexOf(state(b)) || (a.point < b.point ? -1 : 1));
-    for (const row of rows) body.append(pointRow(row));
-    box.append(rows.length ? el("table", "points", el("thead", "", head), body) : el("p", "none", say("points.none")));
-    return box;
+    return el("table", "points", el("thead", "", head), body);
   }
 
   function draw() {
     const rows = Object.values(data.points), steps = Object.values(data.violations), alarms = Object.values(data.alarms || {});
     const counts = { violation: 0, notice: 0, "no-data": 0, normal: 0 };
     const worst = {}, byGateway = {};
+    for (const step of steps) counts[step.violated ? "violation" : "notice"] += 1;  // recovered ones too: as listed below
     for (const row of rows) {
       const shown = state(row);
-      counts[shown] += 1;
+      if (shown in { "no-data": 0, normal: 0 }) counts[shown] += 1;
       const place = ORDER.indexOf(shown);
       worst[row.gateway] = Math.min(row.gateway in worst ? worst[row.gateway] : 9, place);
       (byGateway[row.gateway] = byGateway[row.gateway] || []).push(row);
     }
-    document.getElementById("counts").replaceChildren(...ORDER.map(s => el("li", "", badge(s), el("b", "", String(counts[s])))));
+    const told = JSON.stringify(counts), list = document.getElementById("counts"), held = document.activeElement;
+    if (list.dataset.told !== told) {  // it is read aloud: only when it changed
+      list.dataset.told = told;
+      list.replaceChildren(...ORDER.map(s => el("li", counts[s] ? "some" : "zero", badge(s), el("b", "", String(counts[s])))));
+    }
     steps.sort((a, b) => late(b) - late(a) || b.violated - a.violated || b.step_us - a.step_us);
     fill("violations", steps.map(violationCard), steps.length);
     fill("alarms", alarms.sort((a, b) => b.since_us - a.since_us).map(alarmCard), alarms.length);
@@ -230,7 +256,11 @@
     const boxes = Object.values(data.gateways);
     const rank = g => g.gateway in worst ? worst[g.gateway] - (g.dark ? 0.5 : 0) : 9;
     boxes.sort((a, b) => rank(a) - rank(b) || (a.gateway < b.gateway ? -1 : 1));
-    fill("points", boxes.map(g => gatewayBox(g, byGateway[g.gateway] || [])), boxes.length);
+    fill("points", boxes.map(g => gatewayBox(g, byGateway[g.gateway] || [], boxes.length > 1)), boxes.length);
+    if (held && held.tagName === "SUMMARY" && !held.isConnected) {
+      const again = Array.from(document.querySelectorAll("details")).find(box => box.dataset.key === held.parentNode.dataset.key);
+      if (again) again.querySelector("summary").focus();
+    }
     drawn = staleness();
     tick();
   }
