@@ -6,6 +6,7 @@ does. ``[NTU]`` is the house's code for nephelometric turbidity units, which UCU
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -136,6 +137,25 @@ def symbol(code: str) -> str:
     """What pages show for a UCUM code; an unknown code stands for itself."""
     unit = UNITS.get(code)
     return code if unit is None else unit.symbol
+
+
+#: A code that people know by another sign, where it stands as a unit: alone, or before "/s" and "·min".
+_CODES = re.compile(
+    r"(?<![^\s(,])(" + "|".join(re.escape(code) for code, unit in UNITS.items() if unit.symbol not in (code, "")) + r")(?![^\s/·,;)])"
+)
+#: A limit with a unit of its own: "≤ -18 Cel", "≥ 0.05, ≤ 2 mg/L"; none of a length of time, a share or a course.
+_ONE_UNIT = re.compile(r"[≤≥] \S+(?:, [≤≥] \S+)? (\S+)")
+
+
+def readable(text: str) -> str:
+    """A limit's text with the signs that people read for its UCUM codes: ``≤ -18 °C``."""
+    return _CODES.sub(lambda code: symbol(code[1]), text)
+
+
+def unit_of(limit: str) -> str:
+    """The sign of the one unit that a limit's text is in; "" where its figures are several things."""
+    one = _ONE_UNIT.fullmatch(limit)
+    return "" if one is None else readable(one[1])
 
 
 def show(value: float, decimals: int, code: str) -> str:

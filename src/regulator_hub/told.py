@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from edge_gateway.errors import GatewayError
+from edge_gateway.units import readable
 from regulator_hub import rows
 from regulator_hub.named import is_about
 from regulator_hub.outbox import Outbox, Waiting
@@ -54,7 +55,7 @@ def _row(view: View, step: dict[str, Any], waiting: Sequence[Waiting]) -> dict[s
 def line(row: dict[str, Any]) -> str:
     """One line for one violation."""
     parts = [f"{row['shown']:<16}", CONDITION.get(row["condition"], row["condition"]), HANDLING.get(row["handling"], row["handling"])]
-    parts += [row.get("severity") or "", f"{row['name_zh']} {row['name_en']}", row.get("limit") or ""]
+    parts += [row.get("severity") or "", f"{row['name_zh']} {row['name_en']}", readable(row.get("limit") or "")]
     if row["overdue"]:
         parts.append(f"OVERDUE 超期: {', '.join(row['overdue'])}")
     if row.get("returns"):
@@ -86,5 +87,5 @@ def lines(row: dict[str, Any]) -> Iterator[str]:
 
 
 def _time(us: int, zone: ZoneInfo) -> str:
-    return datetime.fromtimestamp(us / 1e6, zone).strftime("%Y-%m-%d %H:%M:%S %z")
+    return datetime.fromtimestamp(us // 1_000_000, zone).isoformat(" ")
 

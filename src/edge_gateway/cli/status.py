@@ -14,10 +14,11 @@ from edge_gateway.cli.main import NO, OK
 from edge_gateway.cli.marking import worked_at
 from edge_gateway.cli.record_words import expiring_line
 from edge_gateway.cli.verbs import Context, option, verb
-from edge_gateway.cli.words import known, limits, local, name, quality, span, value, word
+from edge_gateway.cli.words import figure, known, limits, local, name, quality, span, value, word
 from edge_gateway.journal.keeping import DAY_US
 from edge_gateway.page.kept import kept
-from edge_gateway.units import symbol
+from edge_gateway.page.metrics import is_up
+from edge_gateway.units import readable, symbol
 
 
 @verb(
@@ -215,8 +216,8 @@ def violation_text(ctx: Context, violation: dict[str, Any], zone: str) -> str:
     first = violation["first"]
     level = word(ctx, str(violation.get("level", "violation")))
     limit = str(violation.get("limit") or "")
-    limit += known(ctx, violation) if limit else ""
-    shown = "" if first.get("value") is None else f"  {first['value']}"
+    shown = f"  {measured}" if (measured := figure(first.get("value"), limit)) else ""
+    limit = readable(limit) + known(ctx, violation) if limit else ""
     states = f"{word(ctx, violation['condition'])} / {word(ctx, violation['handling'])}"
     states += ctx.say("  OVERDUE", "  已超期") if violation.get("overdue") else ""
     states += ctx.say(f"  with {violation['holds']} consequences", f"  含 {violation['holds']} 条后果") if violation.get("holds") else ""
@@ -228,7 +229,8 @@ def violation_text(ctx: Context, violation: dict[str, Any], zone: str) -> str:
 
 def _bus(ctx: Context, bus: str, health: dict[str, Any], zone: str) -> Iterator[str]:
     said = f"  {health.get('said')}" if health.get("said") else ""
-    yield f"{ctx.say('bus', '总线')}      {bus}  {word(ctx, str(health.get('state', '')))}{slack(ctx, health)}{said}"
+    state = str(health.get("state") or ("up" if is_up(health) else "down"))  # a broker's says whether it is connected
+    yield f"{ctx.say('bus', '总线')}      {bus}  {word(ctx, state)}{slack(ctx, health)}{said}"
     devices = health.get("devices")
     for id_, device in devices.items() if isinstance(devices, dict) else ():
         if isinstance(device, dict) and device.get("state") == "silent":

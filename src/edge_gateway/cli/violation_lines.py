@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from edge_gateway.cli.verbs import Context
-from edge_gateway.cli.words import local, span, word
+from edge_gateway.cli.words import figure, local, span, word
+from edge_gateway.units import readable
 
 #: Identifier -> (English, Chinese): what a violation's own words are for people.
 WORDS: Mapping[str, tuple[str, str]] = {
@@ -56,7 +57,7 @@ def lines(ctx: Context, found: Mapping[str, Any], zone: str, now_us: int) -> Ite
     for line in () if over else deadlines(ctx, record, zone, now_us):
         yield f"{ctx.say('deadline', '期限')}   {line}"
     if record.get("limit") or record.get("basis"):
-        yield f"{ctx.say('limit', '限值')}      {record.get('limit', '')}  {record.get('basis', '')}".rstrip()
+        yield f"{ctx.say('limit', '限值')}      {readable(str(record.get('limit') or ''))}  {_basis(ctx, record, rule)}".rstrip()
     if follows := record.get("follows"):
         how = ctx.say(f"follows {follows['violation']}, which was {follows['how']}", f"承接 {follows['violation']}（{word(ctx, follows['how'])}）")
         yield f"{ctx.say('again', '再次')}      {how}"
@@ -77,12 +78,20 @@ def lines(ctx: Context, found: Mapping[str, Any], zone: str, now_us: int) -> Ite
         yield f"{ctx.say('do', '怎么办')} {number}  {step}"
 
 
+def _basis(ctx: Context, record: Mapping[str, Any], rule: Mapping[str, Any]) -> str:
+    """An entry has it in English; the rule has its parts."""
+    if ctx.language != "zh" or not rule.get("standard"):
+        return str(record.get("basis") or "")
+    clause = {"unknown": "，条款未核实", "none": "", "": ""}.get(str(rule.get("clause") or ""), f"，{rule.get('clause')}")
+    return f"{rule['standard']}（{rule.get('basis_edition', '')}）{clause}"
+
+
 def _measured(ctx: Context, record: Mapping[str, Any], zone: str) -> Iterator[str]:
     whole = record.get("whole") or {}
     first = whole.get("first") or record["first"]
     text = f"{ctx.say('since', '自')} {local(first['wall_us'], zone)}"
     if (peak := whole.get("peak", record.get("peak"))) is not None:
-        text += f"  {ctx.say('peak', '极值')} {peak}"
+        text += f"  {ctx.say('peak', '极值')} {figure(peak, str(record.get('limit') or ''))}"
     beyond_us = whole.get("beyond_us")
     text += f"  {ctx.say('beyond the limit', '超限')} {span(beyond_us / 1e6)}" if beyond_us else ""
     text += f"  {ctx.say('episodes', '次数')} {record['episode']}" if record.get("episode", 1) > 1 else ""

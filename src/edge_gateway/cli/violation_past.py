@@ -12,7 +12,7 @@ from urllib.parse import quote
 from edge_gateway.cli.client import Client, NotRunning, Refused
 from edge_gateway.cli.verbs import Context
 from edge_gateway.cli.violation_lines import said
-from edge_gateway.cli.words import local, span
+from edge_gateway.cli.words import figure, local, span
 from edge_gateway.errors import JournalError
 from edge_gateway.violations.record import fresh, replayed
 
@@ -85,7 +85,7 @@ def _rule(config: Mapping[str, Any] | None, rule_id: str, point: str) -> dict[st
 
     found = (each for each in each_rule((config or {}).get("rules", ())) if (each["id"], each["point"]) == (rule_id, point))
     rule: dict[str, Any] = next(found, {})
-    return {key: rule[key] for key in ("title_zh", "title_en", "do_zh", "do_en") if key in rule}
+    return {key: rule[key] for key in ("title_zh", "title_en", "do_zh", "do_en", "standard", "clause", "basis_edition") if key in rule}
 
 
 def step_lines(ctx: Context, found: Mapping[str, Any], zone: str) -> Iterator[str]:
@@ -93,21 +93,22 @@ def step_lines(ctx: Context, found: Mapping[str, Any], zone: str) -> Iterator[st
     yield f"{ctx.say('steps', '全部步骤')}      {len(found['steps'])}"
     if not found["whole"]:
         yield "  " + ctx.say("its beginning is not kept here any more", "其开头部分在此已不再保存")
+    limit = str(found["violation"].get("limit") or "")
     for step in found["steps"]:
         clock = "" if step.get("trusted", True) else ctx.say("  clock not trusted", "  时钟不可信")
-        yield f"  {local(step['wall_us'], zone)}  {said(ctx, step['step'])}{_what(ctx, step)}{clock}  #{step['seq']}"
+        yield f"  {local(step['wall_us'], zone)}  {said(ctx, step['step'])}{_what(ctx, step, limit)}{clock}  #{step['seq']}"
     for segment in found["unread"]:
         yield "  " + ctx.say(f"not read: {segment}", f"未能读取：{segment}")
 
 
-def _what(ctx: Context, step: Mapping[str, Any]) -> str:
+def _what(ctx: Context, step: Mapping[str, Any], limit: str) -> str:
     """Who, why and what was measured, as far as the step says it."""
     text = f"  {said(ctx, step['before'])} → {said(ctx, step['handling'])}" if step.get("before") not in (None, step.get("handling")) else ""
     if "by" in step:
         proof = f" ({said(ctx, step['proof'])})" if step.get("proof") else ""
         text += f"  {step['by']}{proof}  {step.get('reason', '')}".rstrip()
     elif step.get("value") is not None:
-        text += f"  {step['value']}"
+        text += f"  {figure(step['value'], limit)}"
     if "by" not in step and step.get("minutes"):
         text += f"  {ctx.say('beyond the limit', '超限')} {span(step['minutes'] * 60)}"
     text += f"  {ctx.say('photos', '照片')} {len(step['photos'])}" if step.get("photos") else ""

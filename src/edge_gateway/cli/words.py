@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from edge_gateway.cli.verbs import Context
-from edge_gateway.units import show, symbol
+from edge_gateway.units import readable, show, unit_of
 
 #: Identifier -> (English, Chinese). Identifiers themselves stand in --json and never change.
 WORDS: Mapping[str, tuple[str, str]] = {
@@ -131,10 +131,13 @@ def limits(ctx: Context, row: Mapping[str, Any]) -> str:
         text = str(limit.get("limit") or "")
         if not text:
             continue
-        if row["unit"]:
-            text = text.replace(str(row["unit"]), symbol(str(row["unit"])))
-        found.append(text + known(ctx, limit))
+        found.append(readable(text) + known(ctx, limit))
     return "; ".join(dict.fromkeys(found)) or ctx.say("no limit", "无限值")
+
+
+def figure(number: Any, limit: str) -> str:
+    """What a rule measured, with the unit of its limit: ``-17.8 °C``. "" for nothing."""
+    return "" if number is None else f"{number:.6g} {unit_of(limit)}".rstrip()
 
 
 def value(ctx: Context, row: Mapping[str, Any]) -> str:

@@ -89,7 +89,7 @@ class Persons:
         for record in book.records():
             if record["violation"] == violation:
                 rule = self._intake.state.rule(record["rule"], record["point"])
-                about = {} if rule is None else {key: getattr(rule, key) for key in ("title_zh", "title_en", "do_zh", "do_en")}
+                about = {} if rule is None else {key: getattr(rule, key) for key in ("title_zh", "title_en", "do_zh", "do_en", "standard", "clause", "basis_edition")}
                 state = self._intake.state
                 held = book.held(violation)
                 lots = of_cause(state.ledger.lots, record, held, state.resolved.get("points", {}))

@@ -9,7 +9,7 @@ from edge_gateway.page.bar import Bar, bar
 from edge_gateway.page.view import ORDER, Rules, is_violation
 from edge_gateway.page.words import MINUS, Words
 from edge_gateway.reading import GOOD
-from edge_gateway.units import symbol
+from edge_gateway.units import readable, symbol
 
 #: Of what a violation holds so many are listed; ``violations show`` has all.
 MOST_HELD = 60
@@ -181,7 +181,7 @@ def _violation(
         "over": each["condition"] == "recovered",
         "title": each.get("title") or words.name(rule, "title") or each["rule"],
         "name": words.name(point) or each["point"] or (each.get("scope") or {}).get("zone", ""),
-        "limit": words.limit(rule, unit) or _shown_limit(str(each.get("limit", "")), str(point.get("unit", ""))),
+        "limit": words.limit(rule, unit) or _shown_limit(str(each.get("limit", ""))),
         "tag": words.unverified(each.get("verified")),
         "since": words.tick("tick.since", int(each["first"]["wall_us"])),
         "severity": each.get("severity") or "",
@@ -220,6 +220,6 @@ def _by(each: Mapping[str, Any], words: Words) -> str:
     return words.say("violation.by", by=f"{each['by']}{proof}", reason=each.get("reason", ""))
 
 
-def _shown_limit(limit: str, unit: str) -> str:
+def _shown_limit(limit: str) -> str:
     """A limit as the entry has it, for people: of a rule that is no longer bound."""
-    return (limit.replace(unit, symbol(unit)) if unit else limit).replace("-", MINUS)
+    return readable(limit).replace("-", MINUS)
