@@ -197,7 +197,7 @@ def test_payloads_are_those_of_the_makers() -> None:
 async def test_the_plant_answers_logs_and_falls_quiet(tmp_path: Path) -> None:
     truth = tmp_path / "truth.jsonl"
     options = {
-        "seed": 1, "speed": 60.0, "origin_us": time.time_ns() // 1000, "truth": str(truth), "broker_port": 1, "ports": {},
+        "seed": 1, "speed": 60.0, "origin_us": time.time_ns() // 1000, "truth": str(truth), "broker_port": 1, "ports": {}, "guests": {"plc": 0},
         "interval_s": 60.0, "timeout_s": 1.5,
     }  # fmt: skip
     file = tmp_path / "plant.json"
@@ -206,6 +206,9 @@ async def test_the_plant_answers_logs_and_falls_quiet(tmp_path: Path) -> None:
     try:
         ready = (await plant.hear_json())["ready"]
         assert Path(ready["serial"]["line1"]).exists()
+        with socket.create_connection(("127.0.0.1", ready["guests"]["plc"]), timeout=5) as guest:
+            guest.sendall(struct.pack(">HHHBBHH", 1, 0, 6, 1, 4, 1, 2))
+            assert guest.recv(64)[7:9] == bytes([4, 4])  # answered like the gateway, but no part of the truth that must arrive
         with socket.create_connection(("127.0.0.1", ready["ports"]["plc"]), timeout=5) as asking:
             asking.sendall(struct.pack(">HHHBBHH", 1, 0, 6, 1, 4, 1, 2))
             reply = asking.recv(64)

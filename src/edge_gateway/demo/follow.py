@@ -59,9 +59,9 @@ class Teller:
         )
         self.say(f"  gateway page   {site.page_url}/", f"  网关页面   {site.page_url}/")
         self.say(f"  regulator hub  {site.hub_url}/", f"  监管端     {site.hub_url}/")
-        ports = ", ".join(f"127.0.0.1:{port}" for port in site.plant_ports.values())
-        self.say(f"  Modbus TCP     {ports}", f"  Modbus TCP {ports}")
         if own is None:
+            ports = ", ".join(f"127.0.0.1:{port}" for port in site.guest_ports.values())
+            self.say(f"  Modbus TCP     {ports}", f"  Modbus TCP {ports}")
             self.say(f"  MQTT           127.0.0.1:{site.broker_port}", f"  MQTT       127.0.0.1:{site.broker_port}")
         look = f"edge-gateway --socket {site.options.sockets / 'gateway.sock'} status"
         self.say(f"  try            {look}", f"  试试       {look}")

@@ -13,7 +13,7 @@ import asyncio
 import json
 import random
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,8 @@ class Plant:
         """Until stdin ends."""
         servers = {bus: TcpServer(self._answering(bus), self._heartbeat) for bus in self._tcp}
         ports = {bus: await server.listen(self._options["ports"].get(bus, 0)) for bus, server in servers.items()}
+        guests = {bus: TcpServer(self._answering(bus, guest=True), self._heartbeat) for bus in self._options.get("guests", {})}
+        guest_ports = {bus: await server.listen(self._options["guests"][bus]) for bus, server in guests.items()}
         lines = {bus: SerialLine(self._answering(bus), self._heartbeat, self._on_the_line) for bus in self._serial}
         tasks = [
             asyncio.create_task(self._heartbeat.run(), name="heartbeat"),
@@ -87,16 +89,16 @@ class Plant:
             )
             work = publisher.run(self._clock, self._measure, self._truth, self._listened)
             tasks.append(asyncio.create_task(work, name=name))
-        _say({"ready": {"ports": ports, "serial": {bus: line.path for bus, line in lines.items()}}})
+        _say({"ready": {"ports": ports, "guests": guest_ports, "serial": {bus: line.path for bus, line in lines.items()}}})
         try:
-            await _first_fault(asyncio.create_task(self._orders(servers), name="orders"), tasks)
+            await _first_fault(asyncio.create_task(self._orders([*servers.values(), *guests.values()]), name="orders"), tasks)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._truth.close()
 
-    async def _orders(self, servers: Mapping[str, TcpServer]) -> None:
+    async def _orders(self, servers: Sequence[TcpServer]) -> None:
         reader = asyncio.StreamReader()
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         while line := await reader.readline():
@@ -111,7 +113,7 @@ class Plant:
                     self._held = True
                 case "quiet":
                     self._listened.quiet = True
-                    for server in servers.values():
+                    for server in servers:
                         server.close()
                     self._truth.write({"kind": "quiet", "t_us": self._clock.wall_us()})
 
@@ -133,14 +135,16 @@ class Plant:
             self._now()
             await asyncio.sleep(_STORY_EVERY_S)
 
-    def _answering(self, bus: str) -> Answering:
+    def _answering(self, bus: str, *, guest: bool = False) -> Answering:
+        """What a bus answers. A guest's answers are no part of the truth that must arrive: the gateway never saw them."""
+
         def answer(unit: int, pdu: bytes) -> tuple[bytes, Written] | None:
             if self._listened.quiet or self._telling.probes.dark:
                 return None
             id_, device = self._units.get((bus, unit), ("", None))
             if device is not None and id_ not in self._telling.probes.silent:
                 given = device.answer(pdu)
-                return given.pdu, lambda waited_s: self._written(bus, unit, given, waited_s)
+                return given.pdu, (lambda _: None) if guest else lambda waited_s: self._written(bus, unit, given, waited_s)
             # A serial line stays silent; what sits before it on TCP says so.
             return None if bus in self._serial else (bytes([pdu[0] | 0x80, _NO_TARGET]), lambda _: None)
 

@@ -68,7 +68,8 @@ class Site:
         self.control = Control(options.sockets / "gateway.sock")
         self.children: list[Child] = []
         self.page_url = self.hub_url = ""
-        self.plant_ports: dict[str, int] = {}
+        #: Modbus TCP for other programs than the gateway: what they are answered is in no comparison
+        self.guest_ports: dict[str, int] = {}
         self.broker_port = 0
         self._known = known_ports
         self._origin_us = time.time_ns() // 1000
@@ -130,7 +131,7 @@ class Site:
         token_file.touch(mode=0o600)
         token_file.write_text(token + "\n")
         (folder / "hub.vkey").write_text(hub_vkey + "\n")
-        self.plant_ports, self.page_url = plant["ports"], f"http://127.0.0.1:{page_port}"
+        self.guest_ports, self.page_url = plant["guests"], f"http://127.0.0.1:{page_port}"
         places = Places(
             tcp_ports=plant["ports"], serial=plant["serial"], broker_port=self.broker_port,
             hub_url=f"http://127.0.0.1:{self.line.port}", token_file=token_file, hub_vkey=hub_vkey,
@@ -262,9 +263,9 @@ class Site:
             "broker_port": self.broker_port,
             "interval_s": self.options.interval_s,
             "timeout_s": self.options.timeout_s,
-            "ports": {"plc": self._port("plc")},
+            "ports": {},
         }
-        options |= {} if self.options.plan is None else {"own": dict(self.options.plan)}
+        options |= {"guests": {"plc": self._port("plc"), "stores": 0}} if self.options.plan is None else {"own": dict(self.options.plan)}
         starting = self._child("plant", module("plant", "--options-file", str(self._file("plant", options))))
         self._plant, *_ = await _all(starting, *([broker] if broker else []))
         ready: dict[str, Any] = (await self.plant.hear_json())["ready"]
