@@ -137,6 +137,20 @@ async def test_what_a_pack_says_is_text_and_no_markup(browser: Browser, tmp_path
         await expect(page.locator(".checks")).to_contain_text("<img src=x")
 
 
+async def test_of_what_nobody_could_read_nothing_is_said(browser: Browser, tmp_path: Path) -> None:
+    site = packs.site(Random(6))
+    members = site.members()
+    for name in [name for name in members if name.startswith("segments/")]:
+        members[name] = b"no gzip at all"
+    file = tmp_path / "pack.zip"
+    file.write_bytes(packs.zipped(members))
+    async with opened(browser, "en-US") as page:
+        assert "Broken at entry" in await verdict(page, file, site.gateway.vkey, site.witness.vkey)
+        await expect(page.locator(".checks")).to_contain_text("0 entries were read")
+        for said in ("trusted at every entry", "none recorded"):
+            await expect(page.locator(".checks")).not_to_contain_text(said)
+
+
 async def test_it_fits_a_phone_and_drops_are_taken(browser: Browser, tmp_path: Path) -> None:
     file, site, _ = written(tmp_path, 5)
     async with opened(browser, viewport=PHONE) as page:

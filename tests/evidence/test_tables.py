@@ -122,6 +122,17 @@ def test_a_violation_brings_its_own_time(state: Path, tmp_path: Path, capsys: py
     assert "never overwritten" in capsys.readouterr().err
 
 
+def test_the_table_speaks_the_readers_language_and_fits_a_phone(state: Path) -> None:
+    with zipfile.ZipFile(io.BytesIO(pack(state)[0])) as zipped:
+        zh, en = (zipped.read(f"table.{language}.html").decode() for language in ("zh-CN", "en"))
+    assert "<td>g1</td><td>开始</td><td>线路或服务器不可达</td><td>cold1-th.1</td>" in zh
+    assert "<td>g1</td><td>open</td><td>unreachable</td><td>cold1-th.1</td>" in en
+    assert zh.count('<div class="wide"><table>') == zh.count("<table") == en.count("<table") > 0
+    assert ".wide{overflow-x:auto}" in zh
+    step = {"step": "overdue", "condition": "active", "handling": "new"}
+    assert page._said(step, page._Words("zh")) == ["超期", "未恢复", "未知悉"]
+
+
 def test_without_a_witness_pack_and_table_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = record()[:40]
     state = write(tmp_path / "state", [Epoch("00000000000000e1", told, [(len(told), None)])])

@@ -22,13 +22,18 @@ MAX_ROWS = 10_000
 _CHINESE = {
     "notice": "预警", "violated": "违规", "violation": "违规", "recovered": "已恢复", "unknown": "状况不明", "active": "未恢复", "cancelled": "已取消",
     "new": "未知悉", "acknowledged": "已知悉", "correcting": "整改中", "submitted": "已提交", "closed": "已关闭", "withdrawn": "已撤销", "merged": "已合并",
+    "overdue": "超期", "returned": "退回", "extended": "延期", "referred": "移送", "unmerged": "恢复独立", "withdrawal-asked": "申请撤销", "withdrawal-dropped": "放弃撤销",
+}  # fmt: skip
+_CHINESE_GAPS = {
+    "open": "开始", "closed": "结束", "backed-off": "连续无应答，放慢重试", "unreachable": "线路或服务器不可达", "busy": "总线忙，来不及采集", "silent": "未收到应有的消息",
+    "journal-full": "台账已满，停止采集", "stopped": "网关曾停止", "killed": "网关意外终止", "power-off": "停电", "reconfigured": "配置更换中",
 }  # fmt: skip
 #: How well a limit is known; nothing for one that was read in the standard's own text.
 _KNOWN = {"secondary": ("secondary source", "据二手来源"), "no": ("operator's value, unverified", "运营方数值，未核实")}
 _STYLE = (
     "body{font:14px/1.5 system-ui,'Noto Sans SC','Microsoft YaHei',sans-serif;margin:2em auto;max-width:70em;padding:0 1em;color:#1a1a1a}"
     "table{border-collapse:collapse;margin:.5em 0 1.5em}td,th{border:1px solid #bbb;padding:.15em .6em;text-align:left}"
-    "td.n{text-align:right;font-variant-numeric:tabular-nums}h2{margin-top:2em}.worry{color:#a00000;font-weight:bold}"
+    ".wide{overflow-x:auto}td.n{text-align:right;font-variant-numeric:tabular-nums}h2{margin-top:2em}.worry{color:#a00000;font-weight:bold}"
     "@media print{body{margin:0}h2{break-after:avoid}tr{break-inside:avoid}}"
 )
 
@@ -132,12 +137,18 @@ def _short(row: Sequence[Any]) -> list[Any]:
 
 def _gaps(tables: Tables, zone: ZoneInfo, words: _Words) -> Iterator[str]:
     yield f"<h2>{words('Gaps', '间断')}</h2>"
-    rows = [(_when(each["wall_us"], zone), *map(_shown, gap_row(each))) for each in tables.gaps[:MAX_ROWS]]
+    rows = [(_when(each["wall_us"], zone), *_gap(each, words)) for each in tables.gaps[:MAX_ROWS]]
     if not rows:
         yield f"<p>{words('None in this period.', '此时段无间断。')}</p>"
         return
     yield _table((words("time", "时间"), words("gap", "间断"), words("state", "状态"), words("reason", "原因"), words("poll groups", "采集组"), words("slots", "缺测数")), rows)
     yield from _more(len(tables.gaps), "gaps.csv", tables.left_out["gaps"], words)
+
+
+def _gap(gap: Mapping[str, Any], words: _Words) -> list[str]:
+    """A gap's columns; state and reason in words."""
+    name, state, reason, *rest = map(_shown, gap_row(gap))
+    return [name, *(words(each, _CHINESE_GAPS.get(each, each)) for each in (state, reason)), *rest]
 
 
 def _more(rows: int, file: str, left_out: int, words: _Words) -> Iterator[str]:
@@ -185,7 +196,7 @@ def _table(head: Iterable[str], rows: Iterable[Sequence[str]], *, numbers: bool 
     top = "".join(f"<th>{escape(each)}</th>" for each in head)
     kind = ' class="n"' if numbers else ""
     lines = ("<tr>" + "".join(f"<td{kind if at else ''}>{escape(each)}</td>" for at, each in enumerate(row)) + "</tr>" for row in rows)
-    return f"<table><tr>{top}</tr>{''.join(lines)}</table>"
+    return f'<div class="wide"><table><tr>{top}</tr>{"".join(lines)}</table></div>'
 
 
 def _point(tables: Tables, point: str, words: _Words) -> str:
