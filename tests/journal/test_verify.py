@@ -301,8 +301,16 @@ def test_what_people_read(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert f"complete through entry {SECOND}/28, witnessed at 2026-05-28 20:28:20 +00:00" in said
     assert "\nVERIFIED\n" in said
     assert "does not prove" in said
+    assert "no entry is vouched for" not in said
     assert cli(["journal", "verify", str(copy), "--lang", "zh"]) == 3
-    assert "无法判定" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "没有任何记录条目得到给出的公钥的担保" in said
+    assert "无法判定" in said
+    segment_path(copy, SECOND, 8).unlink()
+    assert cli(["journal", "verify", str(copy), *options]) == 1
+    said = capsys.readouterr().out
+    assert "no entry is vouched for" in said, "how far it is complete is always said"
+    assert f"BROKEN at {SECOND}/8–15" in said
 
 
 def test_a_journal_whose_first_start_was_cut_off_is_none_yet(tmp_path: Path) -> None:

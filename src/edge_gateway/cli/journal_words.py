@@ -76,6 +76,8 @@ def lines(ctx: Context, verdict: Verdict, zone: str) -> Iterator[str]:
     for reached in verdict.throughs:
         if reached.size:
             yield _complete(ctx, reached, zone)
+    if not any(reached.size for reached in verdict.throughs):
+        yield ctx.say("no entry is vouched for by the keys that were given", "没有任何记录条目得到给出的公钥的担保")
     reason = why(ctx, verdict, zone)
     if verdict.outcome == BROKEN:
         yield ctx.say(f"BROKEN{_place(verdict, ' at {}')}: {reason}", f"已损坏{_place(verdict, '，位于 {}')}：{reason}")
