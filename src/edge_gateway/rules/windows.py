@@ -131,7 +131,8 @@ class WindowTrack(Joint):
         self.whole_us = rule_us
         if self.period:
             self.next_us = period_of(wall_us, self.period)[0]
-            self._cut(wall_us)
+            if self.expected and (wall_us - self.next_us) * self.expected > LENGTH_US[self.period]:  # a reading was due before
+                self._cut(wall_us)
 
     def _too_short(self, rule_us: int) -> bool:
         """Whether it did not listen long enough yet to say what share of its readings was heard."""
