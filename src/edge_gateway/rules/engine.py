@@ -87,13 +87,14 @@ class Engine:
         if quality is None:
             loud = plan.loud(values)
             if loud is not None:
+                columns, numbers, silent = plan.columns, cast("list[float]", values), rule_us - plan.seen_us > plan.silent_us
                 for column in loud:
-                    point, value = plan.columns[column], cast("float", values[column])
+                    point = columns[column]
                     if point is None:
                         continue
-                    if point.busy is None or not point.busy.goes_on(value, rule_us):
-                        self._known(point, value, rule_us, wall_us, steps)
-                    elif point.silences:
+                    if (busy := point.busy) is None or not busy.goes_on(numbers[column], rule_us):
+                        self._known(point, numbers[column], rule_us, wall_us, steps)
+                    elif silent:
                         self._heard(point, rule_us, wall_us, steps)
                 plan.judged(rule_us, wall_us, values)
                 if plan.queued_us is None and plan.silences:
@@ -112,10 +113,9 @@ class Engine:
     ) -> None:
         """Rules over several readings are told each of theirs."""
         for column, track, at in plan.measured:
-            word = GOOD if quality is None else quality[column]
-            if word in _UNJUDGED:
+            word, value = GOOD if quality is None else quality[column], values[column]
+            if word in _UNJUDGED or (word == GOOD and value is not None and track.goes_on(value, now[0])):
                 continue
-            value = values[column]
             known = is_number(value) and (word == GOOD or word.startswith("uncertain"))
             was_in_doubt = track.in_doubt
             step = track.observe(at, cast("float", value) if known else None, *now)

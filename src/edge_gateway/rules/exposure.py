@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterator
+from itertools import pairwise
 from math import fsum
 from typing import Any
 
 from edge_gateway.rules.aggregate import MOST_HELD, ExactSum, Rolling, merged, product
 from edge_gateway.rules.base import BoundRule, Step
 from edge_gateway.rules.measure import Measured
-from edge_gateway.rules.track import GREATEST, Track
+from edge_gateway.rules.track import GREATEST, IDLE, Track
 
 _US_PER_MINUTE = 60_000_000
 
@@ -27,7 +28,7 @@ class ExposureTrack(Measured):
     The last ``late_us`` are not accounted for yet: a reading that comes late by its own time goes where it belongs there.
     """
 
-    __slots__ = ("beyond_high", "beyond_low", "degrees", "held", "late_us", "rolling", "sums", "sums_from", "unknown_excess", "until_us")
+    __slots__ = ("beyond_high", "beyond_low", "calm", "degrees", "held", "late_us", "newest", "rolling", "sums", "sums_from", "unknown_excess", "until_us")
 
     def __init__(self, rule: BoundRule, order: int = 0) -> None:
         super().__init__(rule, order)
@@ -44,10 +45,47 @@ class ExposureTrack(Measured):
         self.until_us = 0
         #: ``total`` and ``weight`` of all steps that lie in the window, and the first of these
         self.sums, self.sums_from = (ExactSum(), ExactSum()), -1
+        #: all that is held, and the newest that ``goes_on`` took since, is within the limit and fresh one after the other; nothing goes on
+        self.calm, self.newest = False, (0, 0.0)
 
     # --- readings -----------------------------------------------------------------------------------------------
 
+    def goes_on(self, value: float, rule_us: int) -> bool:
+        """While all is calm a reading within the limit is worth nothing: such readings are settled together, once a step."""
+        if not self.calm or not self.beyond_low <= value <= self.beyond_high:
+            return False
+        since_us = rule_us - self.newest[0]
+        if since_us > self.fresh_us or rule_us - self.until_us >= self.late_us + self.rolling.step_us:
+            return False
+        if self.late_us:
+            if since_us == 0 or len(self.held) >= MOST_HELD:
+                return False
+            self.held.append((rule_us, value))
+        self.newest = rule_us, value
+        return True
+
+    def _catch_up(self) -> None:
+        """What ``goes_on`` took goes where ``observe`` would have brought it."""
+        if not self.calm:
+            return
+        self.calm = False
+        if not self.late_us:
+            self.held.append(self.newest)
+        until_us = self.newest[0] - self.late_us
+        if until_us >= self.until_us:
+            for step, _ in self.rolling.stretches(self.until_us, until_us):
+                step.total.add(0.0)
+            self.rolling.drop(max((at_us for at_us, _ in self.held[:-1]), default=0))
+            self.until_us = until_us
+            self._prune()
+
+    def _is_calm(self) -> bool:
+        if self.phase != IDLE or self.doubt is not None or any(value is None or self._excess(value) > 0 for _, value in self.held):
+            return False
+        return all(later[0] - each[0] <= self.fresh_us for each, later in pairwise(self.held))
+
     def observe(self, at: int, value: float | None, rule_us: int, wall_us: int) -> Step | None:
+        self._catch_up()
         if self.held:
             self._settle(rule_us - self.late_us)
         else:
@@ -55,11 +93,15 @@ class ExposureTrack(Measured):
         self._put(rule_us, value)
         least, most = self.between()
         if least > self.high or most <= self.high:
-            return self.known(least, rule_us, wall_us)
+            step = self.known(least, rule_us, wall_us)
+            if most <= self.high and value is not None and self._is_calm():
+                self.calm, self.newest = True, (rule_us, value)
+            return step
         return self.undecided(rule_us, wall_us)
 
     def late(self, at: int, value: float, now: tuple[int, int], own_us: int) -> None:
         """A reading of wall time ``own_us`` that comes ``now``: it speaks from then to the next one, if that time is not accounted for yet."""
+        self._catch_up()
         rule_us, late_us = now[0], now[1] - own_us
         at_us = min(rule_us - late_us, rule_us)
         if self.held and late_us <= self.late_us and at_us >= self.until_us and at_us >= self.held[0][0]:
@@ -91,6 +133,7 @@ class ExposureTrack(Measured):
         return self.rule.semantics > 3 and rule_us <= woke[0] + self.rolling.window_us + self.rolling.step_us
 
     def _unseen_from(self, rule_us: int) -> None:
+        self._catch_up()
         if self.held:
             self._settle(rule_us)
             self.held = [(rule_us, None)]
@@ -156,6 +199,7 @@ class ExposureTrack(Measured):
 
     def memory(self) -> Any:
         """Steps, the newest reading, until when is accounted for; and the readings before the newest where something late is waited for."""
+        self._catch_up()
         if not self.held:
             return None
         held = [list(each) for each in self.held]
@@ -165,4 +209,4 @@ class ExposureTrack(Measured):
         steps, said, self.until_us, *more = memory
         self.rolling.restore(steps)
         self.held = [(at_us, value) for at_us, value in [*(more[0] if more else []), said]]
-        self.sums_from = -1
+        self.sums_from, self.calm = -1, False

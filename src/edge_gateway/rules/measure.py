@@ -48,6 +48,10 @@ class Measured(Track):
         self.doubt, self.said_doubt = None, False
         return super().blind(rule_us, wall_us)
 
+    def goes_on(self, value: float, rule_us: int) -> bool:
+        """Most kinds want to ``observe`` every reading."""
+        return False
+
     def observe(self, at: int, value: float | None, rule_us: int, wall_us: int) -> Step | None:
         """A reading of input ``at``; None: unknown. Readings come in the order of rule time."""
         raise NotImplementedError

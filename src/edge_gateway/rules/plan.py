@@ -15,7 +15,7 @@ from typing import Any, cast
 from edge_gateway.reading import Value
 from edge_gateway.rules.kinds import RateTrack, StaleTrack
 from edge_gateway.rules.measure import Measured
-from edge_gateway.rules.track import GREATEST, IDLE, Track
+from edge_gateway.rules.track import GREATEST, IDLE, NEVER_US, Track
 
 #: A quiet change is a little smaller than the permitted one: no rounding may hide what would offend.
 _SAFE = 0.999
@@ -84,7 +84,7 @@ class Plan:
 
     __slots__ = (
         "anchor_us", "anchor_values", "columns", "highs", "in_step", "least_us", "lows", "measured", "queued_us", "rate_columns",
-        "seen_us", "seen_wall_us", "silences", "steps", "window_us",
+        "seen_us", "seen_wall_us", "silences", "silent_us", "steps", "window_us",
     )  # fmt: skip
 
     def __init__(self, columns: list[Point | None]) -> None:
@@ -111,6 +111,8 @@ class Plan:
         self.silences = [silence for point in columns if point is not None for silence in point.silences]
         #: no silence of this plan is due earlier than this after a batch of which all was known
         self.least_us = min((each.after_us + each.notice_after_us for each in self.silences), default=0)
+        #: no silence is longer than its rule allows while whole batches are no further apart than this: an idle one need not be told that it ended
+        self.silent_us = min((each.after_us for each in self.silences), default=NEVER_US)
         #: the due time that stands in the engine's queue for all idle silences; None: each stands there itself
         self.queued_us: int | None = None
         for column, point in enumerate(columns):

@@ -26,7 +26,7 @@ from edge_gateway.rules.base import (
 #: Phases of an excursion.
 IDLE, PENDING, NOTICED, BROKEN = 0, 1, 2, 3
 #: Later than any rule time (µs).
-_NEVER_US = 4_000_000_000_000_000_000
+NEVER_US = 4_000_000_000_000_000_000
 #: Beyond every finite double on either side nothing is a value: NaN and infinities fail the comparison.
 GREATEST = 1.7976931348623157e308
 
@@ -155,7 +155,7 @@ class Track:
             return 0
         delays = [each for each in (self.notice_after_us if self.phase == PENDING else None, self.violation_after_us) if each is not None]
         if self.phase == BROKEN or not delays:
-            return _NEVER_US
+            return NEVER_US
         due_us = self.first.rule_us + self.offset_us + min(delays)
         return due_us if self.queued_us == due_us else due_us - self.fresh_us
 
