@@ -96,7 +96,7 @@ class Rot:
     def _ledger(self, rng: random.Random) -> str:
         path = self.folder / "sound" / "signer" / "ledger.json"
         sound = bytes(ledger.read(path))
-        with flipped(path, rng):
+        with flipped(path, rng, rng.choice([0, 400])):
             try:
                 if bytes(ledger.read(path)) != sound:
                     raise Bad("the signer's ledger reads otherwise")
@@ -184,11 +184,11 @@ class Rot:
                 raise Bad(f"{where}: after damage {len(was) - len(there)} rows of {name} are gone")
 
 
-def flip(path: Path, rng: random.Random) -> int:
-    """Flip a random bit; its number."""
+def flip(path: Path, rng: random.Random, head: int = 0) -> int:
+    """Flip a random bit; its number. ``head``: only among the first so many bytes of each block of 4,096, where the rest is filling."""
     with path.open("r+b") as file:
         size = file.seek(0, 2)
-        bit = rng.randrange(8 * size)
+        bit = 8 * 4096 * rng.randrange(size // 4096) + rng.randrange(8 * head) if head else rng.randrange(8 * size)
         file.seek(bit // 8)
         byte = file.read(1)[0]
         file.seek(bit // 8)
@@ -197,15 +197,15 @@ def flip(path: Path, rng: random.Random) -> int:
 
 
 @contextmanager
-def flipped(path: Path, rng: random.Random) -> Iterator[None]:
+def flipped(path: Path, rng: random.Random, head: int = 0) -> Iterator[None]:
     """While inside, one bit of the file is another."""
     state = rng.getstate()
-    flip(path, rng)
+    flip(path, rng, head)
     try:
         yield
     finally:
         rng.setstate(state)
-        flip(path, rng)
+        flip(path, rng, head)
 
 
 def play(seed: int, n: int, ends: float = float("inf"), planted: str = "") -> Count:

@@ -9,5 +9,5 @@ from edge_gateway.signer import ledger
 
 if __name__ == "__main__":
     if os.environ.get("EDGE_FAULTS_PLANTED") == "forgets":
-        ledger.write = lambda path, ledger: None
+        ledger.File.write = lambda self, ledger: None
     main()

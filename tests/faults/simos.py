@@ -1,6 +1,6 @@
 """``os`` and ``Path`` on a simulated disk, as far as code needs them that writes small files by itself; knows no such code.
 
-``placed(disk, *modules)`` puts both under modules that call ``os.open``, ``os.fdopen``, ``os.fsync``, ``os.close``.
+``placed(disk, *modules)`` puts both under modules that call ``os.open``, ``os.fdopen``, ``os.pwrite``, ``os.fsync``, ``os.fdatasync``, ``os.close``.
 """
 
 from __future__ import annotations
@@ -73,6 +73,13 @@ class SimOs:
             self.disk.sync_folder(self.folders[descriptor])
         else:
             self.disk.sync(*self.opened[descriptor])
+
+    def pwrite(self, descriptor: int, data: bytes, offset: int) -> int:
+        path, inode = self.opened[descriptor]
+        self.disk.write(path, inode, offset, data)
+        return len(data)
+
+    fdatasync = fsync
 
     def close(self, descriptor: int) -> None:
         """Closing syncs nothing."""

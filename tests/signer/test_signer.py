@@ -9,9 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
+from hashlib import sha256
 from pathlib import Path
+from unittest import mock
 
+import orjson
 import pytest
 
 from edge_gateway.errors import SignerAway, SignerError, SignerRefused
@@ -88,23 +91,97 @@ def test_epochs_are_counted_by_the_day() -> None:
     ledger.judge(ask(2, 1, origin=f"{LOG}/{0:016x}"), 1000)  # a log that is known goes on
 
 
-def test_every_flipped_bit_of_the_ledger_is_found(tmp_path: Path) -> None:
+def _written(path: Path, sizes: Iterable[int]) -> list[Ledger]:
+    """One log and then another that goes on through ``sizes``: the ledger after each; the file holds the last."""
+    file, ledger, kept = ledgers.File(path), Ledger().signed(ask(64), 7), []
+    file.write(ledger)
+    for size in sizes:
+        ledger = ledger.signed(ask(size, origin=f"{LOG}/fedcba9876543210"), 8)
+        file.write(ledger)
+        kept.append(ledger)
+        assert ledgers.read(path) == ledger
+    return kept
+
+
+@pytest.mark.parametrize("sizes", [[3], [3, 4], [3, 4, 5], [3, 4, 5, 6]])
+def test_every_flipped_bit_of_the_ledger_is_found_or_changes_nothing(tmp_path: Path, sizes: list[int]) -> None:
+    """Every bit of what is written, and every hundredth of the filling."""
     path = tmp_path / "ledger.json"
-    ledger = Ledger().signed(ask(64), 7).signed(ask(3, origin=f"{LOG}/fedcba9876543210"), 8)
-    ledgers.write(path, ledger)
-    assert ledgers.read(path) == ledger
+    ledger = _written(path, sizes)[-1]
     data = path.read_bytes()
+    found = 0
     for at in range(len(data) * 8):
+        if data[at >> 3] == 32 and at % 100:
+            continue
         flipped = bytearray(data)
         flipped[at >> 3] ^= 1 << (at & 7)
-        path.write_bytes(flipped)
         try:
-            assert ledgers.read(path) == ledger, at  # white space behind it, say
+            assert Ledger.parse(bytes(flipped)) == ledger, at  # white space, or one of the two copies
         except SignerError:
-            continue
+            found += 1
+    assert found > 3_000
     path.write_bytes(b"")
     with pytest.raises(SignerError, match="cannot be believed"):
         Service(tmp_path)
+
+
+@pytest.mark.parametrize("sizes", [[3, 4], [3, 4, 5], [3, 4, 5, 6]])
+def test_a_cut_while_the_ledger_is_written_in_place_leaves_what_was_signed_before(tmp_path: Path, sizes: list[int]) -> None:
+    """N = 400 cuts of one write, sector by sector: nothing, all, or any part of it arrives, or rubbish."""
+    path, draw, seen = tmp_path / "ledger.json", random.Random(1), set()
+    before, after = _written(path, sizes)[-2:]
+    _written(path, sizes[:-1])
+    old = path.read_bytes()
+    _written(path, sizes)
+    new = path.read_bytes()
+    assert len(old) == len(new)
+    assert old != new
+    for _ in range(400):
+        torn = bytearray(old)
+        for at in range(0, len(new), 512):
+            if old[at : at + 512] != new[at : at + 512]:
+                torn[at : at + 512] = draw.choice([old[at : at + 512], new[at : at + 512], draw.randbytes(512)])
+        read = Ledger.parse(bytes(torn))
+        assert read in (before, after)
+        seen.add(read.logs[read.last][0])
+    assert seen == {sizes[-2], sizes[-1]}
+
+
+def test_a_ledger_whose_slots_are_both_gone_signs_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.json"
+    _written(path, [3, 4, 5])
+    data = bytearray(path.read_bytes())
+    for slot in range(1, 5):
+        data[slot * ledgers.BLOCK + 90] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(SignerError, match="neither of its slots"):
+        Service(tmp_path)
+    path.write_bytes(data[: ledgers.BLOCK])
+    with pytest.raises(SignerError, match="length"):
+        Service(tmp_path)
+
+
+def test_a_ledger_of_an_earlier_release_goes_on(tmp_path: Path) -> None:
+    """As release 0.1 wrote it: one line."""
+    body = orjson.dumps({"v": 1, "name": LOG, "logs": {EPOCH: [64, ask(64).head.root.hex()]}, "born": [7], "key": "", "last": EPOCH}, option=orjson.OPT_SORT_KEYS)
+    (tmp_path / "ledger.json").write_bytes(b'{"sha256":"%s","ledger":%s}\n' % (sha256(body).hexdigest().encode(), body))
+    (tmp_path / "signer.key").touch(0o600)
+    (tmp_path / "signer.key").write_text(f"{'07' * 32}\n")
+    Service(tmp_path).sign(ask(70, 64))
+    assert Service(tmp_path)._ledger.logs == {EPOCH: (70, ask(70).head.root)}
+    with pytest.raises(SignerRefused, match="roll-back"):
+        Service(tmp_path).sign(ask(66, 64))
+
+
+def test_what_failed_to_be_written_in_place_is_written_whole(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    for new, old in ((10, 0), (20, 10)):
+        service.sign(ask(new, old))
+    with mock.patch.object(ledgers, "overwrite_synced", side_effect=OSError(5, "Input/output error")), pytest.raises(SignerRefused, match="cannot be written"):
+        service.sign(ask(30, 20))
+    with mock.patch.object(ledgers, "overwrite_synced", side_effect=AssertionError):
+        service.sign(ask(30, 20))
+    assert Service(tmp_path)._ledger.logs == {EPOCH: (30, ask(30).head.root)}
 
 
 # --- the process --------------------------------------------------------------------------------------------------

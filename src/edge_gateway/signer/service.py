@@ -34,9 +34,9 @@ class Service:
     """The key and the ledger of one folder. Raises SignerError, OSError when either cannot be used."""
 
     def __init__(self, folder: Path, *, now_s: Callable[[], int] = lambda: int(time.time())) -> None:
-        self._path = folder / _LEDGER
+        self._file = ledgers.File(folder / _LEDGER)
         self._now_s = now_s
-        self._ledger = ledgers.read(self._path)
+        self._ledger = ledgers.read(folder / _LEDGER)
         self._key = _key(folder / _KEY, fresh=not self._ledger.logs)
         self.public = self._key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
         if self._ledger.key not in ("", self.public.hex()):
@@ -50,7 +50,7 @@ class Service:
         self._ledger.judge(ask, now_s)
         after = self._ledger.signed(ask, now_s)
         try:
-            ledgers.write(self._path, after)
+            self._file.write(after)
         except OSError as error:
             raise SignerRefused(f"the ledger cannot be written: {error.strerror or error}", hint="look at the signer's disk") from error
         self._ledger = after
