@@ -11,8 +11,8 @@ PIP := $(PY) -m pip --disable-pip-version-check install --quiet --no-input
 # Lengths of the campaigns: make killloop N=50
 N ?=
 SEED ?= 1
-# Most tests wait for processes and lines more than they compute: four at a time for two cores; two of those that hold deadlines of real time.
-WORKERS ?= 4
+# Most tests wait for processes and lines more than they compute: five at a time for two cores; two of those that hold deadlines of real time.
+WORKERS ?= 5
 WORKERS_TIMING ?= 2
 
 # Compiled modules are kept whatever the shell says: each of the hundreds of processes that a suite starts would compile them all anew (0.5 s).

@@ -2,8 +2,8 @@
 
 A deadline that broke while others had the processors says nothing about the gateway. The kernel counts for how long something that
 could have run had to wait (``/proc/pressure/cpu``). A test that fails after more of that than ``SHARE`` of its own length is taken
-again while no other test of this run is: one marked ``timing`` at most twice; another once, and only if it ran processes, because what
-is computed in one process hangs on no time. Beside other workers the processors are always wanted, so a worker does the latter ``MOST``
+again while no other test of this run is: one marked ``timing`` at most twice; another once, and only if it ran processes for a second or
+more, because what is computed in one process hangs on no time. Beside other workers the processors are always wanted, so a worker does the latter ``MOST``
 times at most. One that fails on a machine that was its own fails at once, and one that fails each time fails. The summary says
 which tests were taken again, what each had failed with, and how it ended. A test marked ``alone`` is alone the first time too.
 """
@@ -19,7 +19,6 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from _pytest.runner import runtestprotocol
 
@@ -27,8 +26,8 @@ from tests.turns import Turns
 
 #: Of a test's length, from which on its failure says nothing; how often one of real deadlines is tried, and one of processes.
 SHARE, TRIES, TRIES_OF_PROCESSES = 0.15, 3, 2
-#: So many tests of processes are taken again by a worker.
-MOST = 3
+#: So many tests of processes are taken again by a worker, and none that took less time (s).
+MOST, LEAST_S = 3, 1.0
 AGAIN = "taken again"
 _before = pytest.StashKey[list[str]]()  # how a test ended, each time before
 
@@ -105,7 +104,7 @@ class Repeats:
         reports = runtestprotocol(item, nextitem=nextitem, log=False)
         took_s, lost_s = time.monotonic() - began_s, waited_s() - lost_s
         failed = next((report for report in reports if report.failed), None)
-        if failed and lost_s >= SHARE * took_s and self._may(item, processes=_children_s() > children_s):
+        if failed and lost_s >= SHARE * took_s and self._may(item, processes=took_s >= LEAST_S and _children_s() > children_s):
             before.append(f"the machine was busy for {lost_s:.1f} of {took_s:.1f} s: {_why(failed)}")
             self._again = item
             return True
@@ -118,11 +117,11 @@ class Repeats:
         return True
 
     def _may(self, item: pytest.Item, *, processes: bool) -> bool:
-        """``processes``: some that it had started, or a test before it, ended meanwhile."""
+        """``processes``: some ended meanwhile."""
         times = len(item.stash[_before]) + 1
         if item.get_closest_marker("timing") is not None:
             return times < TRIES
-        if times >= TRIES_OF_PROCESSES or self._spent >= MOST or not (processes or _shares_processes(item)):
+        if times >= TRIES_OF_PROCESSES or self._spent >= MOST or not processes:
             return False
         self._spent += 1
         return True
@@ -148,9 +147,3 @@ def _why(report: pytest.TestReport) -> str:
 def _children_s() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def _shares_processes(item: pytest.Item) -> bool:
-    """Whether it uses what is kept for several tests while processes run: a broker, a gateway."""
-    fixtures = getattr(item, "_fixtureinfo").name2fixturedefs.values() if hasattr(item, "_fixtureinfo") else ()  # noqa: B009
-    return any(each[-1].scope != "function" for each in fixtures) and bool(psutil.Process().children())

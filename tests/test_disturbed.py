@@ -15,7 +15,7 @@ CONFTEST = """
 import itertools, os
 from tests import disturbed
 lost = itertools.count(step=int(os.environ["LOST"]))
-disturbed.waited_s = lambda: next(lost)
+disturbed.waited_s, disturbed.LEAST_S = lambda: next(lost), float(os.environ["LEAST"])
 def pytest_configure(config):
     config.addinivalue_line("markers", "timing: of real deadlines")
     config.addinivalue_line("markers", "alone: with no other test beside it")
@@ -73,12 +73,12 @@ def test_alone(): assert met(0.5) == 0
 """
 
 
-def run(folder: Path, lost_s: int, *options: str, **files: str) -> str:
-    """What pytest said, where each test lost so many seconds to others."""
+def run(folder: Path, lost_s: int, *options: str, least_s: float = 0.0, **files: str) -> str:
+    """What pytest said, where each test lost so many seconds to others; ``least_s``: in place of ``LEAST_S``."""
     (folder / "conftest.py").write_text(CONFTEST)
     for name, text in files.items():
         (folder / f"test_{name}.py").write_text(text)
-    environment = {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'src'}", "LOST": str(lost_s), "PATH": ""}
+    environment = {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'src'}", "LOST": str(lost_s), "LEAST": str(least_s), "PATH": ""}
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rA", *options]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False).stdout
 
@@ -110,6 +110,7 @@ def test_a_worker_repeats_only_a_few(tmp_path: Path) -> None:
     process = 'subprocess.run([sys.executable, "-S", "-c", "sum(range(300_000))"])'
     many = f"import pytest, subprocess, sys\n@pytest.mark.parametrize('n', range({disturbed.MOST + 2}))\ndef test_it(n): {process}; assert False\n"
     assert f"{disturbed.MOST} taken again" in run(tmp_path, 100, many=many)
+    assert "taken again" not in run(tmp_path, 100, many=many, least_s=5.0), "what failed at once waited for nothing"
 
 
 def test_the_kernels_count_only_grows() -> None:
