@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from edge_gateway.config.resolve import _besides
 from tests.faults import audit, rights
 
 
@@ -52,6 +55,18 @@ def test_a_way_that_nobody_listed_is_noticed_and_so_is_a_row_without_one() -> No
 def test_every_key_of_the_sample_shows_in_the_record(tmp_path: Path) -> None:
     keys, silent = audit.untold(audit.sample(tmp_path))
     assert (keys > 100, silent, audit.hidden()) == (True, [], [])
+
+
+_LEAF = st.one_of(st.booleans(), st.integers(-3, 3), st.text("ab", max_size=2), st.lists(st.integers(0, 2), max_size=2))
+_TABLES = st.recursive(_LEAF, lambda below: st.dictionaries(st.sampled_from("abc"), below, max_size=3), max_leaves=12).filter(lambda it: isinstance(it, dict))
+
+
+@given(_TABLES, _TABLES)
+def test_whatever_tables_there_are_each_key_shows_in_its_place_or_among_the_settings(tables: dict[str, Any], told: dict[str, Any]) -> None:
+    """The sample has not every table that there may be: this holds for those, too, as no table hides a key."""
+    shown = dict(audit.leaves(told)), dict(audit.leaves(_besides(tables, told)))
+    for path, value in audit.leaves(tables):
+        assert any(path in where and where[path] == value for where in shown), path
 
 
 def test_a_key_that_the_record_leaves_out_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
