@@ -12,6 +12,10 @@ import pytest
 from edge_gateway.cli.main import run as cli
 from edge_gateway.evidence.check import check
 from edge_gateway.evidence.judge import Asked, Verdict
+from edge_gateway.evidence.zipped import Writer
+from edge_gateway.journal.retention import JournalSettings
+from edge_gateway.journal.store import open_journal
+from edge_gateway.testing import FakeClock
 from tests.evidence.record import GATEWAY, HUB, Epoch, entries, pack, write
 from tests.journal.entries import BEGAN_US
 
@@ -106,3 +110,38 @@ def test_while_the_signer_is_away_the_hubs_key_is_named_all_the_same(state: Path
     with zipfile.ZipFile(file) as zipped:
         (named,) = orjson.loads(zipped.read("keys.json"))["keys"]
     assert named == {"role": "witness", "vkey": str(HUB.key), "fingerprint": HUB.key.fingerprint}
+
+
+@pytest.mark.parametrize("given_up", [True, False], ids=["gone for good", "waits for the hub"])
+async def test_a_record_with_a_damaged_segment_is_exported_and_the_hole_is_told(given_up: bool, tmp_path: Path) -> None:
+    """Planted: a segment moved aside, whose entries the hub has not given back (yet)."""
+    write(tmp_path, [Epoch("00000000000000e1", entries(44), [(40, BEGAN_S + 41)])])
+    settings = JournalSettings(max_bytes=1 << 30, segment_entries=8, hub_name="hub", sinks=("hub",))
+    store = await open_journal(tmp_path, settings=settings, clock=FakeClock())
+    await store.set_aside("00000000000000e1", 24)
+    if given_up:
+        await store.give_up("00000000000000e1", 24)
+    await store.close()
+    data, made = pack(tmp_path)
+    assert len(made.damaged) == 1
+    assert "24" in made.damaged[0]
+    assert (judged(data).outcome, judged(data).code) == ("cannot-decide", "hole")
+    data, made = pack(tmp_path, s(33), s(38))  # behind it all is as it was
+    assert (made.damaged, judged(data).outcome) == ([], "verified")
+
+
+def test_a_record_that_begins_anew_speaks_for_nothing_before(tmp_path: Path) -> None:
+    """Planted: a manifest that claims a month for a record whose earlier part was lost, or removed."""
+    write(tmp_path, [FIRST])
+    data, _ = pack(tmp_path)
+    with zipfile.ZipFile(io.BytesIO(data)) as zipped:
+        members = {name: zipped.read(name) for name in zipped.namelist()}
+    told = orjson.loads(members["manifest.json"])
+    assert (judged(data).outcome, told["claim"]["from_us"]) == ("verified", s(0))
+    told["claim"]["from_us"] = s(-30 * 86_400)
+    forged = io.BytesIO()
+    writer = Writer(forged, 0)
+    for name, member in (members | {"manifest.json": orjson.dumps(told)}).items():
+        writer.add(name, member)
+    writer.close()
+    assert judged(forged.getvalue()).code == "begins-later"

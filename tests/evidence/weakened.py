@@ -60,7 +60,7 @@ JAVASCRIPT = (
     _page("the witness is not asked for", "return checkpoint.counts && (!keys.witness || checkpoint.witnessed !== null);", "return checkpoint.counts;", "pack"),
     _page("a claim may reach beyond the witness", "if (end === null || told.to_us > end)", "if (false)", "pack"),
     _page("an earlier epoch may go on beyond its witness", "epochs.slice(0, -1).filter(endsBehind)", "[]", "pack"),
-    _page("a claim may begin earlier", "if (!fromBirth && ", "if (false && ", "pack"),
+    _page("a claim may begin earlier", "if (from === null || told.from_us < from)", "if (false)", "pack"),
     _page("a checkpoint from elsewhere is not compared", "else if (!V.equal(epoch.rootAt(size), asked.head.root))", "else if (false)", "pack"),
     _page("epochs need not hang together", "if (told.epoch !== earlier.epoch || ", "if (false && ", "pack"),
 )  # fmt: skip

@@ -199,11 +199,9 @@ def pack(rng: Random, bad: bool) -> Vector:
 
 
 def _widened(rng: Random, found: Site) -> None:
-    """A good pack may claim nothing, or (from entry 0 on) any beginning; and carry what nobody knows."""
+    """A good pack may claim nothing."""
     if rng.random() < 0.2:
         found.claim = None
-    elif found.epochs[0].here[0][0] == 0 and found.claim and rng.random() < 0.5:
-        found.claim["from_us"] = 0
 
 
 def cut(found: Site, epoch: Epoch, size: int) -> Site:

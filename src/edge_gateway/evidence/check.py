@@ -232,9 +232,8 @@ def _claimed(claim: Claim, epochs: Sequence[Walked], throughs: Sequence[Through]
     for each, through in zip(epochs[:-1], throughs, strict=False):
         if each.end > through.size:
             reasons.append(("beyond-through", {"epoch": each.part.epoch, "through": through.size}))
-    born = first.opening is not None and first.opening.get("previous") is None
     begin_us = first.reach.begin_us(throughs[0].size)
-    if not born and (begin_us is None or claim.from_us < begin_us):
+    if begin_us is None or claim.from_us < begin_us:
         reasons.append(("begins-later", {"from_us": claim.from_us, "begin_us": begin_us}))
     if reached.code:
         return

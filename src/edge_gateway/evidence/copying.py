@@ -75,7 +75,10 @@ class Copying:
             self.damaged.append(damage.why)
             return
         except (KeyError, FileNotFoundError):
-            raise JournalError("entries were freed while they were copied", hint="export again") from None
+            if not self._waits(chunk.segment):
+                raise JournalError("entries were freed while they were copied", hint="export again") from None
+            self.damaged.append(f"segment {chunk.epoch}/{chunk.first}: it was damaged, and moved aside until the hub gives it back")
+            return
         for entry in map(decode, lines):
             carried.reach.see(entry)
             self._see(chunk.epoch, entry)
@@ -83,6 +86,10 @@ class Copying:
         self._texts.update(segment.texts)
         carried.stretches.append((chunk.first, chunk.end))
         self.entries += chunk.end - chunk.first
+
+    def _waits(self, gone: Segment | None) -> bool:
+        """Whether a segment is not freed though its file is not here."""
+        return gone is not None and any((each.epoch, each.first, each.freed) == (gone.epoch, gone.first, False) for each in self._reading.sealed())
 
     def _sealed(self, chunk: Chunk, sealed: Segment) -> tuple[bytes, Segment, list[bytes]]:
         data = segment_path(self._state_dir, chunk.epoch, chunk.first).read_bytes()

@@ -21,7 +21,9 @@ from edge_gateway.evidence.stretch import Chunk, chunks, needed
 from edge_gateway.evidence.tables import Tables
 from edge_gateway.evidence.zipped import Writer
 from edge_gateway.history.record import newest_config
+from edge_gateway.journal.base import EpochInfo
 from edge_gateway.journal.reading import Reading
+from edge_gateway.journal.segments import Segment
 from edge_gateway.record.checkpoint import Checkpoint, witnessed_s
 from edge_gateway.record.note import COSIGNATURE, Key, Note, NoteError
 
@@ -63,7 +65,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What became of it. ``damaged``: segments that do not read, in the pack by their roots only; ``missing``: texts."""
+    """What became of it. ``damaged``: segments that do not read, or are gone, in the pack by their roots only; ``missing``: texts."""
 
     manifest: Manifest
     entries: int
@@ -109,7 +111,15 @@ def make(state_dir: Path, reading: Reading, file: BinaryIO, order: Order) -> Mad
         writer.add(layout.VERIFIER, verifier.read_bytes())
     writer.add(layout.MANIFEST, bytes(manifest))
     writer.close()
-    return Made(manifest, copying.entries, writer.size, copying.damaged, copying.missing)
+    return Made(manifest, copying.entries, writer.size, [*_gone(infos, sealed, run), *copying.damaged], copying.missing)
+
+
+def _gone(infos: Sequence[EpochInfo], sealed: Iterable[Segment], run: Sequence[Chunk]) -> list[str]:
+    """Segments between those of the pack that were declared gone: a verifier cannot decide over them."""
+    order = [info.epoch for info in infos]
+    least, most = ((order.index(each.epoch), each.first) for each in (run[0], run[-1]))
+    inner = (each for each in sealed if each.lost and least < (order.index(each.epoch), each.first) < most)
+    return [f"entries {each.first} to {each.end - 1} of epoch {each.epoch} are gone for good, their root is kept" for each in inner]
 
 
 def _tables(state_dir: Path, reading: Reading, here: Sequence[Chunk], run: Sequence[Chunk], order: Order) -> Tables:
