@@ -29,7 +29,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
-from types import FrameType, FunctionType
+from types import FunctionType
 from typing import Any
 
 import coverage
@@ -69,10 +69,6 @@ class Measured:
     lines: dict[str, dict[int, list[str]]] = field(default_factory=dict)
 
 
-class LongEnough(Exception):
-    """Ends a test that is measured."""
-
-
 class Bench:
     """A plugin of pytest that runs the campaign in place of the tests that were collected, each trial in a child of its own."""
 
@@ -83,7 +79,7 @@ class Bench:
         #: file -> the tests that killed there, the last first; file -> its living functions
         self.killers = defaultdict[str, list[str]](list)
         self.functions = dict[str, list[FunctionType]]()
-        self.most_s, self.cut = MOST_S, False
+        self.most_s = MOST_S
         self.report: dict[str, Any] = {}
         self.failed = ""
 
@@ -151,14 +147,6 @@ class Bench:
         signal.setitimer(signal.ITIMER_PROF, 0)
         return self.failed
 
-    def long_enough(self, _: int, frame: FrameType | None) -> None:
-        """A test was measured for as long as any is: end it, where pytest looks after what a test raises (the next signal comes soon)."""
-        while frame is not None and frame.f_code.co_name != "from_call":
-            frame = frame.f_back
-        if frame is not None:
-            self.cut = True
-            raise LongEnough
-
     def nothing_failed(self, *_: Any) -> None:
         """The child's time is over within a test."""
         (self.source / f"said-{os.getpid()}").write_bytes(pickle.dumps(""))
@@ -173,10 +161,10 @@ class Bench:
             self.measured = pickle.loads(kept.read_bytes())
             return
         files = sorted({item.path for item in self.items.values()}, key=lambda path: -sum(item.path == path for item in self.items.values()))
-        shares = [files[n :: self.asked.jobs] for n in range(self.asked.jobs)]
-        for share in shares:
-            self.child(lambda share=share: self._measuring(set(share)))  # type: ignore[misc]
-        for said in [self.wait()[2] for _ in shares]:
+        shares = [{item.nodeid for item in self.items.values() if item.path in files[n :: self.asked.jobs]} for n in range(self.asked.jobs)]
+        running = {self.child(lambda share=share: self._measuring(share)): share for share in shares}  # type: ignore[misc]
+        while running:
+            pid, _, said = self.wait()
             if not isinstance(said, Measured):
                 died = self.source / "died.txt"
                 pytest.exit(f"the tests fail without any fault: {died.read_text('utf-8') if died.exists() else said}", returncode=1)
@@ -184,29 +172,40 @@ class Bench:
             for file, lines in said.lines.items():
                 for line, names in lines.items():
                     self.measured.lines.setdefault(file, {}).setdefault(line, []).extend(names)
+            if left := running.pop(pid) - set(said.cost_s):  # it ended within a test that took long enough
+                running[self.child(lambda left=left: self._measuring(left))] = left  # type: ignore[misc]
         if kept:
             kept.write_bytes(pickle.dumps(self.measured))
 
-    def _measuring(self, files: set[Path]) -> Measured | str:
+    def _measuring(self, share: set[str]) -> Measured | str:
+        """In a child: all of these tests, or until one takes longer than any is measured."""
         package, cost_s = self.source / "edge_gateway", dict[str, float]()
         noted = coverage.Coverage(data_file=None, config_file=False, include=[f"{package / core}{end}" for core in CORES for end in (".py", "/*")])
         noted.set_option("run:core", "ctrace")  # the only one that knows contexts on every Python
+
+        def found() -> Measured:
+            noted.stop()
+            data = noted.get_data()
+            return Measured(cost_s, {str(Path(file).relative_to(package)): data.contexts_by_lineno(file) for file in data.measured_files()})
+
+        def long_enough(*_: Any) -> None:
+            cost_s[item.nodeid] = LONGEST_S
+            (self.source / f"said-{os.getpid()}").write_bytes(pickle.dumps(found()))
+            os._exit(0)
+
+        signal.signal(signal.SIGPROF, long_enough)
         noted.start()
-        every = [item for item in self.items.values() if item.path in files]
-        signal.signal(signal.SIGPROF, self.long_enough)
+        every = [item for item in self.items.values() if item.nodeid in share]
         for item, following in zip(every, [*every[1:], None], strict=True):
             noted.switch_context(item.nodeid)
             began_s = time.process_time()
-            signal.setitimer(signal.ITIMER_PROF, LONGEST_S, LONGEST_S / 10)
+            signal.setitimer(signal.ITIMER_PROF, LONGEST_S)
             item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
             signal.setitimer(signal.ITIMER_PROF, 0)
             cost_s[item.nodeid] = time.process_time() - began_s
-            if self.failed and not self.cut:
+            if self.failed:
                 return self.failed
-            self.failed, self.cut = "", False
-        noted.stop()
-        data = noted.get_data()
-        return Measured(cost_s, {str(Path(file).relative_to(package)): data.contexts_by_lineno(file) for file in data.measured_files()})
+        return found()
 
     def tests_of(self, fault: Mutant) -> list[str]:
         """The tests that come by a fault: first those that killed in its file lately, then whose function has cost least so far.
