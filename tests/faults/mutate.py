@@ -27,7 +27,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, zip_longest
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -131,7 +131,7 @@ class Bench:
         """In a child: run these tests until one fails or the time is over, each with its own; the one that failed, or ""."""
         chosen = [self.items[name] for name in names if name in self.items]
         until_s = time.process_time() + self.most_s
-        for item, following in zip(chosen, [*chosen[1:], None], strict=True):
+        for item, following in zip_longest(chosen, chosen[1:]):
             hangs_s, left_s = LEAST_S + SLOWER * self.measured.cost_s[item.nodeid], until_s - time.process_time()
             if left_s <= 0:
                 break
