@@ -16,6 +16,7 @@ from edge_gateway.shipping import witnessing
 from edge_gateway.shipping.witnessing import Witnessing
 from edge_gateway.sinks.base import Held
 from tests.journal.entries import run
+from tests.journal.witness import cosigned
 from tests.regulator_hub.harness import registered, running_hub
 from tests.sinks.test_hub import sink_for
 
@@ -56,6 +57,22 @@ async def test_the_newest_cosigned_note_outlasts_those_that_only_were_signed(jou
     assert [size for size, _ in await kept(journal, {1, *range(5, 13)})] == [1, *range(5, 13)]
     journal.keep_checkpoint(journal.epoch, 12, note(12, lines=2))
     await kept(journal, set(range(5, 13)))
+
+
+async def test_the_newest_note_of_each_witness_stays_when_another_takes_its_place(journal: Store) -> None:
+    def cosign(size: int, number: int) -> None:
+        journal.keep_checkpoint(journal.epoch, size, cosigned(journal.epoch, size, number))
+
+    cosign(1, 1)
+    cosign(2, 1)
+    for size in range(3, 14):
+        cosign(size, 2)
+    await kept(journal, {2, *range(6, 14)})
+    for number in (3, 4, 5, 6):  # a hub that is another each time fills no disk
+        cosign(11 + number, number)
+    for size in range(18, 26):
+        journal.keep_checkpoint(journal.epoch, size, note(size))
+    await kept(journal, {14, 15, 16, 17, *range(18, 26)})
 
 
 async def test_what_is_shown_and_what_is_not(journal: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

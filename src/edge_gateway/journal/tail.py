@@ -41,6 +41,8 @@ FOLD_FRAMES = 512
 _LOG_HEADER_BYTES, _FRAME_HEADER_BYTES = 32, 24
 #: Checkpoints kept of an epoch: each one vouches for all before it.
 CHECKPOINTS_KEPT = 8
+#: … besides the newest that each of so many witnesses cosigned.
+WITNESSES_KEPT = 4
 #: A signature line of a note begins so; the second one is a witness's.
 _FREED, _LOST, _UNTOLD = 1, 2, 3  # of a segment's column ``freed``
 _SIGNATURE = "\n\N{EM DASH} ".encode()
@@ -409,7 +411,7 @@ class Tail:
         self._run(f"REPLACE INTO receipts VALUES({_marks(5)})", (*values, row_crc(*values)))
 
     def put_checkpoint(self, epoch: str, size: int, note: bytes) -> None:
-        """Keep a signed note; the epoch's oldest beyond ``CHECKPOINTS_KEPT`` go, but never the newest that is cosigned.
+        """Keep a signed note; the epoch's oldest beyond ``CHECKPOINTS_KEPT`` go, but never the newest that a witness cosigned.
 
         A note that is kept already under this size gives its other signatures to it: two witnesses' lines stand side by side.
         """
@@ -418,7 +420,7 @@ class Tail:
             note = merged(held, note)
         self._run(f"REPLACE INTO checkpoints VALUES({_marks(4)})", (epoch, size, note, row_crc(epoch, size, note.hex())))
         kept = list(self.connection.execute("SELECT size, note FROM checkpoints WHERE epoch = ? ORDER BY size DESC", (epoch,)))
-        cosigned = [each for each, held in kept if held.count(_SIGNATURE) > 1][:1]
+        cosigned = _newest_cosigned(kept)
         for each, _ in kept[CHECKPOINTS_KEPT:]:
             if each not in cosigned:
                 self._run("DELETE FROM checkpoints WHERE epoch = ? AND size = ?", (epoch, each))
@@ -515,3 +517,12 @@ def _state(segment: Segment) -> int:
 
 def _marks(count: int) -> str:
     return ", ".join("?" * count)
+
+
+def _newest_cosigned(notes: Iterable[tuple[int, bytes]]) -> list[int]:
+    """Sizes of the newest note of each witness, the newest first: another hub in its place takes nothing from what one vouched for."""
+    found: dict[bytes, int] = {}
+    for size, note in notes:
+        for line in note.split(_SIGNATURE)[2:]:  # the first is the log's own
+            found.setdefault(line[: line.rfind(b" ") + 6], size)  # name, and the key's id in base64
+    return list(found.values())[:WITNESSES_KEPT]
