@@ -70,15 +70,15 @@ def test_a_calibration_without_a_violation(gateway: Gateway, plant: Plant) -> No
     say(gateway, "mark", "start", "calibration", "--point", "cold1-air", "--for", "45m", "--reason", "annual, certificate LH-2026-118")
     plant.set(1, 3)  # the ice bath, 0.3 °C
     gateway.wait(lambda: any(row["value"] == 0.3 for row in gateway.status()["rows"]), "the probe in the bath")
-    assert "error +0.3 Cel  within" in say(gateway, "calibrate", "found", "cold1-air", *ASKED, "--reason", "annual", "--due", "2027-11-28")
+    assert "error +0.3 °C  within" in say(gateway, "calibrate", "found", "cold1-air", *ASKED, "--reason", "annual", "--due", "2027-11-28")
     plant.set(1, 0)
     gateway.wait(lambda: any(row["value"] == 0.0 for row in gateway.status()["rows"]), "adjusted")
-    assert "error +0 Cel" in say(gateway, "calibrate", "left", "cold1-air", *ASKED, "--reason", "offset set on the device", "--keep-mark")
+    assert "error +0 °C" in say(gateway, "calibrate", "left", "cold1-air", *ASKED, "--reason", "offset set on the device", "--keep-mark")
     plant.set(1, FROZEN)
     gateway.wait(lambda: all(row["value"] == FROZEN / 10 for row in gateway.status()["rows"]), "the probe is back")
     assert "would have fired: 1" in say(gateway, "mark", "end", "M-1", "--reason", "probe is back in the store")
     assert "calibration" in say(gateway, "mark", "list")
-    assert "as-found +0.3  as-left +0  due 2027-11-28" in say(gateway, "calibrate", "list")
+    assert "as-found +0.3 °C  as-left +0 °C  due 2027-11-28" in say(gateway, "calibrate", "list")
     assert "nothing is open" in say(gateway, "violations", "list")
     assert [e["step"] for e in entries(gateway, "violation")] == []
     assert [e["step"] for e in entries(gateway, "calibration")] == ["as-found", "as-left"]
@@ -97,9 +97,9 @@ def test_a_probe_that_was_off_corrects_the_past_and_changes_no_reading(gateway: 
     plant.set(1, 0)
     gateway.wait(lambda: any(row["value"] == 0.0 for row in gateway.status()["rows"]), "adjusted")
     assert "readings from the beginning of the record to" in say(gateway, "calibrate", "left", "cold1-air", *strict)
-    assert "corrected by +0.2 Cel; raw readings stay" in say(gateway, "calibrate", "correct", "cold1-air", "--from", "1h", "--offset", "0.2", "--reason", "dropped today")
+    assert "corrected by +0.2 °C; raw readings stay" in say(gateway, "calibrate", "correct", "cold1-air", "--from", "1h", "--offset", "0.2", "--reason", "dropped today")
     assert "a correction by 0 is none" in say(gateway, "calibrate", "correct", "cold1-air", "--offset", "0", "--reason", "x")
-    assert "修正 -0.9 Cel；原始读数不变" in gateway.verb("--lang", "zh", "calibrate", "list").stdout
+    assert "修正 -0.9 °C；原始读数不变" in gateway.verb("--lang", "zh", "calibrate", "list").stdout
     before = list(entries(gateway, "batch"))
     exported = gateway.verb("export", "--point", "cold1-air")
     assert "a calibration says by how much they were off" in exported.stderr

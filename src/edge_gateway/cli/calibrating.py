@@ -15,6 +15,7 @@ from edge_gateway.cli.main import NO, OK, WARNINGS
 from edge_gateway.cli.verbs import Context, noun, option, verb
 from edge_gateway.cli.words import local
 from edge_gateway.history.export import moment_us
+from edge_gateway.units import symbol
 
 _LOOK_S = 0.5
 
@@ -122,7 +123,7 @@ def list_(ctx: Context, as_json: bool) -> int:
         click.echo(json.dumps({"schema": "edge-gateway/calibrations/1", **told}, ensure_ascii=False))
         return WARNINGS if urgent else OK
     for point, about in sorted(told["points"].items()):
-        errors = "  ".join(f"{step} {about[step]['error']:+g}" for step in ("as-found", "as-left") if step in about)
+        errors = "  ".join(f"{_step(ctx, step)} {about[step]['error']:+g} {symbol(about[step].get('unit', ''))}".rstrip() for step in ("as-found", "as-left") if step in about)
         due = f"  {ctx.say('due', '到期')} {about['due']}" if about.get("due") else ""
         click.echo(f"{point}  {errors}{due}")
         for made in about.get("corrections", ()):
@@ -148,8 +149,9 @@ def _record(ctx: Context, client: Client, step: str, point: str, asked: dict[str
         click.echo(json.dumps({"schema": "edge-gateway/calibration/1", **made}, ensure_ascii=False))
     else:
         verdict = "" if "within" not in made else ctx.say("  within", "  合格") if made["within"] else ctx.say("  beyond what is allowed", "  超出允许误差")
-        shown = f"{ctx.say('reads', '读数')} {made['reading']:g}  {ctx.say('reference', '标准值')} {made['reference']:g}  {ctx.say('error', '误差')} {made['error']:+g} {made['unit']}"
-        click.echo(f"{point}  {step}  {shown}{verdict}  {ctx.say('entry', '条目')} {made['seq']}")
+        figures = ((ctx.say("reads", "读数"), f"{made['reading']:g}"), (ctx.say("reference", "标准值"), f"{made['reference']:g}"), (ctx.say("error", "误差"), f"{made['error']:+g}"))
+        shown = "  ".join(f"{what} {number} {symbol(made['unit'])}".rstrip() for what, number in figures)
+        click.echo(f"{point}  {_step(ctx, step)}  {shown}{verdict}  {ctx.say('entry', '条目')} {made['seq']}")
         if (off := made.get("corrected")) is not None:
             click.echo(f"  {_correction(ctx, client, off)}  {ctx.say('entry', '条目')} {off['seq']}")
         elif step == "as-found" and not made.get("within", True):
@@ -157,11 +159,15 @@ def _record(ctx: Context, client: Client, step: str, point: str, asked: dict[str
     return OK if made.get("within", True) else NO
 
 
+def _step(ctx: Context, step: str) -> str:
+    return ctx.say(step, {"as-found": "校准前", "as-left": "校准后"}[step])
+
+
 def _correction(ctx: Context, client: Client, made: dict[str, Any]) -> str:
     """Which readings were off by how much."""
     zone = str(client.get("/v1/calibrations")["timezone"])
     begin = ctx.say("the beginning of the record", "台账起始") if made["from_wall_us"] is None else local(made["from_wall_us"], zone)
-    end, by = local(made["until_wall_us"], zone), f"{made['offset']:+g} {made.get('unit', '')}".strip()
+    end, by = local(made["until_wall_us"], zone), f"{made['offset']:+g} {symbol(made.get('unit', ''))}".strip()
     return ctx.say(f"readings from {begin} to {end}: corrected by {by}; raw readings stay", f"{begin} 至 {end} 的读数：修正 {by}；原始读数不变")
 
 
