@@ -155,6 +155,11 @@ def web(hub: Hub, page: Page) -> ASGIApp:
     async def prometheus(_request: Request) -> Response:
         return Response(numbers(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
+    async def nothing(request: Request, _error: Exception) -> Response:
+        if request.url.path.startswith("/api/"):
+            return await asked(request, Asked(404, "no-address", "there is nothing at this address"))
+        return page.missing(request)
+
     listed: list[BaseRoute] = [
         entries_route(hub.desk, hub.gateways, lambda: hub.stopping),
         add_checkpoint_route(hub.witness, hub.gateways),
@@ -165,7 +170,7 @@ def web(hub: Hub, page: Page) -> ASGIApp:
         Route("/readyz", readyz),
         Route("/metrics", prometheus),
     ]
-    app = Starlette(routes=listed, exception_handlers={Asked: asked})
+    app = Starlette(routes=listed, exception_handlers={Asked: asked, 404: nothing})
     return app if hub.config.readers == "anyone" else _ReadersOnLoopback(app)
 
 

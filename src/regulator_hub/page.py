@@ -59,6 +59,10 @@ class Page:
 
         return [Route("/", live), Route("/events", events), pages.static()]
 
+    def missing(self, request: Request) -> Response:
+        """For an address where there is nothing."""
+        return pages.page(request, "notfound.html", self._language, status_code=404)
+
     async def run(self) -> None:
         """Tell browsers what changed, until cancelled."""
         looked_s = 0.0

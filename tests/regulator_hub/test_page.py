@@ -167,6 +167,19 @@ async def test_what_is_open_is_counted_also_when_it_has_recovered(site: tuple[Hu
     await expect(card).to_contain_text("(−20.5 °C)")
 
 
+async def test_where_there_is_nothing_the_page_says_so_and_leads_back(site: tuple[HubProcess, Gateway], browser: Browser) -> None:
+    hub, _made = site
+    page = await browser.new_page(locale="zh-CN")
+    answer = await page.goto(f"{hub.url}/nowhere")
+    assert answer is not None
+    assert answer.status == 404
+    await expect(page.locator("h1")).to_have_text("没有这一页")
+    await page.click("main a")
+    await expect(page.locator("h1")).to_have_text("监管端 · 实时")
+    problem = await page.request.get(f"{hub.url}/api/v1/nowhere")
+    assert (problem.status, (await problem.json())["code"]) == (404, "no-address")
+
+
 async def test_a_contact_says_what_its_figure_means(tmp_path: Path, browser: Browser) -> None:
     door = {"zone": "cold1", "quantity": "contact", "unit": "", "decimals": 0, "name_zh": "库门", "name_en": "Door"}
     resolved = record.RESOLVED | {"points": {"cold1-air": door, "cold1-rh": door}, "rules": []}
