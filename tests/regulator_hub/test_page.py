@@ -167,6 +167,19 @@ async def test_what_is_open_is_counted_also_when_it_has_recovered(site: tuple[Hu
     await expect(card).to_contain_text("(−20.5 °C)")
 
 
+async def test_what_goes_on_shows_a_newer_reading_that_is_worse_than_the_record_s_worst(site: tuple[HubProcess, Gateway], browser: Browser) -> None:
+    hub, made = site
+    page = await opened(browser, hub.url, locale="en-GB")
+    card = page.locator("#violations li")
+    await made.live({9: record.violation(9, "notice"), 10: record.batch(10, -16.0)})  # the step's worst is −14.9
+    await expect(card).to_contain_text("worst −14.9 °C")
+    await made.live({11: record.batch(11, -13.9)})
+    await expect(card).to_contain_text("worst −13.9 °C")
+    await made.live({12: record.violation(12, "recovered"), 13: record.batch(13, -10.0)})
+    await expect(card).to_contain_text("−10.0 °C")
+    await expect(card).to_contain_text("worst −14.9 °C")  # what is over is as the record says
+
+
 async def test_where_there_is_nothing_the_page_says_so_and_leads_back(site: tuple[HubProcess, Gateway], browser: Browser) -> None:
     hub, _made = site
     page = await browser.new_page(locale="zh-CN")

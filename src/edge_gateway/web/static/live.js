@@ -103,6 +103,14 @@
     age.dataset.stale = old ? "1" : "";
     return [el(old ? "span" : "strong", old ? "dim" : "", old ? "(" + figure(row) + ")" : figure(row)), age, el("span", "dim", quality(row.quality))];
   }
+  // The record has the worst value up to its newest step; while it goes on the newest reading may be worse.
+  function worst(step) {
+    const row = data.points[step.gateway + "/" + step.point], limit = step.limit || "";
+    const at = sign => (found => found ? Number(found[1]) : null)(limit.match(new RegExp(sign + " (-?[\\d.]+)")));
+    const low = at("\u2265"), high = at("\u2264"), beyond = value => Math.max(low === null ? -Infinity : low - value, high === null ? -Infinity : value - high);
+    const counts = row && step.condition === "active" && row.quality === "good" && typeof row.value === "number" && !stale(row);
+    return counts && beyond(row.value) > beyond(step.peak) ? row.value : step.peak;
+  }
   function violationCard(step) {
     const kind = step.violated ? "violation" : "notice";
     const li = el("li", kind + (step.handling === "new" ? " new" : "") + (step.condition === "recovered" ? " over" : ""));
@@ -121,7 +129,7 @@
     const second = el("p", "line dim");
     if (hub) second.append(el("span", "", siteName(step.gateway)));
     if (since) { const s = el("span", "since"); s.dataset.since = since; second.append(s); }
-    if (step.peak !== null && step.peak !== undefined) second.append(el("span", "", say("peak", { value: (step.kind || "limit") === "limit" ? value(step.peak) : number(step.peak, 1) })));
+    if (step.peak !== null && step.peak !== undefined) second.append(el("span", "", say("peak", { value: (step.kind || "limit") === "limit" ? value(worst(step)) : number(step.peak, 1) })));
     second.append(el("span", "strong", say("condition." + step.condition)), el("span", "strong", say("handling." + step.handling)));
     if (step.severity) second.append(el("span", "", say("severity." + step.severity)));
     if (hub && !step.in_order) second.append(el("span", "tag", say("live.copy")));
