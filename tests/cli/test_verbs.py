@@ -33,6 +33,7 @@ from edge_gateway.cli.words import span
 from edge_gateway.journal.files import DiskFiles
 from edge_gateway.links.serial import open_port
 from edge_gateway.web.chinese import SENTENCES, chinese
+from edge_gateway.web.chinese_usage import USAGE as USAGE_SENTENCES
 from tests.cli.site import PACK, PROGRAM, config_text
 from tests.servers.serial_line import SocatPair
 
@@ -114,6 +115,35 @@ def test_a_step_that_the_hub_takes_is_said_to_be_the_hub_s(verb: str, zh: str, c
     assert f"`regulator-hub violations {verb} ID" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("path", [(), ("violations",), ("rules", "explain"), ("demo",)], ids=" ".join)
+def test_help_in_chinese_has_no_headings_of_clicks_own(path: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--lang", "zh", *path, "--help"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("用法：")
+    assert "选项:" in said
+    assert "显示本说明" in said
+    for english in ("Usage", "Options:", "Show this message", "Commands:"):
+        assert english not in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "zh"),
+    [
+        (["rules", "explain"], "缺少参数 'RULE'。"), (["violations", "nix"], "没有命令“nix”"), (["read", "--nix"], "没有选项“--nix”"),
+        (["demo", "--speed", "x"], "'--speed' 的值无效：“x”不是数字。"), (["status", "y"], "多余的参数（y）"),
+        (["read"], "请写测点"), (["violations", "ack", "x-1"], "缺少选项 '--reason'"),
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_said_in_the_readers_language(arguments: list[str], zh: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--lang", "zh", *arguments]) == USAGE
+    said = capsys.readouterr().err
+    assert zh in said
+    assert "错误：" in said
+    assert "Error" not in said
+    assert run(["--lang", "en", *arguments]) == USAGE
+    assert "Error: " in capsys.readouterr().err
+
+
 def test_a_user_without_a_home_has_the_systems_folders(monkeypatch: pytest.MonkeyPatch) -> None:
     """A container's or a service's user of whom there is no account."""
 
@@ -131,7 +161,7 @@ def test_a_user_without_a_home_has_the_systems_folders(monkeypatch: pytest.Monke
 
 
 def test_chinese_names_what_the_english_sentence_names() -> None:
-    for english, words in SENTENCES:
+    for english, words in (*SENTENCES, *USAGE_SENTENCES):
         named = re.findall(r"\{(\d?)\}", words)
         assert len(named) in (english.count("{}"), 0), english
         assert all(not index or int(index) < english.count("{}") for index in named), english

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from edge_gateway import __version__
-from edge_gateway.cli.verbs import Context, Option, global_options, language, reader_language
+from edge_gateway.cli.verbs import Context, Option, Worded, global_options, language, reader_language
 from edge_gateway.errors import ConfigError, GatewayError, JournalBusy, SinkError, SourceError
 
 __all__ = ["BUSY", "CONFIG", "NO", "NOT_PERMITTED", "NO_ANSWER", "NO_NETWORK", "OK", "USAGE", "WARNINGS", "Context"]
@@ -58,7 +58,7 @@ _EXAMPLES = (
 )
 
 
-class _Root(click.Group):
+class _Root(Worded, click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
 
@@ -77,7 +77,7 @@ class _Root(click.Group):
                 formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
         with formatter.section("命令" if chinese else "Commands"):
             formatter.write_dl([(name, words[2 if chinese else 1]) for name, words in VERBS.items()])
-        click.Command.format_options(self, ctx, formatter)
+        self.write_options(ctx, formatter)
 
 
 def _invoked(ctx: click.Context) -> None:
@@ -105,7 +105,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         result: Any = cli.main(args=given, standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        _say_usage(error, _language(given))
         return USAGE
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
@@ -123,6 +123,22 @@ def run(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return OK
     return result if isinstance(result, int) else OK
+
+
+def _say_usage(error: click.ClickException, language: str) -> None:
+    """What is wrong with the command line, and where help is."""
+    if language != "zh":
+        error.show()
+        return
+    from edge_gateway.web.chinese import chinese
+
+    said = error.format_message()
+    if isinstance(error, click.BadParameter) and error.message:
+        said = said.replace(error.message, chinese(error.message))  # a sentence within a sentence
+    ctx = error.ctx if isinstance(error, click.UsageError) else None
+    if ctx is not None:
+        click.echo(f"{ctx.get_usage()}\n查看说明：{ctx.command_path} --help\n", err=True)
+    click.echo(f"错误：{chinese(said)}", err=True)
 
 
 def _language(given: Sequence[str]) -> str:

@@ -145,7 +145,24 @@ def global_options(*, hidden: bool) -> list[click.Parameter]:
     ]
 
 
-class _Help(click.Command):
+class Worded(click.Command):
+    """What click itself says of a command's usage and options, in the reader's language."""
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """``用法：`` where Chinese is read."""
+        prefix = "用法：" if reader_language(ctx) == "zh" else None
+        formatter.write_usage(ctx.command_path, " ".join(self.collect_usage_pieces(ctx)), prefix)
+
+    def write_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Options alone, a group's verbs not."""
+        chinese = reader_language(ctx) == "zh"
+        records = [(parameter, parameter.get_help_record(ctx)) for parameter in self.get_params(ctx) if isinstance(parameter, click.Option)]
+        shown = [(record[0], "显示本说明" if chinese and "--help" in parameter.opts else record[1]) for parameter, record in records if record]
+        with formatter.section("选项" if chinese else "Options"):
+            formatter.write_dl(shown)
+
+
+class _Help(Worded):
     """Help with examples on top, in the reader's language; global options are not repeated."""
 
     zh: str = ""
@@ -163,6 +180,10 @@ class _Help(click.Command):
             formatter.write_paragraph()
             formatter.write_text(" ".join(paragraph.split()))
         self.format_options(ctx, formatter)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Options; a noun adds its verbs."""
+        self.write_options(ctx, formatter)
 
     def get_short_help_str(self, limit: int = 60) -> str:
         """One line for a group's list."""
@@ -199,7 +220,7 @@ class Verbs(_Help, click.Group):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Options, then the verbs."""
-        click.Command.format_options(self, ctx, formatter)
+        self.write_options(ctx, formatter)
         rows = [(name, command.get_short_help_str(80)) for name, command in self.commands.items()]
         with formatter.section("命令" if reader_language(ctx) == "zh" else "Commands"):
             formatter.write_dl(rows)

@@ -13,6 +13,7 @@ from edge_gateway.web.chinese_commands import COMMANDS
 from edge_gateway.web.chinese_marks import MARKS
 from edge_gateway.web.chinese_records import RECORDS
 from edge_gateway.web.chinese_rules import RULES
+from edge_gateway.web.chinese_usage import USAGE
 from edge_gateway.web.chinese_violations import VIOLATIONS
 
 SENTENCES: tuple[tuple[str, str], ...] = (
@@ -529,4 +530,4 @@ def chinese(text: str) -> str:
 @cache
 def _compiled() -> tuple[tuple[re.Pattern[str], str], ...]:
     """Patterns in the order of the list: what is special stands before what is general."""
-    return tuple((re.compile(re.escape(en).replace(r"\{\}", "(.+?)"), re.DOTALL), zh) for en, zh in (*RECORDS, *MARKS, *SENTENCES, *RULES, *COMMANDS, *VIOLATIONS))
+    return tuple((re.compile(re.escape(en).replace(r"\{\}", "(.+?)"), re.DOTALL), zh) for en, zh in (*RECORDS, *MARKS, *SENTENCES, *RULES, *COMMANDS, *VIOLATIONS, *USAGE))

@@ -1,0 +1,46 @@
+"""What is said of wrong usage of the command lines, in Chinese: sentences only, in the form of ``chinese``; knows no verb."""
+
+from __future__ import annotations
+
+USAGE: tuple[tuple[str, str], ...] = (
+    # --- click's own
+    ("Missing argument {}.", "缺少参数 {}。"),
+    ("Missing option {}. Choose from:\n{}", "缺少选项 {}，可选：\n{}"),
+    ("Missing option {}.", "缺少选项 {}。"),
+    ("Missing command.", "缺少命令。"),
+    ("No such option '{}'. Did you mean {}?", "没有选项“{}”。是否想写 {}？"),
+    ("No such option '{}'. (Possible options: {})", "没有选项“{}”。（相近的选项：{}）"),
+    ("No such option '{}'. (Did you mean one of: {}?)", "没有选项“{}”。（是否想写其中之一：{}？）"),
+    ("No such option '{}'.", "没有选项“{}”。"),
+    ("No such command '{}'. Did you mean {}?", "没有命令“{}”。是否想写 {}？"),
+    ("No such command '{}'. (Did you mean one of: {}?)", "没有命令“{}”。（是否想写其中之一：{}？）"),
+    ("No such command '{}'.", "没有命令“{}”。"),
+    ("Got unexpected extra argument ({})", "多余的参数（{}）"),
+    ("Got unexpected extra arguments ({})", "多余的参数（{}）"),
+    ("Option '{}' requires an argument.", "选项“{}”须带值。"),
+    ("Option '{}' does not take a value.", "选项“{}”不带值。"),
+    ("Option '{}' requires {} arguments.", "选项“{}”须带 {} 个值。"),
+    ("Invalid value for {}: {}", "{} 的值无效：{}"),
+    ("'{}' is not one of {}.", "“{}”不在可选之列：{}。"),
+    ("'{}' is not a valid integer.", "“{}”不是整数。"),
+    ("'{}' is not a valid float.", "“{}”不是数字。"),
+    ("'{}' is not a valid integer range.", "“{}”不是整数。"),
+    ("'{}' is not a valid float range.", "“{}”不是数字。"),
+    ("{} is not in the range {}.", "{} 不在范围 {} 之内。"),
+    ("File '{}' does not exist.", "文件“{}”不存在。"),
+    ("Directory '{}' does not exist.", "目录“{}”不存在。"),
+    ("Path '{}' does not exist.", "路径“{}”不存在。"),
+    ("File '{}' is a directory.", "“{}”是目录，不是文件。"),
+    ("Directory '{}' is a file.", "“{}”是文件，不是目录。"),
+    # --- our verbs'
+    ("give --day, or --from and --to", "请给出 --day，或 --from 与 --to"),
+    ("--from must be before --to", "--from 须早于 --to"),
+    ("'{}' is no time zone; use a name such as Asia/Shanghai", "“{}”不是时区名，写法如 Asia/Shanghai"),
+    ("a violation has its own time and point: give --violation alone", "违规自带时段和测点：只给 --violation 即可"),
+    ("cannot write {}: a file that exists is never overwritten", "不能写入 {}：已有文件从不覆盖"),
+    ("a checkpoint counts by a key from elsewhere: name it with --key", "检查点须凭来自别处的公钥才算数：请用 --key 给出"),
+    ("name one of --hub and --epoch", "--hub 与 --epoch 请给其一"),
+    ("name a point, or --unit with a port, --bus or --tcp", "请写测点，或写 --unit 并给出端口、--bus 或 --tcp"),
+    ("registers need --unit", "读寄存器须给出 --unit"),
+    ("--passive or --identify, not both", "--passive 与 --identify 只能用其一"),
+)
