@@ -301,8 +301,21 @@ def test_before_its_day_a_permit_gives_no_limit_and_disarms_nothing() -> None:
         rule = bound(bind(PACKS, POINTS, ZONES, ahead, day), "outlet-ph", "out-ph")
         assert rule.high == high, day
         assert not day or out_of_edition(rule, day) is None
-    lapsed = bound(bind(PACKS, POINTS, ZONES, WHOLE, "2031-01-01"), "outlet-ph", "out-ph")
-    assert (lapsed.high, out_of_edition(lapsed, "2031-01-01")) == ("9", None)
+
+
+def test_after_its_last_day_a_permit_only_tightens_and_disarms_nothing() -> None:
+    looser, tighter = WHOLE, {"main": WHOLE["main"] | {"ph_high": 8.0}}
+    for outlets, day, high, verified in (
+        (looser, "2030-05-31", "9", "primary"), (looser, "2030-06-01", "8.5", "secondary"), (tighter, "2030-05-31", "8", "primary"), (tighter, "2030-06-01", "8", "no"),
+    ):  # fmt: skip
+        rule = bound(bind(PACKS, POINTS, ZONES, outlets, day), "outlet-ph", "out-ph")
+        assert (rule.high, rule.verified, out_of_edition(rule, day)) == (high, verified, None), (day, high)
+        assert ("it ended on 2030-05-31" in rule.source) is ("许可证已于 2030-05-31 到期" in rule.source_zh) is (day == "2030-06-01")
+    only = {"main": WHOLE["main"] | {"flow_m3_h": 12.5, "ammonia_mg_l": 60.0}}
+    for day, ammonia in (("2030-05-31", "60"), ("2030-06-01", "45")):
+        found = bind(PACKS, POINTS, ZONES, only, day)
+        assert bound(found, "outlet-flow", "out-flow").limit == "≤ 12.5 m3/h", "no pack has a limit: the permit's is the only one, and stays"
+        assert [rule.high for rule in found.rules if rule.id == "outlet-ammonia"] in ([ammonia], [])
 
 
 @pytest.mark.parametrize("outlet", [WHOLE, PERMIT])

@@ -344,7 +344,7 @@ async def _live(
                 middle.create_task(watchdog.run(), name="watchdog"),
                 middle.create_task(reloader.run(), name="reload"),
                 middle.create_task(drift.run(), name="drift"),
-                middle.create_task(PermitDays(site.intake, site.clock, reloader).run(), name="permits"),
+                middle.create_task(PermitDays(site.intake, site.clock, reloader, site.telemetry.tell).run(), name="permits"),
                 middle.create_task(scrub.run(), name="scrub"),
             ]
             signs = middle.create_task(signing.run(), name="checkpoints") if signing else None

@@ -15,6 +15,7 @@ from edge_gateway.cli.main import OK
 from edge_gateway.cli.verbs import Context, noun, option, verb
 from edge_gateway.cli.words import local
 from edge_gateway.phases import NAMES_ZH
+from edge_gateway.rules.permits import why
 
 _MOST_RULES = 12
 _REASON_ZH = "理由，写入记录"
@@ -136,7 +137,7 @@ def _fired(ctx: Context, mark: dict[str, Any]) -> str:
 
 
 def worked_at(ctx: Context, status: dict[str, Any], zone: str) -> Iterator[str]:
-    """Lines of ``status``: marks that run, the phase of the day, calibrations that are due within 30 days or overdue."""
+    """Lines of ``status``: marks that run, the phase of the day, calibrations and permits that are due within 30 days or overdue."""
     for mark in status.get("marks", ()):
         scope = " ".join(f"{key[:-1]}={','.join(names)}" for key, names in mark["scope"].items())
         yield f"{ctx.say('mark', '标记')}     {mark['mark']}  {mark['type']}  {scope}  {ctx.say('until', '至')} {local(mark['until_wall_us'], zone)}"
@@ -148,6 +149,10 @@ def worked_at(ctx: Context, status: dict[str, Any], zone: str) -> Iterator[str]:
         if each["soon"]:
             words = ctx.say("calibration overdue since", "校准已过期") if each["overdue"] else ctx.say("calibration due", "校准到期")
             yield f"{ctx.say('due', '到期')}      {each['point']}  {words} {each['due']}"
+
+
+    for each in status.get("permits_due", ()):
+        yield f"{ctx.say('due', '到期')}      {why(each, ctx.say('en', 'zh'))}"
 
 
 def _zone(client: Client) -> str:

@@ -15,6 +15,7 @@ from edge_gateway.marks import Marks
 from edge_gateway.phases import Phases, Workday
 from edge_gateway.reading import INSTRUMENT_EVENTS, Group
 from edge_gateway.record.entry import canonical, text_hash
+from edge_gateway.rules import permits
 from edge_gateway.rules.base import FIRED, RECOVERED, BoundRule, Step
 from edge_gateway.rules.engine import Engine
 from edge_gateway.rules.guard import GUARD, guarded
@@ -71,6 +72,8 @@ class State:
         self.messages: dict[tuple[str, int], str] = {}
         #: device -> what its source must find again after a restart, newest last
         self.kept: dict[str, dict[str, Any]] = {}
+        #: outlet -> what was told of its permit last: its last day, and which event
+        self.permits: dict[str, list[str]] = {}
         #: who may prove themselves: name -> role, and what changes when the secret does
         self.people: dict[str, list[str]] = {}
         #: nothing was left of an earlier record, or there is none: a hub may know what is open
@@ -249,6 +252,8 @@ class State:
             self.people = {name: list(what) for name, what in body["new"].items()}
         if body.get("event") == FIRED:
             self.marks.count(body)
+        if body.get("event") in permits.EVENTS:
+            self.permits[str(body["outlet"])] = [str(body["permit_until"]), str(body["event"])]
         if body.get("event") in INSTRUMENT_EVENTS:
             device = str(body["device"])
             self.keep(device, {**self.kept.get(device, {}), "identity": dict(body["identity"])})
@@ -272,6 +277,7 @@ class State:
             "calibrations": self.calibrations.snapshot(),
             "messages": [[topic, number, digest] for (topic, number), digest in self.messages.items()],
             "commands": self.commands.snapshot(),
+            **({"permits": self.permits} if self.permits else {}),
             **({"people": self.people} if self.people else {}),
             **({"lost": True} if self.lost else {}),
             **({"own": dict(self.own.known)} if self.own.known else {}),
@@ -291,6 +297,7 @@ class State:
         self.kept = dict(state.get("kept") or {})
         self.commands.restore(state.get("commands") or [])
         self.people = dict(state.get("people") or {})
+        self.permits = dict(state.get("permits") or {})
         self.marks.restore(state.get("marks") or {})
         self.phases.restore(state.get("phase") or {})
         self.workday.restore(state.get("workday") or {})

@@ -20,6 +20,7 @@ from edge_gateway.page.shown import moving, row, standing, violations
 from edge_gateway.page.site import Site
 from edge_gateway.page.view import ORDER
 from edge_gateway.page.words import Words
+from edge_gateway.rules import permits
 from edge_gateway.web import pages
 from edge_gateway.web.sse import PACE_S, Feed
 
@@ -107,7 +108,7 @@ class Look:
         self._speed = site.speed
         self.rows = [row(about, words) for about in found]
         self.items = links(status, resolved, words)
-        self.day = day.lines(status["phase"], resolved, words)
+        self.day = day.lines(status["phase"], resolved, words) + [{"text": permits.why(each, words.language), "bad": each["event"] == permits.ENDED} for each in status["permits_due"]]
         self.violations = violations(status["violations"], site.layout().rules, resolved.get("points", {}), words, site.intake.state.violations.held)
         self.not_monitored = [
             words.name(each, "title") or str(each["rule"]) for each in status["not_monitored_detail"]

@@ -19,6 +19,8 @@ from edge_gateway.page.newest import Newest
 from edge_gateway.page.persons import Persons
 from edge_gateway.page.view import ORDER, Layout, apparent, points_view
 from edge_gateway.people import People
+from edge_gateway.rules import permits
+from edge_gateway.rules.calendar import day_of
 from edge_gateway.shipping.loop import Shipping
 from edge_gateway.sources.base import Source
 from edge_gateway.telemetry import Telemetry
@@ -174,10 +176,12 @@ class Site:
         expiring = state.ledger.expiring(self.today(), state.resolved.get("records", {}).get("warn_days", 0))
         problems += [f"expired: {item.get('document') or 'lot ' + item['lot']}" for item in expiring if item["days_left"] < 0]
         problems += [f"calibration of {each['point']}: overdue since {each['due']}" for each in state.calibrations.due(self.today()) if each["overdue"]]
+        outlets = permits.due(state.resolved.get("outlets") or {}, day_of(self.clock.wall_us()))
+        problems += [permits.why(each, "en") for each in outlets if each["event"] == permits.ENDED]
         working = day.told(state, self.clock)
         problems += day.problems(working)
         alarms = [{"code": alarm.code, "why": alarm.why} for alarm in self.telemetry.alarms]
-        problems += [f"{alarm['code']}: {alarm['why']}" for alarm in alarms]
+        problems += [f"{alarm['code']}: {alarm['why']}" for alarm in alarms if alarm["code"] not in permits.EVENTS]
         return {
             "schema": "edge-gateway/status/1",
             "version": self.version,
@@ -193,6 +197,7 @@ class Site:
             "marks": state.marks.running(),
             "phase": working,
             "calibration_due": state.calibrations.due(self.today()),
+            "permits_due": outlets,
             "buses": buses,
             "sinks": sinks,
             "wear": self.wear(),

@@ -12,7 +12,7 @@ from edge_gateway import toml_errors
 from edge_gateway.errors import ConfigError
 from edge_gateway.reading import FRESH_INTERVALS
 from edge_gateway.rules.base import BoundRule, NotMonitored
-from edge_gateway.rules.bind_kinds import numbers, us
+from edge_gateway.rules.bind_kinds import LAPSED, lapsed, numbers, us
 from edge_gateway.rules.facts import PointFacts, ZoneFacts
 from edge_gateway.rules.kinds import SEMANTICS
 from edge_gateway.rules.load import LoadedPack
@@ -45,18 +45,18 @@ def bind(
     packs: Sequence[LoadedPack],
     points: Sequence[PointFacts],
     zones: Mapping[str, ZoneFacts],
-    outlets: Mapping[str, Mapping[str, Any]],
+    outlets: Mapping[str, dict[str, Any]],
     day: str = "",
 ) -> Binding:
     """Every rule at every point it selects. ``outlets`` are the tables ``[outlets.<id>]`` as mappings.
 
-    A permit that begins after the civil ``day`` gives no limit yet ("": nobody says which day it is, and every permit counts).
+    A permit that begins after the civil ``day`` gives no limit yet, and one that has ended only tightens ("": nobody says which day it is, and every permit counts).
 
     Raises ConfigError: two packs with one rule id, or a permit whose limits leave nothing permitted.
     """
     binding = Binding()
     owners: dict[str, LoadedPack] = {}
-    permits = {str(outlet["zone"]): (id_, outlet) for id_, outlet in outlets.items() if not day or str(outlet.get("permit_date") or "") <= day}
+    permits = {str(outlet["zone"]): (id_, outlet | ({LAPSED: True} if lapsed(outlet, day) else {})) for id_, outlet in outlets.items() if not day or str(outlet.get("permit_date") or "") <= day}
     for loaded in packs:
         for index, rule in loaded.rules():
             if (first := owners.setdefault(rule.id, loaded)) is not loaded:

@@ -25,6 +25,9 @@ from edge_gateway.rules.model_kinds import (
     WindowRule,
 )
 
+#: Marks an outlet whose permit has ended, for whoever takes its figures.
+LAPSED = "lapsed"
+
 
 def numbers(
     rule: ReadingRule, points: tuple[PointFacts, ...], permit: tuple[str, Mapping[str, Any]] | None, own: frozenset[str] = frozenset()
@@ -177,10 +180,10 @@ def _limit(rule: Limited, permit: tuple[str, Mapping[str, Any]] | None, own: fro
             if chinese := basis.get("source_zh", rule.basis.source_zh):
                 basis["source_zh"] = f"{chinese}；严于许可证的 {said}"
         elif (permit_low, permit_high) != (given_low, given_high):
-            why = f"the permit's looser figure is not applied: {', '.join(missing(outlet))} missing"
-            basis = {"outlet": outlet_id, "source": f"{rule.basis.source}; {why}"}
+            why, why_zh = _lacks(outlet)
+            basis = {"outlet": outlet_id, "source": f"{rule.basis.source}; the permit's looser figure is not applied: {why}"}
             if rule.basis.source_zh:
-                basis["source_zh"] = f"{rule.basis.source_zh}；许可证中较宽的数值不适用：缺少 {', '.join(missing(outlet))}"
+                basis["source_zh"] = f"{rule.basis.source_zh}；许可证中较宽的数值不适用：{why_zh}"
     if low is None and high is None:
         return "there is no limit: the outlet's permit names none, and no standard we know does"
     words = [f"≥ {low}"] if low is not None else []
@@ -199,14 +202,32 @@ def _moved(limit: str | None, clear: str | None, permit: object) -> tuple[str | 
     return _text(number), _text(number + Decimal(clear) - Decimal(limit))
 
 
+def lapsed(outlet: Mapping[str, Any], day: str) -> bool:
+    """Whether a permit has ended before a civil day ("": nobody says which day it is)."""
+    return bool(day) and "" < str(outlet.get("permit_until") or "") < day
+
+
 def missing(outlet: Mapping[str, Any]) -> list[str]:
     """What a permit lacks to be the legal limit: number, dates, its document's hash, a second person."""
     return [key for key in ("permit", "permit_date", "permit_until", "document_sha256", "checked_by") if not outlet.get(key)]
 
 
+def _legal(outlet: Mapping[str, Any]) -> bool:
+    """A whole permit, in its days."""
+    return not missing(outlet) and not outlet.get(LAPSED)
+
+
+def _lacks(outlet: Mapping[str, Any]) -> tuple[str, str]:
+    """Why a looser figure of a permit does not count, in English and Chinese."""
+    if outlet.get(LAPSED):
+        return f"it ended on {outlet['permit_until']}", f"许可证已于 {outlet['permit_until']} 到期"
+    lacking = ", ".join(missing(outlet))
+    return f"{lacking} missing", f"缺少 {lacking}"
+
+
 def _granted(rule: Limited, outlet: Mapping[str, Any], low: object, high: object) -> tuple[object, object]:
-    """The permit's figures as far as they count: a whole permit is the legal limit, looser or not; another one only tightens what is verified."""
-    if not missing(outlet) or rule.basis.verified == "no":
+    """The permit's figures as far as they count: a whole permit is the legal limit, looser or not; another one only tightens what is verified, one that has ended anything."""
+    if _legal(outlet) or (rule.basis.verified == "no" and not outlet.get(LAPSED)):
         return low, high
     looser_low = low is not None and rule.low is not None and Decimal(str(low)) < Decimal(rule.low)
     looser_high = high is not None and rule.high is not None and Decimal(str(high)) > Decimal(rule.high)
@@ -226,12 +247,13 @@ def _stricter(rule: Limited, own: frozenset[str], low: object, high: object) -> 
 def _permit_basis(outlet_id: str, outlet: Mapping[str, Any]) -> dict[str, Any]:
     """A whole permit is the legal limit; another one is the site's word: unverified."""
     date, whole = str(outlet.get("permit_date") or "unknown"), not missing(outlet)
+    ended, ended_zh = (f"; {_lacks(outlet)[0]}", f"；{_lacks(outlet)[1]}") if outlet.get(LAPSED) else ("", "")
     proof = f", document {outlet['document_sha256']}, to {outlet['permit_until']}, compared by {outlet['checked_by']}" if whole else ""
     proof_zh = f"，文件 {outlet['document_sha256']}，有效期至 {outlet['permit_until']}，核对人 {outlet['checked_by']}" if whole else ""
     return {
         "outlet": outlet_id, "standard": "排污许可证 discharge permit", "clause": str(outlet.get("permit") or "unknown"),
-        "basis_edition": date, "effective_from": date, "effective_to": "", "verified": "primary" if whole else "no",
-        "source": f"site configuration, outlets.{outlet_id}{proof}", "source_zh": f"站点配置 outlets.{outlet_id}{proof_zh}",
+        "basis_edition": date, "effective_from": date, "effective_to": "", "verified": "primary" if _legal(outlet) else "no",
+        "source": f"site configuration, outlets.{outlet_id}{proof}{ended}", "source_zh": f"站点配置 outlets.{outlet_id}{proof_zh}{ended_zh}",
     }  # fmt: skip
 
 
