@@ -109,6 +109,7 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity("contact", ("1",), "触点", "contact"),
         Quantity("door", ("1",), "库门", "door"),  # 1: open
         Quantity("defrost", ("1",), "除霜", "defrost"),  # 1: under way
+        Quantity("mains", ("1",), "市电", "mains power"),  # 1: it is there
         Quantity("state", ("1",), "状态", "state"),
         Quantity("count", ("1",), "计数", "count"),
         Quantity("signal", ("%", "1", "dB[mW]"), "信号强度", "signal strength"),

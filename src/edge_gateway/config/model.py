@@ -207,6 +207,7 @@ class PointConfig(_Table):
     uncertainty: Uncertainty = Field(
         default="", description="of the probe as it is calibrated, as text in the point's unit such as \"0.5\"; a rule with a guard band decides nothing so near its limit"
     )
+    means: Literal["", "mains"] = Field(default="", description="of a contact: what it tells. `mains`: 1 while the site's power is there")
     renamed_from: Identifier | None = Field(default=None, description="the id that this point had before")
 
 

@@ -210,6 +210,9 @@ def _channel(id_: str, point: PointConfig, profile: Profile | None, locate: Loca
         why = f"profile '{profile.id}' has no channel '{point.channel}'"
         yield locate((*at, "channel"), why, code="no-such", hint=did_you_mean(point.channel, profile.channels))
         return
+    if point.means and channel.quantity != "contact":
+        why = f"channel '{point.channel}' is no contact: it means what it measures"
+        yield locate((*at, "means"), why, code="not-permitted", hint="delete this line")
     if not isinstance(channel, PayloadChannel):
         if point.select:
             yield locate((*at, "select"), "only a point of an mqtt device has 'select'", code="unknown-key", hint="delete this line")

@@ -23,11 +23,12 @@ def profile_of(config: GatewayConfig, device: DeviceConfig, files: Mapping[str, 
 
 
 def channel_of(config: GatewayConfig, point: PointConfig, files: Mapping[str, Profile]) -> Channel:
-    """A point's channel. Raises KeyError for what ``check_references`` would have refused."""
+    """A point's channel, of the quantity that the point means by it. Raises KeyError for what ``check_references`` would have refused."""
     profile = profile_of(config, config.devices[point.device], files)
     if profile is None:
         raise KeyError(point.device)
-    return profile.channels[point.channel]
+    channel = profile.channels[point.channel]
+    return channel.model_copy(update={"quantity": point.means}) if point.means else channel
 
 
 def bus_specs(config: GatewayConfig, profiles: Mapping[str, Profile]) -> dict[str, tuple[DeviceSpec, ...]]:

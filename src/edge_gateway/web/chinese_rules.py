@@ -54,6 +54,7 @@ RULES: tuple[tuple[str, str], ...] = (
     ("the permit begins on {}: until then the limits without it hold", "许可证自 {} 起生效：此前按没有该许可证的限值判定"),
     ("it comes into force by itself on that day", "到该日自动生效"),
     ("the permit ended on {}: its looser figures no longer count, its stricter ones do", "许可证已于 {} 到期：其中较宽的数值不再适用，较严的仍适用"),
+    ("channel '{}' is no contact: it means what it measures", "通道“{}”不是触点：其含义就是所测的量"),
     ("enter the new permit's figures, number, dates and document", "请填入新许可证的数值、编号、日期和文件"),
     ("the permit ends on {}", "许可证将于 {} 到期"),
     ("ask for its renewal now: what it permits ends with it", "请现在申请延续：到期后其许可随之失效"),
