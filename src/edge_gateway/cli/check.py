@@ -13,6 +13,7 @@ from edge_gateway.cli.main import NO, OK, WARNINGS, sentence
 from edge_gateway.cli.verbs import Context, option, verb
 from edge_gateway.errors import ConfigError
 from edge_gateway.web.chinese import chinese
+from edge_gateway.web.rule_words import limit_words
 
 if TYPE_CHECKING:
     from edge_gateway.config.load import Loaded
@@ -207,7 +208,7 @@ def _summary(ctx: Context, loaded: Loaded) -> None:
         click.echo(f"rules/{pack.pack.id} {pack.pack.version}  {pack.file}  sha256:{pack.sha256[:12]}")
     click.echo(ctx.say(f"{len(loaded.binding.rules)} rules bound", f"已绑定 {len(loaded.binding.rules)} 条规则"))
     for rule in loaded.binding.rules:
-        click.echo(f"  {rule.id} -> {rule.point}  {rule.limit}{ctx.say(*_BASIS[rule.verified])}")
+        click.echo(f"  {rule.id} -> {rule.point}  {limit_words(rule.limit, ctx.language)}{ctx.say(*_BASIS[rule.verified])}")
 
 
 #: How well a limit's basis is known, behind the limit.

@@ -13,6 +13,7 @@ from edge_gateway.cli.drivers_show import columns
 from edge_gateway.cli.main import NO, OK, WARNINGS, say_errors
 from edge_gateway.cli.rules_list import STATES
 from edge_gateway.cli.verbs import Context, noun, option, verb
+from edge_gateway.web.rule_words import limit_words
 
 if TYPE_CHECKING:
     from edge_gateway.config.load import Loaded
@@ -105,7 +106,7 @@ def _lines(ctx: Context, loaded: Loaded, day: str) -> Iterator[str]:
         mine = [rule for rule in loaded.binding.rules if rule.pack == pack.pack.id]
         name = ctx.say(pack.pack.name_en, pack.pack.name_zh)
         yield f"{pack.pack.id} {pack.pack.version}  {name}  {ctx.say(*STATES[pack.state or 'enforced'])}  {pack.file}"
-        table = [["", rule.id, rule.point, rule.limit, _known(ctx, rule), _off(ctx, standing, rule)] for rule in mine]
+        table = [["", rule.id, rule.point, limit_words(rule.limit, ctx.language), _known(ctx, rule), _off(ctx, standing, rule)] for rule in mine]
         yield from columns(table)
     if loaded.binding.not_monitored:
         yield ctx.say("not monitored (never to be read as compliant):", "未监测（不等于合格）：")

@@ -14,7 +14,7 @@ import click
 
 from edge_gateway.cli.main import OK, WARNINGS
 from edge_gateway.cli.verbs import Context, option, verb
-from edge_gateway.units import readable
+from edge_gateway.web.rule_words import basis_words, decision_words, limit_words
 
 if TYPE_CHECKING:
     from edge_gateway.history.explained import Explained, Stretch
@@ -85,8 +85,8 @@ def _lines(ctx: Context, found: Explained, zone: ZoneInfo) -> Iterator[str]:
     rule = found.rule
     yield f"{rule.id} @ {rule.point}  {ctx.say(rule.title_en, rule.title_zh)}"
     known = ctx.say("operator's value, unverified", "运营方设定值，未核实") if rule.verified == "no" else rule.verified
-    yield f"  {ctx.say('limit', '限值')}  {readable(rule.limit)}  ({known})  {rule.basis}"
-    yield f"  {ctx.say('decided by', '判定规则')}  {rule.decision}  {_delays(ctx, found)}"
+    yield f"  {ctx.say('limit', '限值')}  {limit_words(rule.limit, ctx.language)}  ({known})  {basis_words(rule.basis, ctx.language)}"
+    yield f"  {ctx.say('decided by', '判定规则')}  {decision_words(rule.decision, ctx.language)}  {_delays(ctx, found)}"
     if found.calibration is not None:
         yield f"  {ctx.say('its band is that of the calibration', '其保护带取自校准')}  {_calibration(ctx, found.calibration)}"
     yield f"  {_verdict(ctx, found)}"

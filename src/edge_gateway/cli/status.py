@@ -18,7 +18,8 @@ from edge_gateway.cli.words import figure, known, limits, local, name, quality, 
 from edge_gateway.journal.keeping import DAY_US
 from edge_gateway.page.kept import kept
 from edge_gateway.page.metrics import is_up
-from edge_gateway.units import readable, symbol
+from edge_gateway.units import symbol
+from edge_gateway.web.rule_words import limit_words
 
 
 @verb(
@@ -217,7 +218,7 @@ def violation_text(ctx: Context, violation: dict[str, Any], zone: str) -> str:
     level = word(ctx, str(violation.get("level", "violation")))
     limit = str(violation.get("limit") or "")
     shown = f"  {measured}" if (measured := figure(first.get("value"), limit)) else ""
-    limit = readable(limit) + known(ctx, violation) if limit else ""
+    limit = limit_words(limit, ctx.language) + known(ctx, violation) if limit else ""
     states = f"{word(ctx, violation['condition'])} / {word(ctx, violation['handling'])}"
     states += ctx.say("  OVERDUE", "  已超期") if violation.get("overdue") else ""
     states += ctx.say(f"  with {violation['holds']} consequences", f"  含 {violation['holds']} 条后果") if violation.get("holds") else ""

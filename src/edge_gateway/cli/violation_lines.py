@@ -7,7 +7,7 @@ from typing import Any
 
 from edge_gateway.cli.verbs import Context
 from edge_gateway.cli.words import figure, local, span, word
-from edge_gateway.units import readable
+from edge_gateway.web.rule_words import basis_words, limit_words, standard_words
 
 #: Identifier -> (English, Chinese): what a violation's own words are for people.
 WORDS: Mapping[str, tuple[str, str]] = {
@@ -57,7 +57,7 @@ def lines(ctx: Context, found: Mapping[str, Any], zone: str, now_us: int) -> Ite
     for line in () if over else deadlines(ctx, record, zone, now_us):
         yield f"{ctx.say('deadline', '期限')}   {line}"
     if record.get("limit") or record.get("basis"):
-        yield f"{ctx.say('limit', '限值')}      {readable(str(record.get('limit') or ''))}  {_basis(ctx, record, rule)}".rstrip()
+        yield f"{ctx.say('limit', '限值')}      {limit_words(str(record.get('limit') or ''), ctx.language)}  {_basis(ctx, record, rule)}".rstrip()
     if follows := record.get("follows"):
         how = ctx.say(f"follows {follows['violation']}, which was {follows['how']}", f"承接 {follows['violation']}（{word(ctx, follows['how'])}）")
         yield f"{ctx.say('again', '再次')}      {how}"
@@ -81,9 +81,9 @@ def lines(ctx: Context, found: Mapping[str, Any], zone: str, now_us: int) -> Ite
 def _basis(ctx: Context, record: Mapping[str, Any], rule: Mapping[str, Any]) -> str:
     """An entry has it in English; the rule has its parts."""
     if ctx.language != "zh" or not rule.get("standard"):
-        return str(record.get("basis") or "")
+        return basis_words(str(record.get("basis") or ""), ctx.language)
     clause = {"unknown": "，条款未核实", "none": "", "": ""}.get(str(rule.get("clause") or ""), f"，{rule.get('clause')}")
-    return f"{rule['standard']}（{rule.get('basis_edition', '')}）{clause}"
+    return f"{standard_words(str(rule['standard']), 'zh')}（{rule.get('basis_edition', '')}）{clause}"
 
 
 def _measured(ctx: Context, record: Mapping[str, Any], zone: str) -> Iterator[str]:

@@ -8,7 +8,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from edge_gateway.cli.verbs import Context
-from edge_gateway.units import readable, show, unit_of
+from edge_gateway.units import show, unit_of
+from edge_gateway.web.rule_words import limit_words
 
 #: Identifier -> (English, Chinese). Identifiers themselves stand in --json and never change.
 WORDS: Mapping[str, tuple[str, str]] = {
@@ -131,7 +132,7 @@ def limits(ctx: Context, row: Mapping[str, Any]) -> str:
         text = str(limit.get("limit") or "")
         if not text:
             continue
-        found.append(readable(text) + known(ctx, limit))
+        found.append(limit_words(text, ctx.language) + known(ctx, limit))
     return "; ".join(dict.fromkeys(found)) or ctx.say("no limit", "无限值")
 
 

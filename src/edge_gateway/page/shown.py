@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,8 @@ from edge_gateway.page.bar import Bar, bar
 from edge_gateway.page.view import ORDER, Rules, is_violation
 from edge_gateway.page.words import MINUS, Words
 from edge_gateway.reading import GOOD
-from edge_gateway.units import readable, symbol
+from edge_gateway.units import symbol
+from edge_gateway.web.rule_words import limit_words
 
 #: Of what a violation holds so many are listed; ``violations show`` has all.
 MOST_HELD = 60
@@ -181,7 +183,7 @@ def _violation(
         "over": each["condition"] == "recovered",
         "title": each.get("title") or words.name(rule, "title") or each["rule"],
         "name": words.name(point) or each["point"] or (each.get("scope") or {}).get("zone", ""),
-        "limit": words.limit(rule, unit) or _shown_limit(str(each.get("limit", ""))),
+        "limit": _limit(each, rule, point, words),
         "tag": words.unverified(each.get("verified")),
         "since": words.tick("tick.since", int(each["first"]["wall_us"])),
         "severity": each.get("severity") or "",
@@ -220,6 +222,9 @@ def _by(each: Mapping[str, Any], words: Words) -> str:
     return words.say("violation.by", by=f"{each['by']}{proof}", reason=each.get("reason", ""))
 
 
-def _shown_limit(limit: str) -> str:
-    """A limit as the entry has it, for people: of a rule that is no longer bound."""
-    return readable(limit).replace("-", MINUS)
+def _limit(each: Mapping[str, Any], rule: Mapping[str, Any], point: Mapping[str, Any], words: Words) -> str:
+    """Two numbers, where its rule has them; of the other kinds, and of a rule that is no longer bound, the text that the entry has."""
+    if rule.get("kind", "limit") == "limit" and (numbers := words.limit(rule, symbol(str(point.get("unit", ""))))):
+        return numbers
+    text = limit_words(str(each.get("limit") or rule.get("limit") or ""), words.language)
+    return re.sub(r"(?<![\w.])-(?=\d)", MINUS, text)

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from edge_gateway.web.rule_words import basis_words, standard_words
+
 #: A true minus: it is as wide as a digit, and is never broken from its number.
 MINUS = "\N{MINUS SIGN}"
 #: Between a number and its unit.
@@ -119,10 +121,9 @@ class Words:
     def basis(self, rule: Mapping[str, Any], otherwise: str) -> str:
         """The article that a rule's limit comes from; what is not known of it is said so. Without it, ``otherwise``."""
         if not rule.get("standard"):
-            return otherwise
+            return basis_words(otherwise, self.language)
         clause = str(rule.get("clause") or "none")
-        standard = str(rule["standard"])  # one text in both languages; where it is the permit's, a page says it in one
-        about = {"standard": self.t.get(f"standard.{standard}", standard), "edition": rule.get("basis_edition", ""), "clause": clause}
+        about = {"standard": standard_words(str(rule["standard"]), self.language), "edition": rule.get("basis_edition", ""), "clause": clause}
         return self.say(f"basis.{clause if clause in ('unknown', 'none') else 'clause'}", **about)
 
     def quality(self, code: str) -> str:

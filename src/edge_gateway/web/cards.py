@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edge_gateway.rules.base import BoundRule
 from edge_gateway.units import UNITS
 from edge_gateway.web.pages import template
+from edge_gateway.web.rule_words import decision_words, limit_words, standard_words
 
 _WORDS: Mapping[str, tuple[str, str]] = {
     "do": ("What to do, in this order", "怎么办（按顺序）"),
@@ -31,10 +31,6 @@ _WORDS: Mapping[str, tuple[str, str]] = {
 }  # fmt: skip
 
 
-#: ``运营方设定 operator's value``: one name in two languages.
-_BOTH = re.compile(r"^([\u4e00-\u9fff]+) ([A-Za-z' ]+)$")
-
-
 @dataclass(frozen=True, slots=True)
 class Card:
     """A rule as it is in a pack, and as it judges at its points here (none: it is not monitored). ``names``: point -> what people call it."""
@@ -51,12 +47,12 @@ def page(card: Card, language: str) -> str:
     shown = card.here[0] if card.here else card.rule
     limits: dict[str, list[str]] = {}
     for rule in card.here:
-        limits.setdefault(_limit(rule), []).append(card.names.get(rule.point, rule.point))
+        limits.setdefault(limit_words(rule.limit, language), []).append(card.names.get(rule.point, rule.point))
     content = {
         "rule": shown.id, "title": shown.title_zh if language == "zh" else shown.title_en, "major": shown.severity == "major",
         "severity": words[shown.severity], "state": words.get(shown.state, ""), "unverified": shown.verified == "no",
         "limits": [{"text": text, "points": "、".join(points) if language == "zh" else ", ".join(points)} for text, points in limits.items()],
-        "elsewhere": "" if card.here else _limit(shown), "do": shown.do_zh if language == "zh" else shown.do_en,
+        "elsewhere": "" if card.here else limit_words(shown.limit, language), "do": shown.do_zh if language == "zh" else shown.do_en,
         "consequence": shown.consequence_zh if language == "zh" else shown.consequence_en,
         "rows": _rows(shown, words, chinese=language == "zh"), "site": card.site, "pack": f"{shown.pack} {shown.pack_version} ({shown.edition})",
     }  # fmt: skip
@@ -69,7 +65,7 @@ def _rows(rule: BoundRule, words: Mapping[str, str], *, chinese: bool) -> list[t
         (words["delays"], _delays(rule, words)),
         (words["over"], _over(rule, words)),
         *_excused(rule, words),
-        (words["decision"], words.get(rule.decision, rule.decision)),
+        (words["decision"], words.get(rule.decision) or decision_words(rule.decision, "zh" if chinese else "en")),
         (words["basis"], _basis(rule, words, chinese=chinese)),
         (words["dates"], f" {words['to']} ".join(dict.fromkeys(dates))),
         (words["known"], words.get(rule.verified, rule.verified)),
@@ -107,8 +103,7 @@ def _excused(rule: BoundRule, words: Mapping[str, str]) -> list[tuple[str, str]]
 
 def _basis(rule: BoundRule, words: Mapping[str, str], *, chinese: bool) -> str:
     """A standard that has a name in both languages is called by the reader's."""
-    both = _BOTH.match(rule.standard)
-    standard = rule.standard if both is None else both[1] if chinese else both[2]
+    standard = standard_words(rule.standard, "zh" if chinese else "en")
     gap = "" if chinese else " "
     clause = "" if rule.clause == "none" else f", {words['clause']}{gap}{words['not verified'] if rule.clause == 'unknown' else f' {rule.clause}'.rstrip() if chinese else rule.clause}"
     return f"{standard} ({words.get(rule.basis_edition, rule.basis_edition)}){clause}"
@@ -127,9 +122,3 @@ def _span(us: int, words: Mapping[str, str]) -> str:
 
 def _after(us: int, words: Mapping[str, str]) -> str:
     return f"{words['after']}{_span(us, words)}" if us else words["at once"]
-
-
-def _limit(rule: BoundRule) -> str:
-    """With the unit that people read instead of its code."""
-    known = UNITS.get(rule.unit)
-    return rule.limit.replace(f" {rule.unit}", f" {known.symbol}".rstrip()) if known else rule.limit
