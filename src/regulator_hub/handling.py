@@ -93,6 +93,8 @@ def answer(epoch: str, seq: int, content: Mapping[str, Any]) -> tuple[str, dict[
     for key in ("old", "new"):
         if isinstance(content.get(key), dict):
             found[key] = " ".join(text(content[key].get(part, ""), MAX_TEXT)[:16] for part in ("condition", "handling", "episode", "returns"))
+    if (where := place(content.get("opened"))) is not None:  # of which violation: its number may be another's too
+        found["opened"] = where
     return name, found | {"epoch": epoch, "seq": seq, "wall_us": _instant(content)}
 
 

@@ -32,6 +32,11 @@ def is_about(command: HubCommand, step: Mapping[str, Any]) -> bool:
     return command.violation == step["violation"] and opened_at(step) in ("", f"{command.epoch}/{command.opened}")
 
 
+def answers(answer: Mapping[str, Any], step: Mapping[str, Any]) -> bool:
+    """Whether a gateway's answer is about this one, and not another of its number; answers of earlier releases say the number only."""
+    return answer.get("violation") == step["violation"] and ("opened" not in answer or opened_at(step) in ("", opened_at(answer)))
+
+
 def opened_at(step: Mapping[str, Any]) -> str:
     """``epoch/seq`` of the entry that opened it, as far as the hub was told; "" where a view is of an earlier release."""
     place = step.get("opened") or step.get("born") or {}

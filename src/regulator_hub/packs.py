@@ -13,21 +13,28 @@ from regulator_hub.outside import is_whole, text
 #: Changes of packs' states remembered of one gateway, the newest; packs of a configuration; characters of a text.
 MAX_CHANGES, MAX_PACKS, MAX_TEXT = 50, 64, 300
 CHANGED, KEPT = "pack-state-changed", "packs-kept-enforced"
+_ABOUT = ("version", "edition", "state", "name_zh", "name_en")
 _TEXTS = ("pack", "old", "new", "by", "second", "how", "why", "user")
 
 
 def in_use(resolved: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Packs by id out of a resolved configuration: ``version``, ``edition``, ``state``, how many ``rules`` judge and how many are ``not_monitored``."""
+    """Packs by id out of a resolved configuration: ``version``, ``edition``, ``state``, names, how many ``rules`` judge and how many are ``not_monitored``.
+
+    Configurations of earlier releases say of a pack only what its rules say: one that judges nothing is not there.
+    """
     found: dict[str, dict[str, Any]] = {}
+    packs = resolved.get("packs")
+    for id_, about in packs.items() if isinstance(packs, Mapping) else ():
+        if isinstance(about, Mapping):
+            row = _row(found, str(id_))
+            row |= {key: text(about[key], MAX_TEXT) for key in _ABOUT if about.get(key)}
+            row["not_monitored"] = count if is_whole(count := about.get("not_monitored")) else 0
     for rule in resolved.get("rules") or ():
         if isinstance(rule, Mapping) and isinstance(rule.get("pack"), str):
             row = _row(found, rule["pack"])
             row |= {"version": text(rule.get("pack_version", ""), MAX_TEXT), "edition": text(rule.get("edition", ""), MAX_TEXT)}
             row["state"] = text(rule.get("state") or "enforced", MAX_TEXT)
             row["rules"] += 1
-    for rule in resolved.get("not_monitored") or ():
-        if isinstance(rule, Mapping) and isinstance(rule.get("pack"), str):
-            _row(found, rule["pack"])["not_monitored"] += 1
     return dict(sorted(found.items())[:MAX_PACKS])
 
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from edge_gateway.errors import GatewayError
 from edge_gateway.units import readable
 from regulator_hub import rows
-from regulator_hub.named import is_about
+from regulator_hub.named import answers, is_about
 from regulator_hub.outbox import Outbox, Waiting
 from regulator_hub.view import View
 
@@ -38,8 +38,7 @@ def whole(view: View, violation: str, outbox: Outbox, now_us: int) -> dict[str, 
     found = [row for row in rows_of(view, outbox, now_us, ended=True) if row["row"] == violation]
     if not found:
         raise GatewayError(f"the hub knows no violation '{violation}'")
-    answers = [answer for answer in view.state["commands"].values() if answer.get("violation") == found[0]["violation"]]
-    return found[0] | {"answers": answers}
+    return found[0] | {"answers": [answer for answer in view.state["commands"].values() if answers(answer, found[0])]}
 
 
 def _row(view: View, step: dict[str, Any], waiting: Sequence[Waiting]) -> dict[str, Any]:

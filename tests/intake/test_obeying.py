@@ -86,6 +86,7 @@ async def test_a_command_stands_in_the_record_before_its_step_and_says_who_old_n
         assert [answer[key]["handling"] for key in ("old", "new")] == ["submitted", "correcting"]
         assert (step["by"], step["proof"], step["handling"], step["returns"], step["command"]) == ("李华", "hub", "correcting", 1, answer["id"])
         assert answer["note"].encode() == signed
+        assert answer["opened"] == run.intake.state.violations.records()[0]["opened"]
 
 
 async def test_each_verb_reaches_its_step(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from regulator_hub.cosigner import Cosigner
 from regulator_hub.named import is_about, named
 from regulator_hub.outbox import AGAIN_S, MAX_WAITING, Outbox
 from regulator_hub.overdue import OVERDUE, UNANSWERED
+from regulator_hub.told import whole
 from regulator_hub.view import View
 from tests.regulator_hub import record
 from tests.regulator_hub.harness import EPOCH, GATEWAY, OTHER, gateway, registered, running_hub
@@ -266,6 +267,11 @@ def test_two_of_one_number_are_told_apart_by_their_epoch_and_a_command_is_about_
     mine = {"violation": told.violation, "opened": {"epoch": told.epoch, "seq": told.opened}}
     assert is_about(told, mine)
     assert not is_about(told, mine | {"opened": {"epoch": OTHER, "seq": told.opened}})
+    for seq, where in ((11, {"epoch": EPOCH, "seq": 2}), (12, {"epoch": OTHER, "seq": 7}), (13, None)):
+        about = {"opened": where} if where else {}  # an answer of an earlier release says the number only
+        found.feed(EPOCH, seq, record.entry(seq, "command", outcome="refused", id=str(seq), violation=number, note_sha256=f"{seq:064x}", **about), in_order=True)
+    for row, ids in ((first, ["11", "13"]), (second, ["12", "13"])):
+        assert [each["id"] for each in whole(found, row, Outbox(tmp_path), record.now_us())["answers"]] == ids
     found.feed(EPOCH, 3, step(3, "closed", handling="closed", by="Li", reason="x"), in_order=True)
     assert named(known, number) == second  # the one that is open
     config = HubToml(name="county", state_dir=tmp_path)

@@ -286,12 +286,14 @@ def changed(seq: int, **said: Any) -> bytes:
 def test_packs_by_edition_and_state_and_who_changed_it() -> None:
     rule = record.RULE | {"pack": "cold-chain", "pack_version": "1.1.0", "edition": "2026-11"}
     shadowed = rule | {"id": "other", "pack": "wastewater", "pack_version": "1.2.0", "state": "shadow"}
-    resolved = record.RESOLVED | {"rules": [rule, rule | {"id": "third"}, shadowed, "no rule"], "not_monitored": [{"rule": "x", "pack": "plant-rooms", "why": ""}]}
+    idle = {"version": "1.0.0", "edition": "2026-11", "state": "enforced", "name_zh": "加工间", "name_en": "Plant rooms", "not_monitored": 5}
+    resolved = record.RESOLVED | {"rules": [rule, rule | {"id": "third"}, shadowed, "no rule"], "packs": {"plant-rooms": idle, "odd": "no pack", "worse": {"not_monitored": "many"}}}
     meaning = compile_text(json.dumps(resolved).encode())
     assert meaning.packs == {
         "cold-chain": {"version": "1.1.0", "edition": "2026-11", "state": "enforced", "rules": 2, "not_monitored": 0},
-        "plant-rooms": {"version": "", "edition": "", "state": "", "rules": 0, "not_monitored": 1},
+        "plant-rooms": idle | {"rules": 0},
         "wastewater": {"version": "1.2.0", "edition": "2026-11", "state": "shadow", "rules": 1, "not_monitored": 0},
+        "worse": {"version": "", "edition": "", "state": "", "rules": 0, "not_monitored": 0},
     }
     made = view()
     back = changed(8, pack="wastewater", old="enforced", new="shadow", by="wang", second="李敏", why="limits of the new permit")

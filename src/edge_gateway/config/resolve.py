@@ -17,6 +17,7 @@ from edge_gateway.profiles.spec import DeviceSpec
 from edge_gateway.reading import Group
 from edge_gateway.record.entry import DECODE, canonical
 from edge_gateway.rules.base import rules_document
+from edge_gateway.rules.load import LoadedPack
 from edge_gateway.violations.causes import CAUSES
 
 
@@ -61,6 +62,7 @@ def resolved(loaded: Loaded, groups: Mapping[str, Group], software: str) -> dict
             for id_, group in groups.items()
         },
         "rules": rules_document(loaded.binding.rules),
+        "packs": {pack.pack.id: _pack(loaded, pack) for pack in loaded.packs},
         "not_monitored": sorted({item.rule for item in loaded.binding.not_monitored}),
         "outlets": {id_: outlet.model_dump(exclude_none=True) for id_, outlet in config.outlets.items()},
         "records": config.records.model_dump() | {"required": _required(loaded)},
@@ -72,6 +74,13 @@ def resolved(loaded: Loaded, groups: Mapping[str, Group], software: str) -> dict
     parsed: dict[str, Any] = orjson.loads(canonical(document))  # plain JSON values only, as a reader will see them
     settings = _besides(config.model_dump(mode="json", exclude_none=True), parsed)
     return parsed | {"settings": orjson.loads(canonical(settings))}
+
+
+def _pack(loaded: Loaded, pack: LoadedPack) -> dict[str, Any]:
+    """What the hub tells of a pack, also of one that judges nothing here."""
+    missing = {item.rule for item in loaded.binding.not_monitored if item.pack == pack.pack.id}
+    told = {key: getattr(pack.pack, key) for key in ("version", "edition", "name_zh", "name_en")}
+    return told | {"state": pack.state or "enforced", "not_monitored": len(missing)}
 
 
 def _required(loaded: Loaded) -> list[dict[str, Any]]:

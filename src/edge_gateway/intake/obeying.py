@@ -126,7 +126,7 @@ class Obeying:
         more: dict[str, Any] = {"deadline": command.deadline, "until_us": command.until_us} if command.verb == EXTEND else {}
         more |= {"to": command.to} if command.to else {}
         return {
-            "id": command.id, "verb": command.verb, "violation": command.violation, "by": command.by, "hub": self._key.name,
+            "id": command.id, "verb": command.verb, "violation": command.violation, "opened": {"epoch": command.epoch, "seq": command.opened}, "by": command.by, "hub": self._key.name,
             "reason": command.reason, "expires_us": command.expires_us, **more, "note": note.decode(), "note_sha256": name,
         }  # fmt: skip
 

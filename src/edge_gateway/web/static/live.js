@@ -198,9 +198,10 @@
       el("p", "line dim", since, el("span", "", detail)));
     return li;
   }
-  function packLine([pack, about]) {
-    if (!about.state) return say("gateway.pack.idle", { pack });
-    return say(about.state === "enforced" ? "gateway.pack" : "gateway.pack.not", { pack, version: about.version, edition: about.edition, state: worded("packstate", about.state) });
+  function packLine([id, about]) {
+    const of = { pack: name(about, "name") || id, version: about.version, edition: about.edition, state: worded("packstate", about.state) };
+    if (!about.rules) return say(about.state ? "gateway.pack.idle" : "gateway.pack.unsaid", of);
+    return say(about.state === "enforced" ? "gateway.pack" : "gateway.pack.not", of);
   }
   function packChange(c) {
     const of = { pack: c.pack, old: worded("packstate", c.old || ""), new: worded("packstate", c.new || ""), time: when(c.wall_us), by: c.by || "", second: c.second || "", why: c.why || "" };
