@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 
 from tests import disturbed
 from tests.longest import SECONDS
@@ -31,6 +32,10 @@ from tests.servers.victoriametrics import VictoriaMetrics
 if TYPE_CHECKING:
     from playwright.async_api import Browser
 
+
+# How long an example takes says how busy the machine is, nothing of what is tested.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 # Modules and ten thousand tests stay until the end: looking through them for what nobody needs was a tenth of what tests compute.
 gc.disable()

@@ -16,6 +16,7 @@ from edge_gateway.rules.base import BoundRule
 from edge_gateway.rules.bind import Binding, PointFacts, ZoneFacts, bind
 from edge_gateway.rules.load import load_pack
 from edge_gateway.rules.tighten import overridden
+from tests.rules.pack_text import head, tail
 
 RULES = Path(__file__).resolve().parents[2] / "rules"
 PACKS = [load_pack(name, [RULES]) for name in ("cold-chain", "offal-cooling", "cleaning-water", "wastewater")]
@@ -41,13 +42,7 @@ POINTS = [
     point("chill-core", "chill", "temperature", "Cel"),
     point("ready-core", "ready", "temperature", "Cel"),
 ]
-PAIR = """
-id = "pair"
-version = "1.0.0"
-edition = "2026-11"
-name_zh = "对"
-name_en = "Pair"
-[[rule]]
+PAIR = head("pair", "对", "Pair") + """[[rule]]
 id = "apart"
 kind = "spread"
 select = { zone_kind = "frozen-store", quantity = "temperature" }
@@ -55,20 +50,7 @@ unit = "Cel"
 most = "2"
 clear_at = "1.5"
 notices_only = true
-severity = "minor"
-department = "market-regulation"
-title_zh = "两支探头读数不一致"
-title_en = "Two probes disagree"
-do_zh = ["对照标准温度计"]
-do_en = ["Hold both against a reference"]
-[rule.basis]
-standard = "operator"
-clause = "none"
-edition = "2026-11"
-effective_from = "unknown"
-verified = "no"
-source = "operator's choice"
-"""
+""" + tail(("两支探头读数不一致", "Two probes disagree"), ("对照标准温度计", "Hold both against a reference"))
 PERMIT: dict[str, dict[str, Any]] = {
     "main": {
         "zone": "outlet1",
@@ -220,8 +202,8 @@ HEAD
 
 
 def more(folder: Path, text: str = MORE) -> Binding:
-    head = PAIR[PAIR.index("notices_only") :]
-    (folder / "pair.toml").write_text(PAIR + text.replace("HEAD\n", head), encoding="utf-8")
+    rest = PAIR[PAIR.index("notices_only") :]
+    (folder / "pair.toml").write_text(PAIR + text.replace("HEAD\n", rest), encoding="utf-8")
     points = [
         *POINTS, PointFacts(id="cold1-b", zone="cold1", quantity="temperature", unit="Cel", uncertainty="0.3"),
         point("cold1-door", "cold1", "contact", "1"), point("hall-t", "hall", "temperature", "Cel"),

@@ -14,14 +14,10 @@ from edge_gateway.rules.base import BoundRule, rules_document
 from edge_gateway.rules.bind import PointFacts, ZoneFacts, bind
 from edge_gateway.rules.load import LoadedPack, load_pack, read_pack
 from edge_gateway.violations.causes import Causes
+from tests.rules.pack_text import head, tail
 
 RULES = Path(__file__).resolve().parents[2] / "rules"
-PACK = """id = "plant"
-version = "1.0.0"
-edition = "2026-11"
-name_zh = "机房"
-name_en = "Plant"
-[[rule]]
+PACK = head("plant", "机房", "Plant") + """[[rule]]
 id = "compressor-stopped"
 kind = "limit"
 select = { zone_kind = "frozen-store", quantity = "contact" }
@@ -29,20 +25,7 @@ unit = "1"
 low = "1"
 violation_after_s = 120
 consequences = { rules = ["cold-chain/frozen-store-air"], over = "zone" }
-severity = "minor"
-department = "market-regulation"
-title_zh = "压缩机停机"
-title_en = "Compressor stands"
-do_zh = ["看电源"]
-do_en = ["Look at its power"]
-[rule.basis]
-standard = "operator"
-clause = "none"
-edition = "2026-11"
-effective_from = "unknown"
-verified = "no"
-source = "operator's choice"
-"""
+""" + tail(("压缩机停机", "Compressor stands"), ("看电源", "Look at its power"))
 ZONES = {"cold1": ZoneFacts(stage="storage", kind="frozen-store")}
 POINTS = [
     PointFacts(id=name, zone="cold1", quantity=quantity, unit=unit, interval_us=10_000_000)
@@ -109,6 +92,10 @@ def test_what_is_no_consequence_is_refused(tmp_path: Path, old: str, new: str, w
 def test_the_shipped_silences_and_missing_data_are_told_with_what_follows(name: str) -> None:
     found = {rule.id: rule.consequences for _, rule in load_pack(name, [RULES]).rules() if rule.consequences}
     assert found, name
+    if (mains := found.pop("mains-lost", None)) is not None:
+        assert mains.over == "site"
+        for pack_name, _, rule in (each.rpartition("/") for each in mains.rules):
+            assert rule in {each.id for _, each in load_pack(pack_name or name, [RULES]).rules()}
     for rule, said in found.items():
         assert said is not None
         assert (said.rules[0].rpartition("/")[2], said.over) == ("data-missing", "site" if rule == "data-missing" else "point")
