@@ -118,6 +118,7 @@ def site(folder: Path, text: str) -> OwnSite:
 
 def test_what_cannot_be_acted_is_named_and_left_out(own: OwnSite) -> None:
     assert own.left_out == (("devices.zig", "bus of kind mqtt"), ("derived.gap", "computed from zig-air"))
+    assert own.points_left_out == ("zig-air", "gap")
     assert set(own.points) == {"deep-air", "fresh-air", "chlorine"}
     assert (own.tcp, own.serial) == (("stores",), ("hall",))
 
@@ -267,4 +268,6 @@ def test_a_sites_own_rules_judge_its_own_points(tmp_path: Path) -> None:
     assert came["readings"] > 30
     assert ["frozen-store-air", "deep-air", "violated"] in came["steps"]
     assert "not acted: devices.zig" in err
+    assert "no rule judges zig-air, gap in this run" in err
+    assert came["points_left_out"] == ["zig-air", "gap"]
     assert "the compressor of Deep freeze stops" in err

@@ -40,6 +40,8 @@ class OwnSite:
     zones: Mapping[str, str]
     zone_names: Mapping[str, tuple[str, str]]
     left_out: tuple[tuple[str, str], ...]
+    #: points, derived ones too, that nobody acts: no rule judges them in this run
+    points_left_out: tuple[str, ...]
     tables: Mapping[str, Any]
     folder: Path
 
@@ -87,7 +89,7 @@ def read(config: Path, state: Path | None, packs: Callable[[Path], tuple[str, ..
         points={id_: (point.name_en or id_, point.name_zh or id_) for id_, point in points.items()},
         rooms=rooms, signals=signals_of({id_: (zones[id_], facts[id_]) for id_ in points}, rooms, bound), rules=bound, zones=zones,
         zone_names={id_: (zone.name_en or id_, zone.name_zh or id_) for id_, zone in loaded.config.zones.items()},
-        left_out=tuple(left_out), tables=tables, folder=config.parent,
+        left_out=tuple(left_out), points_left_out=tuple(id_ for id_ in (*loaded.config.points, *loaded.config.derived) if id_ not in (*points, *derived)), tables=tables, folder=config.parent,
     )  # fmt: skip
 
 

@@ -166,6 +166,11 @@ def _played(options: Options, folder: Path, teller: Teller) -> Played | None:
         return None
     for what, why in own.left_out:
         teller.say(f"not acted: {what} ({why})", f"未模拟：{what}（{why}）")
+    if names := ", ".join(own.points_left_out):
+        teller.say(
+            f"only Modbus devices are acted: no rule judges {names} in this run, and nothing is said of how they would be judged",
+            f"只模拟 Modbus 设备：本次运行中没有规则判定 {names}，其判定结果不在此列",
+        )
     return Played(scenario=fit, cast=cast, own=own)
 
 
@@ -213,7 +218,7 @@ async def _live(site: Site, played: Played, teller: Teller, until: tuple[asyncio
     good = sound(result) and not faults
     outcome = "stopped" if not doing.over else "as-it-should" if good else "not-so"
     missing, unwanted = ([step for step, lacks in faults if lacks is which] for which in (True, False))
-    about = {"site": site.id, "left_out": [list(each) for each in played.own.left_out]} if played.own else {}
+    about = {"site": site.id, "left_out": [list(each) for each in played.own.left_out], "points_left_out": list(played.own.points_left_out)} if played.own else {}
     return {"scenario": scenario.id} | about | {"outcome": outcome, "must": scenario.must, "missing": missing, "unwanted": unwanted} | result
 
 
