@@ -99,7 +99,7 @@ def test_check_says_where_rules_judge_what_is_not_armed_and_what_is_not_monitore
     assert run(["rules", "check"]) == 0
     english = capsys.readouterr().out
     (line,) = [line for line in english.splitlines() if " cutting-room-air " in line]
-    assert all(word in line for word in ("air", "≤ 12 Cel", "operator's value, unverified", "not armed: shadow (plant-rooms)"))
+    assert all(word in line for word in ("air", "≤ 12 °C", "operator's value, unverified", "not armed: shadow (plant-rooms)"))
     assert "frozen-store-air  Frozen store too warm  (no point is in such a place)" in english
     assert run(["rules", "check", "--lang", "zh"]) == 0
     chinese = capsys.readouterr().out

@@ -283,7 +283,7 @@ def test_check_names_the_file_that_won(folder: Path, capsys: pytest.CaptureFixtu
     out = capsys.readouterr().out
     assert f"drivers/generic/xy-md02  {own / 'xy-md02.toml'}  sha256:" in out
     assert f"rules/house 1.0.0  {folder / 'rules' / 'house.toml'}  sha256:" in out
-    assert "house-air -> cold1-air  ≤ -18 Cel  (operator's value, unverified)" in out
+    assert "house-air -> cold1-air  ≤ -18 °C  (operator's value, unverified)" in out
 
 
 def test_check_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
