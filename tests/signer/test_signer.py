@@ -267,6 +267,19 @@ async def test_a_key_that_others_may_read_and_a_lost_one_are_refused(signer: Sig
     assert Service(signer.folder).public
 
 
+def test_a_key_whose_ledger_is_gone_signs_no_second_history(tmp_path: Path) -> None:
+    """Planted: the ledger removed, so that another record may be signed from its first entry on."""
+    service = Service(tmp_path)
+    service.sign(ask(10))
+    (tmp_path / "ledger.json").unlink()
+    with pytest.raises(SignerError, match="is gone: what this key signed"):
+        Service(tmp_path)
+    (tmp_path / "signer.key").rename(tmp_path / "aside")
+    assert Service(tmp_path).public != service.public, "only under another key"
+    (tmp_path / "signer.key").unlink()  # killed between the ledger and the key
+    assert Service(tmp_path).sign(ask(10))
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="another user's eyes need root")
 async def test_another_user_can_neither_read_the_key_nor_ask(signer: SignerProcess) -> None:
     for path in (signer.folder / "signer.key", signer.folder / "ledger.json"):

@@ -37,6 +37,11 @@ class Service:
         self._file = ledgers.File(folder / _LEDGER)
         self._now_s = now_s
         self._ledger = ledgers.read(folder / _LEDGER)
+        if not (folder / _LEDGER).exists():  # it lies there before there is a key: one that is gone has forgotten what was signed
+            if (folder / _KEY).exists():
+                hint = f"restore it from a copy; or put {_KEY} aside: a new key is made, and a person registers it at the hub"
+                raise SignerError(f"{folder / _LEDGER} is gone: what this key signed is not known any more", hint=hint)
+            self._file.write(self._ledger)
         self._key = _key(folder / _KEY, fresh=not self._ledger.logs)
         self.public = self._key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
         if self._ledger.key not in ("", self.public.hex()):
