@@ -23,6 +23,7 @@ FLOORS: Mapping[str, int] = {
     "reading": 0,
     "clock": 0,
     "backoff": 0,
+    "loading": 0,  # both programs load their own modules with it
     "units": 0,
     "record": 0,
     "toml_errors": 0,  # sentences about faulty TOML, shared by configuration, profiles and packs

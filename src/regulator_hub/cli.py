@@ -45,10 +45,13 @@ def run(
     file: Path | None, state_dir: Path | None, listen: str | None, speed: float, clock_origin_us: int | None
 ) -> None:
     """Run until SIGTERM. 运行监管端。"""
-    from edge_gateway.clock import SystemClock
-    from edge_gateway.links.logs import set_up_logging
-    from regulator_hub import app
-    from regulator_hub.config import load
+    from edge_gateway.loading import loading
+
+    with loading():
+        from edge_gateway.clock import SystemClock
+        from edge_gateway.links.logs import set_up_logging
+        from regulator_hub import app
+        from regulator_hub.config import load
 
     set_up_logging("WARNING")
     try:

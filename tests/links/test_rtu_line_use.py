@@ -13,7 +13,7 @@ from edge_gateway.links.modbus_pdu import crc16
 from tests.servers import paced_unit
 from tests.servers.paced_unit import UNIT, PacedUnit, Pump, limit_per_s, silence_s
 
-pytestmark = pytest.mark.timing
+pytestmark = [pytest.mark.timing, pytest.mark.alone]
 
 #: A busy machine wakes us late: the best of so many tries of a second counts.
 TRIES = 6

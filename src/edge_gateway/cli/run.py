@@ -48,8 +48,11 @@ def command(ctx: Context, level: str) -> int:
 
     Exit codes: 0 stopped in order, 78 the configuration was refused, 7 another gateway has the state folder.
     """
-    from edge_gateway.app.run import Options, run
-    from edge_gateway.links.logs import set_up_logging
+    from edge_gateway.loading import loading
+
+    with loading():
+        from edge_gateway.app.run import Options, run
+        from edge_gateway.links.logs import set_up_logging
 
     set_up_logging(level)
     if len(os.fsencode(ctx.socket)) > _LONGEST_SOCKET:
