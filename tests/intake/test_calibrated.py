@@ -15,7 +15,7 @@ from edge_gateway.calibration import Calibrations
 from edge_gateway.history.explained import explain
 from edge_gateway.intake.state import State
 from edge_gateway.journal.reading import Reading
-from edge_gateway.page.calibrating import _kept
+from edge_gateway.page.calibrating import _kept, guards
 from edge_gateway.page.site import Site
 from edge_gateway.recompute.core import Findings, Recompute
 from edge_gateway.rules.kinds import SEMANTICS
@@ -74,7 +74,10 @@ async def test_from_its_entry_on_nothing_is_decided_so_near_the_limit(tmp_path: 
     clock = FakeClock()
     async with running(tmp_path, clock, setup=SETUP, segment_entries=segment, orderly=orderly) as run:
         await course(run, clock, NEAR, -20.0, -20.0)
+        assert guards(run.intake.state.rules(), "cold1-air") == {}
         await calibrate(run, clock, 1.0)
+        assert guards(run.intake.state.rules(), "cold1-air") == {"frozen-store": "1"}
+        assert guards(run.intake.state.rules(), "cold1-rh") == {}
         await course(run, clock, *[NEAR] * 4)
         assert await told(run) == [("violated", "simple acceptance"), ("recovered", "simple acceptance")], "beyond by half a degree: undecided"
     async with running(tmp_path, clock, setup=SETUP, segment_entries=segment) as run:

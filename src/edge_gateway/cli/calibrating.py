@@ -152,6 +152,9 @@ def _record(ctx: Context, client: Client, step: str, point: str, asked: dict[str
         figures = ((ctx.say("reads", "读数"), f"{made['reading']:g}"), (ctx.say("reference", "标准值"), f"{made['reference']:g}"), (ctx.say("error", "误差"), f"{made['error']:+g}"))
         shown = "  ".join(f"{what} {number} {symbol(made['unit'])}".rstrip() for what, number in figures)
         click.echo(f"{point}  {_step(ctx, step)}  {shown}{verdict}  {ctx.say('entry', '条目')} {made['seq']}")
+        for rule, band in made.get("guard", {}).items():
+            within = f"±{band} {symbol(made['unit'])}".rstrip()
+            click.echo(ctx.say(f"  {rule}: from now on nothing is decided within {within} of its limit", f"  {rule}：此后距限值 {within} 以内不作判定"))
         if (off := made.get("corrected")) is not None:
             click.echo(f"  {_correction(ctx, client, off)}  {ctx.say('entry', '条目')} {off['seq']}")
         elif step == "as-found" and not made.get("within", True):

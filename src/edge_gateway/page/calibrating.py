@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from starlette.requests import Request
@@ -12,6 +13,8 @@ from edge_gateway.calibration import CalibrationRefused, Reading
 from edge_gateway.page.asker import user
 from edge_gateway.page.site import Site
 from edge_gateway.record.entry import Stamp
+from edge_gateway.rules.base import BoundRule
+from edge_gateway.rules.guard import BAND, GUARD
 
 
 def shown(site: Site) -> dict[str, Any]:
@@ -36,6 +39,7 @@ def routes(site: Site, body_of: Any) -> list[Route]:
             _, stamp = await site.intake.moment()
             body = state.calibrations.draft(str(asked.get("step", "")), point, _reading(site, point), asked, state.marks.running()) | {"by": by}
             made = await _kept(site, body, stamp)
+            made |= {"guard": bands} if (bands := guards(state.rules(), point)) else {}
             implied = state.calibrations.implied(body)
             return made if implied is None else made | {"corrected": await _kept(site, implied, stamp)}
 
@@ -56,6 +60,11 @@ def routes(site: Site, body_of: Any) -> list[Route]:
         Route("/v1/calibrations", record, methods=["POST"]),
         Route("/v1/calibrations/correct", correct, methods=["POST"]),
     ]
+
+
+def guards(rules: Iterable[BoundRule], point: str) -> dict[str, str]:
+    """By rule how near its limit it decides nothing at a point, as it judges now: decimal text in the point's unit."""
+    return {rule.id: str(rule.terms[BAND]) for rule in rules if rule.point == point and {GUARD, BAND} <= rule.terms.keys()}
 
 
 async def _kept(site: Site, body: dict[str, Any], stamp: Stamp) -> dict[str, Any]:
