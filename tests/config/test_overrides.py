@@ -134,6 +134,17 @@ def test_a_second_time_lengthens_a_silence_and_is_refused_where_that_is_verified
         overridden(verified, {"after_s": 86400.0})
 
 
+def test_a_source_says_in_each_of_its_languages_what_the_site_gave() -> None:
+    known = RULE["frozen-store-air"]
+    both = overridden(known, {"high": "-20"}).basis
+    assert (both.source, both.source_zh) == (
+        f"{known.basis.source}; tightened by the site: high -18 -> -20", f"{known.basis.source_zh}；本站点收紧：high -18 -> -20",
+    )  # fmt: skip
+    english = known.model_copy(update={"basis": known.basis.model_copy(update={"source_zh": ""})})
+    assert overridden(english, {"high": "-20"}).basis.source_zh == ""
+    assert overridden(known, {"high": None}) is known
+
+
 def test_notices_only_may_become_a_violation() -> None:
     rule = overridden(RULE["outlet-cod"], {"violation_after_s": 600.0})
     assert (rule.notices_only, rule.violation_after_s) == (False, 600.0)

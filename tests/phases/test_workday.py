@@ -180,6 +180,10 @@ def test_a_contact_that_is_worked_on_says_nothing() -> None:
     assert line(day, phases, (150, 1)) == "production", "it begins to count when the mark is over"
 
 
+def test_a_phase_begins_by_itself_by_a_schedule_or_by_a_contact() -> None:
+    assert [day.by_itself() for day in (workday(), workday(DAY), workday(contact="run"), workday(DAY, contact="run"))] == [False, True, True, True]
+
+
 def test_a_renamed_contact_goes_on_and_another_is_not_known() -> None:
     for point, left in (("new", 1), ("other", 0)):
         day, phases = workday(contact="run"), in_phase("pre-start")

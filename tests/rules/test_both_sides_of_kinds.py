@@ -339,6 +339,32 @@ def test_whether_a_probe_fell_silent_is_looked_at_once_a_minute() -> None:
     assert looks[-1] >= 180 * S
 
 
+def test_its_own_delay_ends_between_two_looks() -> None:
+    """Whatever comes first: the end of its delay, or the next look at who is silent."""
+    hot = rule(name="hot", high="10", violation_after_us=0, fresh_us=900 * S)
+    made = rule("combined", name="z", terms={"of": "any", "rules": json.dumps([[False, ["hot/p1"]]])}, notice_after_us=30 * S, violation_after_us=90 * S, semantics=3, fresh_us=900 * S)
+    engine, found = Engine([hot, made]), list[tuple[int, str]]()
+    engine.judge(0, 0, ("p1",), [15.0], None)
+    while (due := engine.due_us()) is not None and due < 200 * S:
+        found += [(due // S, step.step) for step in engine.tick(due, due) if step.rule == "z"]
+    assert found == [(30, "notice"), (90, "violated")]
+
+
+def test_a_rule_over_rules_looks_when_one_is_armed_again() -> None:
+    hot = rule(name="hot", high="10", violation_after_us=0, fresh_us=900 * S)
+    for version in (1, 2, 3):
+        made = rule("combined", name="z", terms={"of": "any", "rules": json.dumps([[False, ["hot/p1"]]])}, violation_after_us=0, semantics=version)
+        engine = Engine([hot, made])
+        engine.judge(0, 0, ("p1",), [15.0], None)
+        engine.tick(1, 1)
+        assert told([*engine.stand(S, S, "mark", {("hot", "p1"): "m"}), *engine.tick(S + 1, S + 1)]) == ["unknown", "unknown"]
+        assert told([*engine.stand(2 * S, 2 * S, "phase", {("hot", "p1"): "x"}), *engine.tick(2 * S + 1, 2 * S + 1)]) == [], "for one more reason it is what it was"
+        engine.stand(3 * S, 3 * S, "mark", {})
+        engine.stand(4 * S, 4 * S, "phase", {})
+        engine.judge(5 * S, 5 * S, ("p1",), [5.0], None)
+        assert [(step.rule, step.step) for step in engine.tick(5 * S + 1, 5 * S + 1)] == [("z", "recovered")], version
+
+
 def test_any_holds_by_one_and_all_by_none_that_is_missing() -> None:
     for of, wanted in (("any", ["violated"]), ("all", [])):
         pair = Pair(HOT, DRY, both(of, "hot/p1", "wet/p2"))

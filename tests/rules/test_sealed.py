@@ -7,10 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_gateway.cli.main import run
 from edge_gateway.config.load import ConfigRefused, load
-from edge_gateway.record.note import ED25519, Key, NoteError
+from edge_gateway.record.note import ED25519, Key, NoteError, Signature, note_bytes
 from edge_gateway.rules.load import read_pack
 from edge_gateway.rules.sealed import broken, keys_of, seal_text
 from tests.config.test_packs import SITE
@@ -123,6 +124,29 @@ def test_another_key_of_the_same_name_signs_nothing(signed: tuple[Path, str]) ->
         load(site(folder, '"plant-rooms"', "require_signed = true\n"))
     with pytest.raises(NoteError):
         keys_of(["nobody"])
+
+
+def test_a_note_over_something_else_is_told_apart_from_one_over_another_pack(signed: tuple[Path, str]) -> None:
+    folder, _ = signed
+    loaded, _ = read_pack(folder / "rules/plant-rooms.toml")
+    assert loaded is not None
+    private = Ed25519PrivateKey.generate()
+    key = Key("example.org/rules", ED25519, private.public_key().public_bytes_raw())
+
+    def why(text: str) -> tuple[str, int] | None:
+        note = note_bytes(text, [Signature(key.name, key.id, private.sign(text.encode()))])
+        return broken(note, [key], "plant-rooms", loaded.text, loaded.starts)
+
+    whole = seal_text("plant-rooms", "1.0.0", loaded.text, loaded.starts)
+    magic, pack, sha256, *_ = whole.splitlines()
+    other = ("its signature is over something else, not over a rule pack", 0)
+    assert why(whole) is why(f"{magic}\n{pack}\n{sha256}\n") is None, "the hash of the whole file says all"
+    assert [why(text) for text in (f"{magic}\n{pack}\n", whole.replace("/1\n", "/2\n", 1), whole.replace("sha256 ", "sha512 "))] == [other] * 3
+    assert why(whole.replace("plant-rooms 1", "cold-chain 1")) == ("its signature is over pack 'cold-chain'", 0)
+    assert why(f"{magic}\n{pack}\nsha256 0\n") == ("what stands before the first rule was added after it was signed", 1)
+    assert broken(b"?", [key], "plant-rooms", loaded.text, loaded.starts) is not None
+    unknown = broken(note_bytes(whole, [Signature("else.org/x", key.id, private.sign(whole.encode()))]), [key], "plant-rooms", loaded.text, loaded.starts)
+    assert unknown == ("it is not signed by any of the configured keys (signed by else.org/x)", 0)
 
 
 def test_signing_wants_a_pack_that_passes_and_a_key_of_one_s_own(signed: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:

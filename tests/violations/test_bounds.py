@@ -11,6 +11,7 @@ import pytest
 
 from edge_gateway.violations import Ask, StepRefused, Violations, Who
 from edge_gateway.violations.assessment import CAUSES, DISPOSITIONS, severest
+from edge_gateway.violations.causes import Causes, Declared, Silences
 from edge_gateway.violations.deadlines import DEADLINES, DEFAULTS, hasten, hours, passed, restart, settle
 from edge_gateway.violations.holding import shed
 from tests.violations.acts import FULL, HOUR, ID, LI, MINOR, RULE, ZHANG, at, do, handled, opened, step
@@ -296,6 +297,43 @@ def test_a_cause_s_consequences_have_ten_minutes_after_it() -> None:
         violations = handled("merged", "active")
         violations.apply(step("recovered", point="cause"), RULE, at(10))
         assert [each["step"] for each in violations.passing(at(second))] == (["unmerged"] if returns else [])
+
+
+SITE: dict[str, Any] = {
+    "semantics": {"causes": 1}, "devices": {"d1": {"bus": "b1"}, "d2": {"bus": "b1"}, "d3": {"bus": "b2"}},
+    "points": {"p1": {"device": "d1", "zone": "z"}, "p2": {"device": "d2", "zone": "z"}, "p3": {"device": "d3"}, "p4": {}},
+    "groups": {"g1": {"points": ["p1"], "interval_us": 30_000_000}, "g2": {"points": ["p2"], "interval_us": 10_000_000}},
+    "rules": [{"id": "s", "kind": "stale"}, {"id": "c", "kind": "limit", "consequences": ["h"], "consequences_over": "zone"},
+              {"id": "m", "kind": "window", "consequences": ["m"], "consequences_over": "site"}],
+}  # fmt: skip
+
+
+def began(rule: str, point: str, rule_us: int) -> dict[str, Any]:
+    return {"rule": rule, "point": point, "first": {"rule_us": rule_us}, "handling": "new"}
+
+
+@pytest.mark.parametrize(
+    ("point", "other", "near_us"),
+    [("p1", "p2", 90_000_000), ("p2", "p1", 70_000_000), ("p1", "p3", 120_000_000), ("p1", "p4", 120_000_000), ("p4", "p4", 120_000_000)],
+)
+def test_silences_of_one_time_are_as_near_as_readings_can_tell(point: str, other: str, near_us: int) -> None:
+    """On a bus: the interval of the one that fell silent first, and a minute; else two minutes."""
+    for apart_us, one in ((0, True), (near_us, True), (near_us + 1, False)):
+        first, second = began("s", point, 5), began("s", other, 5 + apart_us)
+        if apart_us:
+            assert Silences(SITE).together(first, second) is Silences(SITE).together(second, first) is one, apart_us
+        assert Causes(SITE).explains(first, second) is one
+    assert not Causes(SITE | {"semantics": {}}).explains(began("s", point, 5), began("s", other, 5)), "records of earlier releases"
+
+
+def test_a_consequence_begins_with_its_cause_or_after_it_and_what_names_itself_only_with_it() -> None:
+    both_us = 30_000_000 + 10_000_000 + 60_000_000
+    for later_us, follows in ((-both_us - 1, False), (-both_us, True), (both_us + 1, True), (10**12, True)):
+        assert Declared(SITE).follows(began("c", "p1", 10**9), began("h", "p2", 10**9 + later_us)) is follows
+    for later_us, follows in ((-both_us - 1, False), (-both_us, True), (both_us, True), (both_us + 1, False)):
+        assert Declared(SITE).follows(began("m", "p1", 10**9), began("m", "p2", 10**9 + later_us)) is follows
+    assert not Declared(SITE).follows(began("c", "p1", 0), began("h", "p3", 0)), "in no zone"
+    assert not Declared(SITE).follows(began("c", "p3", 0), began("h", "p4", 0)), "two points without a zone share none"
 
 
 def test_numbers_go_on_above_what_was_given() -> None:
