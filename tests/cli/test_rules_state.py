@@ -50,6 +50,25 @@ def test_back_from_enforced_by_two_persons_and_into_force_by_one(gateway: Gatewa
     assert [e["rules"] for e in configs] == [{"shadow": ["house-air"]}, {}]
 
 
+def test_a_pack_that_was_taken_out_comes_back_as_it_was(gateway: Gateway, plant: Plant) -> None:
+    """Out of ``packs`` and back in shadow would be out of force without a second person."""
+    text, shadow = config_text(plant.port), '[rules.state]\nhouse = "shadow"\n'
+    before = gateway.status()["config"]
+    gateway.write(text.replace('packs = ["house"]', "packs = []"))
+    gateway.signal(signal.SIGHUP)
+    gateway.wait(lambda: gateway.status()["config"] != before, "no rule judges")
+    gateway.stop()
+    gateway.start()
+    gateway.write(config_text(plant.port, more=shadow))
+    gateway.signal(signal.SIGHUP)
+    gateway.wait(lambda: "a file alone does not take it back" in json.dumps(gateway.status()), "the reload is refused")
+    gateway.stop()
+    gateway.start()
+    plant.set(3, THAWED)
+    gateway.wait(lambda: gateway.status()["points"]["violation"] == 1, "and is enforced, also at a start")
+    assert [e["packs"] for e in entries(gateway) if e.get("event") == "packs-kept-enforced"] == [["house"]]
+
+
 def test_a_file_alone_takes_no_pack_back_neither_at_a_reload_nor_at_a_start(gateway: Gateway, plant: Plant) -> None:
     gateway.write(config_text(plant.port, more='[rules.state]\nhouse = "shadow"\n'))
     gateway.signal(signal.SIGHUP)

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import replace
 
 from edge_gateway.config.load import Loaded
 from edge_gateway.errors import ConfigError
-from edge_gateway.rules.base import BoundRule
 from edge_gateway.rules.bind import Binding
 
 
-def enforced(rules: Iterable[BoundRule]) -> set[str]:
-    """The packs of which a rule is in force and enforced."""
-    return {rule.pack for rule in rules if not rule.state}
-
-
-def left_enforced(rules: Iterable[BoundRule], loaded: Loaded, may_leave: str = "") -> ConfigError | None:
-    """The fault of a configuration that takes an enforced pack back, other than ``may_leave``; None: it takes none."""
-    before = enforced(rules)
+def left_enforced(before: Collection[str], loaded: Loaded, may_leave: str = "") -> ConfigError | None:
+    """The fault of a configuration that takes one of ``before`` back, which are enforced, other than ``may_leave``; None: it takes none."""
     for pack in loaded.packs:
         if pack.state and pack.pack.id in before and pack.pack.id != may_leave:
             hint = f"`edge-gateway rules state {pack.pack.id} {pack.state} --second NAME --reason …`"
@@ -27,9 +20,8 @@ def left_enforced(rules: Iterable[BoundRule], loaded: Loaded, may_leave: str = "
     return None
 
 
-def kept_enforced(rules: Iterable[BoundRule], loaded: Loaded) -> tuple[Loaded, list[str]]:
-    """At a start: what the record has as enforced stays so, whatever the files say; and the packs of which that is true."""
-    before = enforced(rules)
+def kept_enforced(before: Collection[str], loaded: Loaded) -> tuple[Loaded, list[str]]:
+    """At a start: what the record has as enforced (``before``) stays so, whatever the files say; and the packs of which that is true."""
     kept = [pack.pack.id for pack in loaded.packs if pack.state and pack.pack.id in before]
     if not kept:
         return loaded, []

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from edge_gateway.config.adopting import place, sound
 from edge_gateway.errors import GatewayError
+from edge_gateway.intake.state import PACK_STATE_CHANGED
 from edge_gateway.toml_errors import did_you_mean
 from edge_gateway.violations import SECRET
 
@@ -71,9 +72,14 @@ class PackStates:
         if why := reloader.state.rejected:
             await asyncio.to_thread(_put_back(file, before))
             raise GatewayError(f"the gateway refuses it: {why}")
-        body = {"event": "pack-state-changed", "pack": pack, "old": now[pack], "new": wanted, "by": by, "user": user, "why": reason}
+        body = {"event": PACK_STATE_CHANGED, "pack": pack, "old": now[pack], "new": wanted, "by": by, "user": user, "why": reason}
         body |= {"second": second, "how": SECRET} if second else {}
-        await self._intake.command(lambda: self._intake.add("event", body, urgent=True))
+
+        async def told() -> int:
+            self._intake.state.hear(body)
+            return await self._intake.add("event", body, urgent=True)
+
+        await self._intake.command(told)
         return body | {"file": str(file)}
 
     async def _second(self, pack: str, asked: Mapping[str, Any], by: str, user: str, persons: Persons) -> str:

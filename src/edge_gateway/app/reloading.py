@@ -66,7 +66,7 @@ class Reloader:
         async with self._lock:
             try:
                 loaded = await asyncio.to_thread(load, self._config, self._state_dir, day=day_of(self._field.wall_us()))
-                if left := left_enforced(self._intake.state.rules(), loaded, may_leave):
+                if left := left_enforced(self._intake.state.enforced(), loaded, may_leave):
                     raise left
                 held = replace(loaded.lean(), config=in_force(self._started_with, loaded.config))
                 staged = self._field.stage(held)

@@ -166,7 +166,7 @@ async def _run(
     sinks, hubs = _sinks(config, clock)
     recall = recalling(journal, recovery, config)
     found = await recall.at_start(hubs, loaded.binding.rules) or await recover(journal, recovery, config.site.id)
-    loaded, kept = kept_enforced(found.state.rules(), loaded)
+    loaded, kept = kept_enforced(found.state.enforced(), loaded)
     found.state.lost |= recall.end_lost
     rule_time, carried = resume(
         found.last,

@@ -28,6 +28,7 @@ from edge_gateway.violations.causes import Causes
 
 #: Messages remembered over all brokers: more than their send windows together.
 MAX_MESSAGES = 512
+PACK_STATE_CHANGED = "pack-state-changed"
 #: Devices whose sources kept something: more than one gateway has at work.
 MAX_KEPT = 2_000
 #: Of a state that comes back late: not what belongs to devices and their slots, which goes on here.
@@ -76,6 +77,8 @@ class State:
         self.permits: dict[str, list[str]] = {}
         #: who may prove themselves: name -> role, and what changes when the secret does
         self.people: dict[str, list[str]] = {}
+        #: packs that were enforced and judge nothing now, but were not taken back by a second person either
+        self.left_packs: set[str] = set()
         #: nothing was left of an earlier record, or there is none: a hub may know what is open
         self.lost = False
         self.config: dict[str, Any] | None = None
@@ -129,8 +132,13 @@ class State:
         self.workday.use(setup.resolved)
         self.marks.use(setup.resolved)
 
+    def enforced(self) -> set[str]:
+        """The packs that are enforced here, and stay so until a second person takes them back."""
+        return self.left_packs | {rule.pack for rule in self.rules() if not rule.state}
+
     def use_rules(self, rules: Sequence[BoundRule], known: dict[str, Any] | None = None) -> None:
         """Exchange the rules, keep their state (or take ``known``); what a newer release judges otherwise than this one can is not judged: unknown."""
+        self.left_packs = self.enforced() - {rule.pack for rule in rules if not rule.state}
         self._written = rules
         known = self.engine.snapshot() if known is None else known
         rules = [self._guarded(rule) for rule in rules if can_judge(rule)]
@@ -250,6 +258,8 @@ class State:
         """An event entry: who answers at a device, and who may prove themselves, is remembered; what would have fired is counted."""
         if body.get("event") == "people-changed":
             self.people = {name: list(what) for name, what in body["new"].items()}
+        if body.get("event") == PACK_STATE_CHANGED and body["new"] != "enforced":
+            self.left_packs.discard(str(body["pack"]))
         if body.get("event") == FIRED:
             self.marks.count(body)
         if body.get("event") in permits.EVENTS:
@@ -279,6 +289,7 @@ class State:
             "commands": self.commands.snapshot(),
             **({"permits": self.permits} if self.permits else {}),
             **({"people": self.people} if self.people else {}),
+            **({"left_packs": sorted(self.left_packs)} if self.left_packs else {}),
             **({"lost": True} if self.lost else {}),
             **({"own": dict(self.own.known)} if self.own.known else {}),
             **({"day": self.armed.day} if self.armed.day else {}),
@@ -302,6 +313,7 @@ class State:
         self.phases.restore(state.get("phase") or {})
         self.workday.restore(state.get("workday") or {})
         self.calibrations.restore(state.get("calibrations") or {})
+        self.left_packs = set(state.get("left_packs", ()))
         self.lost = bool(state.get("lost"))
         self.own = OwnTimes(state.get("own"))
         self.ledger.restore(state.get("records") or {})
