@@ -86,5 +86,6 @@ def lines(row: dict[str, Any]) -> Iterator[str]:
 
 
 def _time(us: int, zone: ZoneInfo) -> str:
-    return datetime.fromtimestamp(us // 1_000_000, zone).isoformat(" ")
+    local = datetime.fromtimestamp(us // 1_000_000, zone)
+    return f"{local:%Y-%m-%d %H:%M:%S} {local.isoformat()[19:]}"
 

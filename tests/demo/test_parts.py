@@ -22,7 +22,9 @@ import pytest
 from edge_gateway.config.load import load
 from edge_gateway.demo.children import Child, ChildFailed, module
 from edge_gateway.demo.cut import Line
+from edge_gateway.demo.follow import Teller
 from edge_gateway.demo.publishers import tasmota_payload, zigbee_payload
+from edge_gateway.demo.run import Options, _report
 from edge_gateway.demo.scene import DEVICES
 from edge_gateway.demo.site_config import Places, gateway_toml, hub_toml
 from edge_gateway.demo.truthlog import read_truth
@@ -226,3 +228,14 @@ async def test_the_plant_answers_logs_and_falls_quiet(tmp_path: Path) -> None:
     assert (reply_line["bus"], reply_line["unit"], reply_line["function"], reply_line["start"]) == ("plc", 1, 4, 1)
     assert (reply_line["data"], reply_line["counts"]) == (reply[-4:].hex(), True)
     assert (event["kind"], event["what"], quiet["kind"]) == ("event", "chlorine-empty", "quiet")
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "Missing: 1. Held with another value, or observed more than 2 s"), ("zh", "缺失：1。数值不同，或观测时间晚于给出 2 秒以上（机器繁忙所致）：3。")])
+def test_what_differs_is_told_by_its_kind(language: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    options = Options(for_s=None, speed=30.0, seed=1, as_json=False, keep=None, language=language)
+    hub, influx = {"examples": [], "missing": 1, "altered": 0}, {"examples": [], "missing": 0, "altered": 3}
+    result = {"readings": 9, "hub_readings": 8, "influx_readings": 9, "lost": 4, "violations": 2, "hub": hub, "influx": influx}
+    _report(result, options, Teller(language))
+    assert said in capsys.readouterr().err
+    _report(result | {"lost": 0}, options, Teller(language))
+    assert said not in capsys.readouterr().err

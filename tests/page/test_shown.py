@@ -76,6 +76,15 @@ def test_a_stale_value_is_no_value_within_limits() -> None:
     assert "since 14:01" in shown
 
 
+def test_an_unknown_condition_blames_the_probe_only_when_it_is_silent() -> None:
+    under_a_mark = text(about(-20.2, 3.0, violations=[step(condition="unknown")]))
+    assert "not judged just now, condition unknown" in under_a_mark
+    assert "no data" not in under_a_mark
+    silent = text(about(None, 3.0, "bad:no-answer", known=reading(-20.2, 60.0), violations=[step(condition="unknown")]), "zh")
+    assert "探头无数据，状况不明" in silent
+    assert "此时不判定" not in silent
+
+
 def test_reasons_are_words() -> None:
     gaps = [{"reason": "backed-off", "groups": ["d.air"]}]
     found = about(None, 2.0, "bad:no-answer", known=reading(-17.8, 372.0), gaps=gaps)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from edge_gateway.cli.verbs import Context
-from edge_gateway.cli.words import figure, local
+from edge_gateway.cli.words import figure, local, quality
 from edge_gateway.traceability.model import kg
 from edge_gateway.units import readable, symbol
 
@@ -34,7 +34,7 @@ def measured(ctx: Context, told: Mapping[str, Any]) -> str:
     """A temperature with its point, age, quality and entry."""
     value = ctx.say("no value", "无数值") if told.get("value") is None else f"{told['value']} {symbol(str(told.get('unit', '')))}"
     where = f"  {ctx.say('entry', '条目')} {told['entry'][1]}" if told.get("entry") else ""
-    return f"{value}  {told['point']}  {told['quality']}  {ctx.say('age', '时延')} {told['age_us'] / 1e6:.0f} s{where}"
+    return f"{value}  {told['point']}  {quality(ctx, told['quality'])}  {ctx.say('age', '时延')} {told['age_us'] / 1e6:.0f} s{where}"
 
 
 def record_lines(ctx: Context, record: Mapping[str, Any], zone: str) -> Iterator[str]:

@@ -24,7 +24,7 @@ from typing import Any
 from edge_gateway.demo.children import ChildFailed
 from edge_gateway.demo.compare import sound
 from edge_gateway.demo.follow import Follower, Teller
-from edge_gateway.demo.site import Site, SiteOptions
+from edge_gateway.demo.site import SLACK_S, Site, SiteOptions
 
 #: At the end: what the sinks may take to be there again, and to be served (s). With ending the gateway it stays below 15.
 DELIVER_S, DRAIN_S = 5.0, 1.0
@@ -168,6 +168,12 @@ def _report(result: dict[str, Any], options: Options, teller: Teller) -> None:
         order = ("readings", "violations", "hub_readings", "influx_readings", "lost", "first_reading_s")
         print(json.dumps({key: result[key] for key in order} | result, ensure_ascii=False), flush=True)
         return
+    missing, altered = (sum(result[holder][key] for holder in ("hub", "influx")) for key in ("missing", "altered"))
+    if result["lost"]:
+        teller.say(
+            f"Missing: {missing}. Held with another value, or observed more than {SLACK_S:g} s after it was given (a busy machine does that): {altered}.",
+            f"缺失：{missing}。数值不同，或观测时间晚于给出 {SLACK_S:g} 秒以上（机器繁忙所致）：{altered}。",
+        )
     teller.say(
         f"{result['readings']} readings by the plant's truth log; hub {result['hub_readings']}, receiver {result['influx_readings']};"
         f" lost {result['lost']}; {result['violations']} violations.",

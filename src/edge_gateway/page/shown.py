@@ -110,7 +110,8 @@ def _why(about: Mapping[str, Any], words: Words) -> str:
     parts += [words.say("row.correction", offset=f"{off['offset']:+g}".replace("-", "\u2212"), until=words.when(off["until_wall_us"]))] if (off := about.get("correction")) else []
     parts += [words.say("row.overdue" if due["overdue"] else "row.due", date=due["due"])] if (due := about.get("calibration")) else []
     parts += [words.say("row.mark", type=words.t[f"mark.{mark['type']}"], until=words.when(mark["until_wall_us"]))] if (mark := about.get("mark")) else []
-    parts += [words.t["row.unknown"]] if about.get("condition") == "unknown" else []
+    if about.get("condition") == "unknown":  # a silent probe, or a rule that a mark or the phase keeps from judging
+        parts.append(words.t["row.unknown" if about["value"] is None or about["stale"] else "row.unjudged"])
     return " · ".join(parts)
 
 
