@@ -99,3 +99,20 @@ async def test_own_entries_that_are_not_replayed_are_caught(tmp_path: Path, monk
     monkeypatch.setattr(taking._Late, "_next", nothing)
     marks, stand, _ = await taken_late(tmp_path, FakeClock(), 20)
     assert len(marks - stand) == 1
+
+
+@pytest.mark.parametrize("inline_bytes", [1 << 16, 16], ids=["in the entry", "as a text"])
+async def test_a_state_that_was_taken_once_is_not_lost_by_taking_another(inline_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another time in the same run, from a hub that knows less: what was taken before stands among the own entries."""
+    monkeypatch.setattr(entry, "MAX_INLINE_STATE_BYTES", inline_bytes)
+    clock = FakeClock()
+    taken, _, mark, _ = await lost(tmp_path / "lost", clock)
+    async with running(tmp_path / "new", clock) as run:
+        recall = asks(run)
+        recall._since, recall.intake = Position(run.journal.epoch, 0), run.intake
+        for told in (taken, Recalled(epoch=taken.epoch, first=0, entries=taken.entries[:3], texts=taken.texts)):
+            recall.want()
+            await recall.take(told, "hub", "")
+            await beyond(run, clock, 3, 1_000_000)
+            assert [each["mark"] for each in run.intake.state.marks.running()] == [mark]
+        assert sum(e.get("event") == "state-recalled" for e in await run.all_entries()) == 2

@@ -182,17 +182,22 @@ class _Late:
         if self._ahead_us is None:
             self._ahead_us = _ahead_us(self._found, body)
         body["rule_us"] = int(body["rule_us"]) + self._ahead_us
+        if body.get("event") == RECALLED and "state_text" in body:  # taken over once before
+            body["state"] = await self._text(str(body["state_text"]))
         if body["kind"] == "config":
-            try:
-                resolved = orjson.loads(await self._journal.text(str(body["text"])))
-            except KeyError:
-                raise JournalDamaged("the text of a configuration since is missing") from None
-            self._replaying.config(body, resolved)
+            self._replaying.config(body, await self._text(str(body["text"])))
         elif body["kind"] != "snapshot":
             try:
                 self._replaying.take(body)
             except Misfit as misfit:
                 raise JournalDamaged(f"an entry since does not fit its configuration: {misfit}") from None
+
+    async def _text(self, name: str) -> dict[str, Any]:
+        try:
+            content: dict[str, Any] = orjson.loads(await self._journal.text(name))
+        except KeyError:
+            raise JournalDamaged(f"the text {name} that an entry since names is missing") from None
+        return content
 
 
 def _ahead_us(found: Recovered, first: Mapping[str, Any]) -> int:
