@@ -76,10 +76,9 @@ class SystemClock:
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
 
     def mono_us(self) -> int:
-        real = self._real_mono_us()
         if self._speed == 1.0:
-            return real
-        return self._mono_origin_us + int((real - self._mono_origin_us) * self._speed)
+            return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
+        return self._mono_origin_us + int((self._real_mono_us() - self._mono_origin_us) * self._speed)
 
     def wall_us(self) -> int:
         if self._speed == 1.0:

@@ -1,4 +1,4 @@
-"""The short way of a reading within an exposure's limit (``ExposureTrack.goes_on``) against the long one: the same steps, the same memory."""
+"""The short way of a reading within an exposure's limit (``ExposureTrack.goes_on``, ``Plan.passes``) against the long one: the same steps, the same memory."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from edge_gateway.rules import exposure
 from edge_gateway.rules.base import BoundRule
 from edge_gateway.rules.engine import Engine
 from edge_gateway.rules.exposure import ExposureTrack
+from edge_gateway.rules.plan import Plan
 from tests.rules.traces import S
 
-HONEST = ExposureTrack.goes_on
+HONEST, PASSES = ExposureTrack.goes_on, Plan.passes
 
 
 def _rules(chance: random.Random) -> list[BoundRule]:
@@ -44,7 +45,7 @@ def _course(seed: int) -> tuple[list[Any], int]:
     chance = random.Random(seed)
     rules = _rules(chance)
     engine, told, taken, now, warm = Engine(rules), [], 0, 0, False
-    goes_on = ExposureTrack.goes_on
+    goes_on, passes = ExposureTrack.goes_on, Plan.passes
 
     def counted(self: ExposureTrack, value: float, rule_us: int) -> bool:
         nonlocal taken
@@ -52,7 +53,13 @@ def _course(seed: int) -> tuple[list[Any], int]:
         taken += short
         return short
 
-    with mock.patch.object(ExposureTrack, "goes_on", counted):
+    def counted_together(self: Plan, rule_us: int, values: list[Any]) -> bool:
+        nonlocal taken
+        short = passes(self, rule_us, values)
+        taken += short * len(self.exposures)
+        return short
+
+    with mock.patch.object(ExposureTrack, "goes_on", counted), mock.patch.object(Plan, "passes", counted_together):
         for _ in range(150):
             now += chance.choice([0, 1, 5, 10, 10, 10, 10, 29, 45, 400 if chance.random() < 0.1 else 10]) * S
             warm = warm != (chance.random() < 0.08)
@@ -81,7 +88,7 @@ def test_both_ways_come_to_the_same() -> None:
     for seed in range(60):
         with mock.patch.object(exposure, "MOST_HELD", 9 if seed % 4 == 0 else 1024):
             short, taken = _course(seed)
-            with mock.patch.object(ExposureTrack, "goes_on", return_value=False):
+            with mock.patch.object(ExposureTrack, "_is_calm", return_value=False):
                 long, never = _course(seed)
         assert short == long, seed
         assert never == 0
@@ -115,8 +122,46 @@ def _lost(self: ExposureTrack, value: float, rule_us: int) -> bool:
     return short
 
 
+def _alone(self: Plan, rule_us: int, values: list[Any]) -> bool:
+    """Each exposure is told of every batch."""
+    self.wake()
+    return False
+
+
+def _together(fault: str) -> Any:
+    def passes(self: Plan, rule_us: int, values: list[Any]) -> bool:
+        """As it is, but for one thing that it leaves out."""
+        held, fresh_us, bands = self.calm, self.fresh_us, self.bands
+        if fault == "fresh_us":
+            self.fresh_us = 10**15
+        if fault == "bands":
+            self.bands = [(-1e9, 1e9)] * len(bands)
+        short = PASSES(self, rule_us, values)
+        self.fresh_us, self.bands = fresh_us, bands
+        if fault == "calm" and short:
+            self.calm = held
+        return short
+
+    return passes
+
+
 @pytest.mark.parametrize("fault", [_stale, _warm, _lost])
 def test_a_short_way_that_leaves_something_out_would_be_seen(fault: Any) -> None:
     honest = [_course(seed)[0] for seed in range(4)]
-    with mock.patch.object(ExposureTrack, "goes_on", fault):
+    with mock.patch.object(ExposureTrack, "goes_on", fault), mock.patch.object(Plan, "passes", _alone):
         assert [_course(seed)[0] for seed in range(4)] != honest
+
+
+@pytest.mark.parametrize("fault", ["fresh_us", "bands", "calm"])
+def test_a_way_together_that_leaves_something_out_would_be_seen(fault: str) -> None:
+    honest = [_course(seed)[0] for seed in range(6)]
+    with mock.patch.object(Plan, "passes", _together(fault)):
+        assert [_course(seed)[0] for seed in range(6)] != honest
+
+
+def test_both_short_ways_come_to_the_same() -> None:
+    """N = 20."""
+    for seed in range(20):
+        together, _ = _course(seed)
+        with mock.patch.object(Plan, "passes", _alone):
+            assert _course(seed)[0] == together, seed

@@ -17,6 +17,9 @@ LARGE_BYTES = 128 * 1024
 #: How long one thread may keep the others waiting for the interpreter; Python's own 5 ms cost the event loop that much at
 #: each of its system calls while a segment is packed.
 SWITCH_S = 0.0005
+#: New objects until the collector looks at those that are new: more than a round of fifty polls has under way at once (some 15 each), or it looks
+#: through them in every round, and finds that all are needed (Python's own: 700).
+YOUNG = 3_000
 
 
 def hold_less(library: Any = None) -> bool:
@@ -42,3 +45,4 @@ def settle() -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(YOUNG, *gc.get_threshold()[1:])

@@ -112,7 +112,8 @@ class Engine:
         self, plan: Plan, now: tuple[int, int], values: list[Value], quality: list[str] | None, steps: list[Step]
     ) -> None:
         """Rules over several readings are told each of theirs."""
-        for column, track, at in plan.measured:
+        passes = quality is None and plan.passes(now[0], values)
+        for column, track, at in plan.wanting if passes else plan.measured:
             word, value = GOOD if quality is None else quality[column], values[column]
             if word in _UNJUDGED or (word == GOOD and value is not None and track.goes_on(value, now[0])):
                 continue
@@ -126,6 +127,8 @@ class Engine:
                 self._joint.add(track)
                 self._instant = now
             self._queue(track, track.due_us())
+        if quality is None and not passes:
+            plan.rest(now[0], values)
 
     def late(
         self, now: tuple[int, int], points: tuple[str, ...], values: list[Value], quality: list[str] | None, own_us: int
@@ -436,6 +439,8 @@ class Engine:
                 self._release(key, rule_us, wall_us, steps)
             return
         if not track.muted and not stood.runs_on(seen_us, rule_us):
+            for plan in self._roster.plans_of(track):
+                plan.wake()
             step = stood.mute(seen_us, rule_us, wall_us)
             self._leave(track)
             if step is not None:
@@ -511,6 +516,8 @@ class Engine:
     def snapshot(self) -> dict[str, Any]:
         """JSON-able: what each rule at each point remembers, and when each watched point was last heard."""
         rules = {key: dict(state) for key, state in self._left.items()}
+        for plan in self._roster.plans.values():
+            plan.wake()
         for point in self._points.values():
             point.catch_up()
         for key, track in self._tracks.items():

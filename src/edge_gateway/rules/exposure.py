@@ -28,7 +28,7 @@ class ExposureTrack(Measured):
     The last ``late_us`` are not accounted for yet: a reading that comes late by its own time goes where it belongs there.
     """
 
-    __slots__ = ("beyond_high", "beyond_low", "calm", "degrees", "held", "late_us", "newest", "rolling", "sums", "sums_from", "unknown_excess", "until_us")
+    __slots__ = ("beyond_high", "beyond_low", "calm_us", "degrees", "held", "late_us", "newest", "rolling", "sums", "sums_from", "unknown_excess", "until_us")
 
     def __init__(self, rule: BoundRule, order: int = 0) -> None:
         super().__init__(rule, order)
@@ -46,16 +46,15 @@ class ExposureTrack(Measured):
         #: ``total`` and ``weight`` of all steps that lie in the window, and the first of these
         self.sums, self.sums_from = (ExactSum(), ExactSum()), -1
         #: all that is held, and the newest that ``goes_on`` took since, is within the limit and fresh one after the other; nothing goes on
-        self.calm, self.newest = False, (0, 0.0)
+        #: until when that lasts at most; 0: something goes on
+        self.calm_us, self.newest = 0, (0, 0.0)
 
     # --- readings -----------------------------------------------------------------------------------------------
 
     def goes_on(self, value: float, rule_us: int) -> bool:
         """While all is calm a reading within the limit is worth nothing: such readings are settled together, once a step."""
-        if not self.calm or not self.beyond_low <= value <= self.beyond_high:
-            return False
         since_us = rule_us - self.newest[0]
-        if since_us > self.fresh_us or rule_us - self.until_us >= self.late_us + self.rolling.step_us:
+        if rule_us >= self.calm_us or since_us > self.fresh_us or not self.beyond_low <= value <= self.beyond_high:
             return False
         if self.late_us:
             if since_us == 0 or len(self.held) >= MOST_HELD:
@@ -66,9 +65,9 @@ class ExposureTrack(Measured):
 
     def _catch_up(self) -> None:
         """What ``goes_on`` took goes where ``observe`` would have brought it."""
-        if not self.calm:
+        if not self.calm_us:
             return
-        self.calm = False
+        self.calm_us = 0
         if not self.late_us:
             self.held.append(self.newest)
         until_us = self.newest[0] - self.late_us
@@ -95,7 +94,7 @@ class ExposureTrack(Measured):
         if least > self.high or most <= self.high:
             step = self.known(least, rule_us, wall_us)
             if most <= self.high and value is not None and self._is_calm():
-                self.calm, self.newest = True, (rule_us, value)
+                self.calm_us, self.newest = self.until_us + self.late_us + self.rolling.step_us, (rule_us, value)
             return step
         return self.undecided(rule_us, wall_us)
 
@@ -209,4 +208,4 @@ class ExposureTrack(Measured):
         steps, said, self.until_us, *more = memory
         self.rolling.restore(steps)
         self.held = [(at_us, value) for at_us, value in [*(more[0] if more else []), said]]
-        self.sums_from, self.calm = -1, False
+        self.sums_from, self.calm_us = -1, 0

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from edge_gateway.reading import Value
+from edge_gateway.rules.exposure import ExposureTrack
 from edge_gateway.rules.kinds import RateTrack, StaleTrack
 from edge_gateway.rules.measure import Measured
 from edge_gateway.rules.track import GREATEST, IDLE, NEVER_US, Track
@@ -83,8 +84,8 @@ class Plan:
     """The columns of one poll group."""
 
     __slots__ = (
-        "anchor_us", "anchor_values", "columns", "highs", "in_step", "least_us", "lows", "measured", "queued_us", "rate_columns",
-        "seen_us", "seen_wall_us", "silences", "silent_us", "steps", "window_us",
+        "anchor_us", "anchor_values", "bands", "calm", "calm_us", "columns", "exposures", "fresh_us", "highs", "in_step", "least_us", "lows", "measured", "queued_us", "rate_columns",
+        "seen_us", "seen_wall_us", "silences", "silent_us", "steps", "wanting", "window_us",
     )  # fmt: skip
 
     def __init__(self, columns: list[Point | None]) -> None:
@@ -105,6 +106,13 @@ class Plan:
             ((column, track, at) for column, point in enumerate(columns) if point is not None for track, at in point.measured),
             key=lambda each: (each[1].order, each[2]),
         )
+        #: those of them that need not be told of a batch while all of them are calm, the others, and between what each column's values are nothing to the former
+        self.exposures = [(column, track) for column, track, _ in self.measured if isinstance(track, ExposureTrack) and not track.late_us]
+        self.wanting = [each for each in self.measured if (each[0], each[1]) not in self.exposures]
+        self.bands = [self._band(column) for column in range(len(columns))]
+        self.fresh_us = min((track.fresh_us for _, track in self.exposures), default=0)
+        #: until when they are calm, 0: one of them is not; and the last batch that they were not told of
+        self.calm_us, self.calm = 0, (0, cast("list[float]", []))
         self.in_step = False
         self.anchor_us = 0
         self.anchor_values: list[float] = []
@@ -124,6 +132,34 @@ class Plan:
         for track in point.rates:
             step = min(step, track.high * self.window_us / 1_000_000 * _SAFE)
         return step
+
+    def _band(self, column: int) -> tuple[float, float]:
+        its = [track for at, track in self.exposures if at == column]
+        return max((each.beyond_low for each in its), default=-GREATEST), min((each.beyond_high for each in its), default=GREATEST)
+
+    def passes(self, rule_us: int, values: list[Value]) -> bool:
+        """Whether a batch of which all is known is nothing to any exposure of the plan: then none of them is told of it, until ``wake``."""
+        numbers = cast("list[float]", values)
+        if rule_us < self.calm_us and rule_us - self.calm[0] <= self.fresh_us:
+            for value, (low, high) in zip(numbers, self.bands, strict=True):
+                if not low <= value <= high:
+                    break
+            else:
+                self.calm = rule_us, numbers
+                return True
+        self.wake()
+        return False
+
+    def wake(self) -> None:
+        """Tell the exposures of the last batch that they were not told of."""
+        if self.calm_us:
+            self.calm_us = 0
+            for column, track in self.exposures:
+                track.newest = self.calm[0], self.calm[1][column]
+
+    def rest(self, rule_us: int, values: list[Value]) -> None:
+        """All were told of this batch: from here on they need not be, if all of them are calm."""
+        self.calm_us, self.calm = min((track.calm_us for _, track in self.exposures), default=0), (rule_us, cast("list[float]", values))
 
     def loud(self, values: list[Value]) -> list[int] | None:
         """Columns that a rule must look at; None if one of the values is no number."""
@@ -168,7 +204,8 @@ class Plan:
         self.in_step, self.anchor_us, self.anchor_values = True, rule_us, cast("list[float]", values)
 
     def fall_out(self) -> None:
-        """Not all readings of a batch are known: from here each rate track keeps its own last judged reading."""
+        """Not all readings of a batch are known: from here each track keeps its own last judged reading."""
+        self.wake()
         if self.in_step:
             for column in self.rate_columns:
                 cast("Any", self.columns[column]).catch_up()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,7 @@ class Keeper:
 
     def tend(self, memories: Mapping[int, Memory], described: Mapping[int, str]) -> None:
         """To be called often: costs nothing until it is time and something has changed."""
-        now_s = asyncio.get_running_loop().time()
+        now_s = time.monotonic()
         if now_s < self._next_s or (self._saving is not None and not self._saving.done()):
             return
         self._next_s = now_s + SAVE_EVERY_S

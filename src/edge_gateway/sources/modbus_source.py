@@ -297,7 +297,8 @@ class ModbusSource:
             if (opened := self.turns.line.counters.opened) != self._opened:
                 self._opened = opened
                 self.identities.reopened(now_us)
-            unit.answered(max(batch.mono_us for batch in turn.batches), turn.said)
+            newest_us = turn.batches[0].mono_us if len(turn.batches) == 1 else max(batch.mono_us for batch in turn.batches)
+            unit.answered(newest_us, turn.said)
         return turn
 
     async def _ask_who(self) -> bool:

@@ -117,7 +117,7 @@ class Turns:
             self.use.held(started_s, ended_s, self.time.silence_s)
         turn = self._result(poll, state)
         turn.owed_us = state.owed_us
-        wire_s = sum(self.time.frames_s(len(data)) for _, data, _ in state.answers)
+        wire_s = sum(self.time.frames_s(len(data)) for _, data, _ in state.answers) if self.time.character_s else 0.0
         turn.lag_us = 0 if quiet else max(0, int((ended_s - started_s - wire_s) * 1e6))
         return turn
 
@@ -323,7 +323,7 @@ class Turns:
             self._quiet = False
             return
         unit.round_trip_us = int(took_s * 1e6)
-        unit.began_after(took_s - self.time.frames_s(data_bytes(pdu)))
+        unit.began_after(took_s - self.time.frames_s(data_bytes(pdu)) if self.time.character_s else took_s)
 
     def _retried(self, address: int) -> None:
         self.line.counters.retries += 1
