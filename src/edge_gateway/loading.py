@@ -1,8 +1,10 @@
-"""Loads the modules of a program that runs for long; knows none of them."""
+"""How a program loads its modules and leaves them at its end; knows none of them."""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import gc
 from collections.abc import Iterator
 
@@ -19,3 +21,9 @@ def loading() -> Iterator[None]:
         gc.freeze()
     finally:
         gc.enable()
+
+
+@functools.cache
+def leave_all() -> None:
+    """At its end the process goes whole: looking through it for cycles once more was a fifth of a quick verb's time."""
+    atexit.register(gc.freeze)

@@ -15,6 +15,7 @@ from click.core import ParameterSource
 
 from edge_gateway.errors import ConfigError, GatewayError, JournalBusy, JournalTooNew
 from edge_gateway.links.who import who
+from edge_gateway.loading import leave_all, loading
 from regulator_hub.cli_violations import violations
 from regulator_hub.cli_words import EXIT_TROUBLE, config_option, sentence, state_option, trouble
 from regulator_hub.steps import Steps
@@ -33,6 +34,7 @@ _reason = click.option("--reason", default="", help="Why; goes on record (`regul
 @click.version_option(package_name="edge-gateway", prog_name="regulator-hub")
 def main() -> None:
     """The regulator's hub: entries in, receipts out, a live page.  监管端：接收记录，出具收据，显示实时页面。"""
+    leave_all()
 
 
 @main.command()
@@ -45,8 +47,6 @@ def run(
     file: Path | None, state_dir: Path | None, listen: str | None, speed: float, clock_origin_us: int | None
 ) -> None:
     """Run until SIGTERM. 运行监管端。"""
-    from edge_gateway.loading import loading
-
     with loading():
         from edge_gateway.clock import SystemClock
         from edge_gateway.links.logs import set_up_logging

@@ -12,6 +12,7 @@ import click
 from edge_gateway import __version__
 from edge_gateway.cli.verbs import Context, Option, Worded, global_options, language, reader_language
 from edge_gateway.errors import ConfigError, GatewayError, JournalBusy, SinkError, SourceError
+from edge_gateway.loading import leave_all
 
 __all__ = ["BUSY", "CONFIG", "NO", "NOT_PERMITTED", "NO_ANSWER", "NO_NETWORK", "OK", "USAGE", "WARNINGS", "Context"]
 
@@ -96,6 +97,7 @@ cli = click.version_option(__version__, prog_name="edge-gateway", cls=Option, zh
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: runs a verb, ends the process with a documented exit code."""
+    leave_all()
     sys.exit(run(arguments))
 
 
