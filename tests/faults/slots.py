@@ -433,7 +433,8 @@ def run_seed(seed: int, days: float) -> dict[str, Any]:
 
 def planted(life: Life, entries: Entries, texts: Mapping[str, bytes], truth: Any) -> dict[str, bool]:
     """A record that was right, spoiled: is it found?"""
-    gap = next(e["gap"] for _, e in entries if e["kind"] == "gap" and e["state"] == "closed" and e["slots"] and "/" in e["gap"])
+    # One slot may be of an interval that a reload made longer just before it: nobody expects that any more.
+    gap = next(e["gap"] for _, e in entries if e["kind"] == "gap" and e["state"] == "closed" and e["slots"] > 1 and "/" in e["gap"])
     # A power loss lasts longer than any interval; a stop without a slot in it may be missing from the record unseen.
     stop = next(e["gap"] for _, e in entries if e["kind"] == "gap" and e["state"] == "open" and e["reason"] == "power-off")
     dropped = [(epoch, e) for epoch, e in entries if e["kind"] != "gap" or e["gap"] != gap]
