@@ -213,21 +213,25 @@ class Bench:
     def tests_of(self, fault: Mutant) -> list[str]:
         """The tests that come by a fault: first those that killed in its file lately, then whose function has cost least so far.
 
-        What acts at the import (a table, a default, a model's field) is noticed by whoever comes by its file, or by any test
-        where nothing of the file runs later.
+        What acts at the import (a table, a default, a model's field) is noticed by whoever comes by its file, or by no line of any
+        core (it looks at what stands there), or by any test where nothing of the file runs later.
         """
         cost_s, lines = self.measured.cost_s, self.measured.lines.get(fault.file, {})
         first, last = fault.statement if fault.within else (0, max(lines, default=0))
         names = {name for line in range(first, last + 1) for name in lines.get(line, ()) if name}
-        if not names and not fault.within:
-            names = set(cost_s)
+        if not fault.within:
+            names = names | (set(cost_s) - self.moving()) if names else set(cost_s)
         spent, order = defaultdict[str, float](float), list[tuple[float, str]]()
         for name in sorted(names, key=lambda each: (cost_s[each], each)):
             spent[name.partition("[")[0]] += cost_s[name]
             order.append((spent[name.partition("[")[0]], name))
-        lately = [name for name in self.killers[fault.file] if name in names][:LATELY]
+        lately = [name for name in self.killers[fault.file] if name in names and cost_s[name] < LONGEST_S / 10][:LATELY]
         found = list(dict.fromkeys([*lately, *(name for _, name in sorted(order))]))
         return found if fault.within else [name for name, until_s in zip(found, accumulate(cost_s[name] for name in found), strict=True) if until_s < MOST_S / 2]
+
+    def moving(self) -> set[str]:
+        """The tests that come by any line of the cores."""
+        return {name for lines in self.measured.lines.values() for names in lines.values() for name in names}
 
     # --- with a fault -----------------------------------------------------------------------------------------------
 
