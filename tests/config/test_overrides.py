@@ -12,6 +12,7 @@ import pytest
 from edge_gateway.config.load import ConfigRefused, Loaded, load
 from edge_gateway.rules.base import BoundRule
 from edge_gateway.rules.load import load_pack
+from edge_gateway.rules.model_kinds import Excuse
 from edge_gateway.rules.tighten import NotTightened, overridden
 from tests.config.test_packs import SITE
 
@@ -132,6 +133,34 @@ def test_a_second_time_lengthens_a_silence_and_is_refused_where_that_is_verified
     verified = rule.model_copy(update={"after_s": None, "factor": 3.0, "basis": rule.basis.model_copy(update={"verified": "primary"})})
     with pytest.raises(NotTightened):
         overridden(verified, {"after_s": 86400.0})
+
+
+def test_where_a_verified_rule_is_armed_may_only_grow() -> None:
+    known = RULE["steriliser-water"]
+    verified = known.model_copy(update={"armed_in": ("production", "closing"), "basis": known.basis.model_copy(update={"verified": "secondary"})})
+    always = verified.model_copy(update={"armed_in": ()})
+    for phases in ((), ("production", "closing"), ("production", "closing", "pre-start")):
+        assert "looser" not in refusal(verified, "armed_in", phases), phases
+    for phases in (("production",), ("production", "pre-start")):
+        assert "looser" in refusal(verified, "armed_in", phases), phases
+    assert "looser" in refusal(always, "armed_in", ("production",))
+    assert refusal(always, "armed_in", ()) == ""
+    guarded = verified.model_copy(update={"guard": True})
+    assert ["looser" in refusal(rule, "guard", value) for rule in (verified, guarded) for value in (True, False)] == [True, False, False, False]
+
+
+def test_an_excuse_s_peak_lies_nearer_to_a_low_limit_when_it_is_tighter() -> None:
+    known = RULE["steriliser-water"]
+    excuse = Excuse(quantity="contact", most_s=600, peak="70")
+    verified = known.model_copy(update={"excuse": excuse, "basis": known.basis.model_copy(update={"verified": "secondary"})})
+    assert ["looser" in refusal(verified, "excuse_peak", value) for value in ("69.9", "70", "70.1")] == [True, False, False]
+    assert ["looser" in refusal(RULE["frozen-store-air"], "excuse_peak", value) for value in ("-11.9", "-12", "-12.1")] == [True, False, False]
+
+
+def test_an_unverified_figure_is_called_so_in_both_languages() -> None:
+    basis = overridden(RULE["cutting-room-air"], {"high": "14"}).basis
+    assert basis.source.endswith("; operator's value of this site, unverified: high 12 -> 14")
+    assert basis.source_zh.endswith("；本站点运营方数值，未核实：high 12 -> 14")
 
 
 def test_a_source_says_in_each_of_its_languages_what_the_site_gave() -> None:

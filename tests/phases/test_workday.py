@@ -184,6 +184,33 @@ def test_a_phase_begins_by_itself_by_a_schedule_or_by_a_contact() -> None:
     assert [day.by_itself() for day in (workday(), workday(DAY), workday(contact="run"), workday(DAY, contact="run"))] == [False, True, True, True]
 
 
+@pytest.mark.parametrize(
+    ("begin", "now", "phase", "at_"),
+    [
+        (DAY, "28 07:29", "pre-start", "28 07:30"), (DAY, "28 07:30", "production", "28 08:00"), (DAY, "28 17:30", "pre-start", "29 07:30"),
+        (NIGHT, "28 04:59", "closing", "28 05:00"), (NIGHT, "28 05:00", "pre-start", "28 20:00"),  # behind midnight: yesterday's
+    ],
+)  # fmt: skip
+def test_the_next_time_of_the_schedule_is_the_first_that_is_still_to_come(begin: dict[str, str], now: str, phase: str, at_: str) -> None:
+    assert workday(begin).told(at(now)) == {"schedule": {"phase": phase, "wall_us": at(at_)}, "contact": None}
+
+
+def test_what_is_told_where_nothing_begins_by_itself_and_of_the_days_ahead() -> None:
+    assert workday().told(at("28 12:00")) == {"schedule": None, "contact": None}
+    assert workday({"closing": "17:30"}, days=["fri"]).told(at("20 17:30"))["schedule"] == {"phase": "closing", "wall_us": at("27 17:30")}, "a Friday to the next"
+    day, phases = workday(contact="run"), in_phase("pre-start")
+    assert day.told(0)["contact"] == {"point": "run", "runs": None}
+    line(day, phases, (0, 1), (60, 1))
+    assert day.told(0)["contact"] == {"point": "run", "runs": True}
+
+
+def test_a_contact_counts_at_once_where_no_time_is_asked_for() -> None:
+    day = Workday()
+    day.use({"workday": {"contact": "run"}, "points": {}})
+    assert line(day, in_phase("pre-start"), (5, 1)) == "production"
+    assert line(day, in_phase("production"), (6, 0)) == "closing"
+
+
 def test_a_renamed_contact_goes_on_and_another_is_not_known() -> None:
     for point, left in (("new", 1), ("other", 0)):
         day, phases = workday(contact="run"), in_phase("pre-start")

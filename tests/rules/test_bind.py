@@ -229,6 +229,12 @@ def test_a_combined_rule_stands_in_each_zone_over_the_others_there(tmp_path: Pat
         more(tmp_path, MORE.replace('"warm", "!apart"', '"both"'))
 
 
+def test_a_rule_over_rules_of_which_one_judges_nothing_here_is_not_monitored_and_says_which(tmp_path: Path) -> None:
+    text = MORE.replace('"warm", "!apart"', '"warm", "!cycle"')
+    [told] = [each for each in more(tmp_path, text).not_monitored if each.rule == "both"]
+    assert (told.why, told.place) == ("rule 'cycle' judges nothing here", "cold1-air")
+
+
 def test_a_cycle_finds_the_points_of_its_steps(tmp_path: Path) -> None:
     cycle = bound(more(tmp_path), "cycle", "hall-t")
     assert cycle.others == ("hall-cl",)

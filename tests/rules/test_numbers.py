@@ -33,6 +33,7 @@ FOUND: list[tuple[str, dict[str, Any], tuple[PointFacts, ...], dict[str, Any]]] 
     ("stale", {"factor": 3}, (AIR,), {"after_us": 60 * S, "limit": "≤ 60 s"}),
     ("stale", {"factor": 7}, (AIR,), {"after_us": 70 * S, "limit": "≤ 70 s"}),
     ("stale", {"factor": 2.55, "after_s": None}, (AIR,), {"after_us": 25_500_000, "limit": "≤ 25.5 s"}),
+    ("stale", {"factor": 3, "after_s": None}, (replace(AIR, interval_us=1),), {"after_us": 3, "limit": "≤ 0.000003 s"}),
     ("flat", {}, (AIR,), {"after_us": 3600 * S, "terms": {"band": "0.1"}, "limit": "moves by more than 0.1 Cel within 3600 s"}),
     ("spread", {"clear_at": "1.5"}, (AIR, replace(AIR, id="b")), {"high": "2", "clear_high": "1.5", "others": ("b",), "limit": "≤ 2 Cel apart"}),
     ("window", {}, (AIR,), {"terms": {"fn": "mean", "interval_us": 10 * S, "step_us": 60 * S}, "window_us": 3600 * S, "limit": "≤ 4 Cel (mean, 3600 s)", "others": ()}),
@@ -148,6 +149,20 @@ def test_whose_word_a_permit_is() -> None:
     assert "verified" not in looser
     assert looser["source"] == "s; the permit's looser figure is not applied: permit_date, permit_until, document_sha256, checked_by missing"
     assert "outlet" not in permitted({"cod_mg_l": 50})
+
+
+def test_nothing_is_written_without_a_sign() -> None:
+    found = permitted(PROOF | {"ph_low": -0.0}, clear_at=None)
+    assert (found["low"], found["limit"]) == ("0", "≥ 0, ≤ 8.5 [pH]")
+
+
+@pytest.mark.parametrize(("low", "high", "kept"), [("6", "8.5", ()), ("6.1", "8.4", ("low 6", "high 8.5")), ("5.9", "8.6", ())])
+def test_a_site_s_own_number_is_stricter_only_where_it_is_not_the_permit_s(low: str, high: str, kept: tuple[str, ...]) -> None:
+    made = rule("limit", **PH | {"low": low, "high": high, "clear_at": None})
+    found = numbers(made, (OUT,), ("main", PROOF | {"ph_low": 6, "ph_high": 8.5}), frozenset(("low", "high")))
+    assert isinstance(found, dict)
+    assert found["source"].partition("; stricter than the permit's ")[2] == ", ".join(kept)
+    assert (found["low"], found["high"]) == ((low, high) if kept else ("6", "8.5"))
 
 
 def test_a_limit_that_only_the_permit_has_gets_no_hysteresis() -> None:

@@ -111,6 +111,26 @@ def test_a_deadline_moves_by_thirty_days_and_not_a_microsecond_more() -> None:
             do(violations, "extend", LI, what="correct", to_us=to_us)
 
 
+def test_a_deadline_that_does_not_run_is_refused_with_those_that_do() -> None:
+    for handling, running in (("new", "acknowledge, correct"), ("acknowledged", "correct"), ("submitted", "verify")):
+        with pytest.raises(StepRefused) as refused:
+            do(handled(handling), "extend", LI, what="verify" if handling != "submitted" else "correct", to_us=10**15)
+        assert refused.value.hint == f"running: {running}", handling
+    waiting = Violations("tlf-007")
+    waiting.apply(step("violated"), RULE, at(trusted=False))
+    with pytest.raises(StepRefused) as refused:
+        do(waiting, "extend", LI, what="correct", to_us=10**15)
+    assert refused.value.hint == "running: none", "nobody vouched for a clock yet"
+
+
+def test_a_severity_that_is_raised_with_the_submission_is_the_violation_s() -> None:
+    violations = handled("correcting", rule=MINOR)
+    do(violations, "correct", **FULL | {"severity": "minor"})
+    violations.apply(step("recovered", 20), MINOR, at(20))
+    made = do(violations, "submit", severity="major")
+    assert (made["severity"], made["assessment"]["severity"], violations.open()[0]["severity"]) == ("major", "major", "major")
+
+
 def test_a_deadline_that_is_over_moves_from_now() -> None:
     violations = handled("acknowledged")
     now = at(100 * 3600)
