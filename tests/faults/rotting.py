@@ -18,7 +18,9 @@ from edge_gateway.journal.texts import Texts
 from edge_gateway.journal.work import Append, Move, Noted, Refuse, Remember, Signed, Work
 from edge_gateway.record.checkpoint import Checkpoint
 from edge_gateway.record.entry import encode, text_hash
+from edge_gateway.record.merkle import leaf_hash, tree_root
 from edge_gateway.record.note import Signature, note_bytes
+from edge_gateway.record.proof import consistency
 from edge_gateway.signer.base import Ask
 from edge_gateway.signer.service import Service
 from regulator_hub.cosigned import Cosigned
@@ -142,8 +144,11 @@ def _entry(seq: int) -> bytes:
 def _signer(folder: Path, core: Core) -> bytes:
     folder.mkdir(mode=0o700)
     service = Service(folder, now_s=lambda: 1_780_000_000)
-    for epoch in (EPOCH, "00000000000000e0"):
-        service.sign(Ask(head=Checkpoint(f"example.org/tlf/{epoch}", 48, bytes(range(32))), old=0, path=()))
+    service.sign(Ask(head=Checkpoint(f"example.org/tlf/{EPOCH}", 48, bytes(range(32))), old=0, path=()))
+    leaves = [leaf_hash(b"%d" % n) for n in range(48)]
+    for old, size in ((0, 16), (16, 32), (32, 48)):  # the ledger's line, and both of its slots
+        path = consistency(old, size, lambda start, width: tree_root(leaves[start : start + width])) if old else ()
+        service.sign(Ask(head=Checkpoint("example.org/tlf/00000000000000e0", size, tree_root(leaves[:size])), old=old, path=path))
     return service.public
 
 
