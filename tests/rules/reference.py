@@ -168,7 +168,8 @@ def joint(rule: BoundRule, seen: Seen) -> list[Told]:
         if spoke and n + 1 < len(seen) and seen[n + 1][0] > at:
             instants.append((at, dict(newest)))
             judge = {"spread": _apart, "window": _window, "limit": _guarded}[rule.kind]
-            if (what := judge(rule, instants)) != "skip":
+            unheard = rule.kind == "window" and rule.terms["fn"] == "share" and rule.semantics >= 4 and at - instants[0][0] < rule.window_us
+            if (what := UNDECIDED if unheard else judge(rule, instants)) != "skip":
                 events.append((at, what))
             spoke = False
     low, high = (None if n is None else float(n) for n in (rule.low, rule.high))
@@ -281,9 +282,9 @@ def _exposure(rule: BoundRule, events: list[Event]) -> list[Told]:
         while since < until:
             steps[:] = [step for step in steps if step[0] + step_us > since - rule.window_us]
             if not steps or since >= steps[-1][0] + step_us:
-                steps.append([since, Fraction(0), Fraction(0)])
+                steps.append([since // step_us * step_us if rule.semantics >= 3 else since, Fraction(0), Fraction(0)])
             end = min(until, steps[-1][0] + step_us)
-            steps[-1][which] += Fraction(float(excess) * (end - since))
+            steps[-1][which] += excess * (end - since) if rule.semantics >= 3 else Fraction(float(excess) * (end - since))
             since = end
         steps[:] = [step for step in steps if step[0] + step_us > until - rule.window_us]
 

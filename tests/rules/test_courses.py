@@ -119,7 +119,7 @@ def cycles(seed: int) -> tuple[list[tuple[str, int, float | None]], list[tuple[s
             hole = rng.random() < 0.1
             course.append((now, None if hole else warm, None if hole else dose))
             now += rng.choice([10, 30, 30, 90])
-    steps = [(s.step, s.rule_us, s.value if s.step == "violated" else None) for s in run(rule("sequence", **CYCLE), *course)]
+    steps = [(s.step, s.rule_us, s.value if s.step == "violated" else None) for s in run(rule("sequence", **CYCLE, semantics=3), *course)]
     return steps, _plainly(course)
 
 

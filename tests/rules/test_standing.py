@@ -28,7 +28,7 @@ WHYS = ("mark", "mark", "phase", "shadow", "season")
 def limit(rng: random.Random) -> BoundRule:
     notice = rng.choice([0, 0, 10, 20])
     return BoundRule(
-        id="r", pack="t", pack_version="1", edition="1", kind="limit", point="a", high="10",
+        id="r", pack="t", pack_version="1", edition="1", kind="limit", semantics=3, point="a", high="10",
         clear_high=rng.choice([None, "9"]), notice_after_us=notice * S,
         violation_after_us=rng.choice([None, notice * S, (notice + 20) * S, (notice + 60) * S]),
         clear_after_us=rng.choice([0, 0, 15, 30]) * S, unknown_after_us=rng.choice([0, 0, 20]) * S, fresh_us=rng.choice([15, 30, 90]) * S,

@@ -10,6 +10,7 @@ from typing import Any
 
 from edge_gateway.rules.base import BoundRule, Step
 from edge_gateway.rules.engine import Engine
+from edge_gateway.rules.kinds import SEMANTICS
 
 from .reference import Event, Seen, Told, joint, reference
 
@@ -74,6 +75,7 @@ def rules(rng: random.Random) -> list[BoundRule]:
                 numbers |= {"others": tuple(others)} | rng.choice([{"high": "3"}, {"high": "3", "clear_high": "1"}])
             else:
                 numbers |= {"after_us": rng.choice([15, 30]) * S}
+            numbers["semantics"] = SEMANTICS[kind][0 if len(made) % 4 == 3 else -1]  # records of before are judged too
             made.append(
                 BoundRule(id=name, pack="t", pack_version="1.0.0", edition="2026-11", kind=kind, point=point, **numbers)
             )

@@ -254,7 +254,8 @@ class WindowTrack(Joint):
     # --- the state ----------------------------------------------------------------------------------------------
 
     def memory(self) -> Any:
-        if (joint := super().memory()) is None:
+        joint = super().memory()
+        if joint is None and (self.rule.semantics < LISTENS or self.whole_us < 0):  # since when it listens counts before anything is heard
             return None
         periods = [each.state() for _, each in sorted(self.periods.items())]
         more: list[Any] = [] if self.pairs is None and not self.floor_us else [[] if self.pairs is None else self.pairs.state(), self.floor_us]
@@ -264,7 +265,8 @@ class WindowTrack(Joint):
 
     def recall(self, memory: Any) -> None:
         joint, steps, periods, doubtful, *more = memory
-        super().recall(joint)
+        if joint is not None:
+            super().recall(joint)
         self.rolling.restore(steps)
         self.periods = {each[0]: Tally.of(each) for each in periods}
         self.doubtful = set(doubtful)
