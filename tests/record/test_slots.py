@@ -233,3 +233,24 @@ def test_silence_is_measured_from_the_reload_that_exchanged_a_broker(lies: int) 
     assert whole(record.accounted(), "n.0")[3:] == (0, 0)
     record.entries = [e for e in record.entries if e["kind"] != "gap"]  # planted: without it nobody says why
     assert whole(record.accounted(), "n.0")[3] == 1
+
+
+@pytest.mark.parametrize("to_messages", [True, False])
+def test_a_device_that_speaks_by_itself_from_a_reload_on_has_other_slots(to_messages: bool) -> None:
+    """The same id on a bus of another kind: slots by the grid, or when messages come; what ends says so, as both sources do."""
+    record = Record()
+    spoken = CONFIG | {"groups": {"d.0": CONFIG["groups"]["d.0"]}, "devices": {"d": {"bus": "broker"}}}
+    record.configs["m"] = spoken
+    polled, told = [10_000_000, 20_000_000, 30_000_000], [10_300_000, 17_700_000, 27_600_000]
+    before, after = (polled, told) if to_messages else (told, polled)
+    record.entries.clear()
+    record.add("config", 5_000_000, text="c" if to_messages else "m")
+    for slot_us in before:
+        record.add("batch", slot_us + 40_000, group="d.0", slot_us=slot_us)
+    record.add("config", 34_000_000, text="m" if to_messages else "c")
+    record.add("gap", 34_000_001, gap="reload", state="open", groups=["d.0"], reason="reconfigured", since_slot_us=34_000_001)
+    record.add("gap", 34_000_002, gap="reload", state="closed", until_slot_us=34_000_001, slots=0)
+    for slot_us in after:
+        record.add("batch", 30_000_000 + slot_us + 40_000, group="d.0", slot_us=30_000_000 + slot_us)
+    (slots,) = record.accounted().slots.values()
+    assert (slots.good, slots.unexplained, slots.doubled) == (6, 0, 0)

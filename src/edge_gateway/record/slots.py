@@ -201,9 +201,10 @@ class Accounts:
                 group.ended_us = mono_us
         for id_, new in wanted.items():
             old = self._groups.get(id_)
-            if old is None or old.ended_us is not None:
+            if old is None or old.ended_us is not None or old.told != new.told:  # on a bus of another kind its slots are others
                 new.bound_us = new.after(mono_us + int(BEGINS_US * speed) + (UNDER_WAY_US if new.told else 0))
                 if old is not None:  # it was away: what is left of it is told first
+                    old.ended_us = mono_us if old.ended_us is None else old.ended_us
                     self._retire(old)
                 self._groups[id_] = new
             else:
