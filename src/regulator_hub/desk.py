@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import apsw
+
 from edge_gateway.wire import hub as wire
 from edge_gateway.wire.hub import Message
 from regulator_hub.interpret import Interpreter
@@ -23,6 +25,9 @@ from regulator_hub.store.reader import Reader
 from regulator_hub.store.writer import StoreFailed, Writer
 from regulator_hub.watch import Watch
 from regulator_hub.witness import Witness
+
+#: Kind of the alarm about a photo's hash.
+PHOTO_GONE = "photo-gone"
 
 #: Larger messages are inflated beside the loop.
 _INFLATE_ASIDE_BYTES = 16 * 1024
@@ -198,12 +203,12 @@ class Desk:
         """A part of a photo that this gateway's entries name; what is held of it is durable before it is said."""
         name = str(message.head["sha256"])
         if message.head.get("gone"):
-            return {"stored": name} | await self._writer.run(lambda db: photos.gone(db, gateway, name))
+            return {"stored": name} | await self._writer.run(lambda db: _gone(db, gateway, name, self._wall_us()))
         if not await self._writer.run(lambda db: photos.named(db, gateway, name)):
             return {"refused": "not-named", "why": "no entry that the hub holds of this gateway names this photo"}
         part = photos.Part(name, int(message.head["bytes"]), int(message.head["at"]), message.body)
         have, held = await asyncio.to_thread(self._photos.take, gateway, part)
-        more = await self._writer.run(lambda db: photos.held(db, gateway, name)) if held else {}
+        more = await self._writer.run(lambda db: _held(db, gateway, name, self._wall_us())) if held else {}
         return {"photo": {"sha256": name, "have": have, "held": held}} | more
 
     _handlers = {  # noqa: RUF012 -- never changed
@@ -232,3 +237,15 @@ def _told(result: Receipt | Hole | Conflict) -> dict[str, Any]:
             return {"expected": result.size, "epoch": result.epoch}
         case Conflict():
             return {"conflict": "other-bytes", "epoch": result.epoch, "seq": result.seq, "hash": result.hash}
+
+
+def _gone(db: apsw.Connection, gateway: str, name: str, now_us: int) -> dict[str, Any]:
+    """A photo that an entry names is lost before it came here: an alarm until somebody brings it again."""
+    if photos.named(db, gateway, name):
+        ingest.alarm(db, ingest.gateway_of(db, gateway, now_us), PHOTO_GONE, name, now_us, {})
+    return photos.gone(db, gateway, name)
+
+
+def _held(db: apsw.Connection, gateway: str, name: str, now_us: int) -> dict[str, Any]:
+    ingest.end_alarm(db, ingest.gateway_of(db, gateway, now_us), PHOTO_GONE, name, now_us)
+    return photos.held(db, gateway, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
@@ -15,7 +16,7 @@ import pytest
 from edge_gateway.record.photo import photo_of
 from edge_gateway.sinks.hub_photos import PART_BYTES
 from tests.regulator_hub import record
-from tests.regulator_hub.harness import EPOCH
+from tests.regulator_hub.harness import EPOCH, GATEWAY
 from tests.servers.mosquitto import Mosquitto
 from tests.sinks.test_hub import Bench, bench
 
@@ -124,6 +125,25 @@ async def test_one_that_is_gone_here_is_not_asked_for_again(ready: Bench) -> Non
     assert found == list(photos.there)
     await ready.deliver(4, 1)
     assert await ready.sink.show_photo(ready.record) is None
+    assert await lost_ones(ready) == [(lost, True)], "and it is an alarm"
+    photos.there[lost] = next(data for data in (picture(1), picture(2)) if hashlib.sha256(data).hexdigest() == lost)
+    ready.record.add(EPOCH, [naming(5, photos.there[lost])])  # brought again, and named by a further step
+    await ready.deliver(5, 1)
+    assert (await until_held(ready))[0] == [lost]
+    assert await lost_ones(ready) == [(lost, False)]
+
+
+async def test_a_photo_that_no_entry_names_alarms_nobody(ready: Bench) -> None:
+    await given(ready)
+    await ready.sink._lane.ask({"kind": "photo", "sha256": "0" * 64, "bytes": 0, "at": 0, "gone": True})
+    assert await lost_ones(ready) == []
+
+
+async def lost_ones(ready: Bench) -> list[tuple[str, bool]]:
+    """Alarms of photos that were lost: (hash, whether it is open)."""
+    url = f"{ready.running.url}/api/v1/gateways/{GATEWAY}/alarms"
+    told = json.loads(await asyncio.to_thread(lambda: urlopen(url).read()))
+    return [(alarm["about"], alarm["until_us"] is None) for alarm in told["alarms"] if alarm["kind"] == "photo-gone"]
 
 
 async def test_only_what_entries_name_is_taken(ready: Bench) -> None:
