@@ -8,7 +8,8 @@ from typing import Any
 from edge_gateway.cli.verbs import Context
 from edge_gateway.cli.words import figure, local, quality
 from edge_gateway.traceability.model import kg
-from edge_gateway.units import readable, symbol
+from edge_gateway.units import symbol
+from edge_gateway.web.rule_words import limit_words
 
 TYPES: Mapping[str, tuple[str, str]] = {
     "intake": ("intake", "进货查验"),
@@ -113,7 +114,7 @@ def _met(ctx: Context, lots: Sequence[Mapping[str, Any]], zone: str) -> Iterator
             until = ctx.say("goes on", "持续中") if each["end_us"] is None else local(int(each["end_us"]), zone)
             told = each["told"]
             peak = f"  {ctx.say('peak', '极值')} {figure(told['peak'], str(told.get('limit') or ''))}" if told.get("peak") is not None else ""
-            limit = f"  {readable(told['limit'])}" if told.get("limit") else ""
+            limit = f"  {limit_words(told['limit'], ctx.language)}" if told.get("limit") else ""
             yield f"  {each['id']}  {each['what']}  {each['zone']}  {local(int(each['begin_us']), zone)} – {until}{peak}{limit}  {ctx.say('lot', '批次')} {lot['id']}"
     if none:
         yield f"  {ctx.say('no violation and no mark in its zones while it was there', '在库期间所在区域无违规、无标记')}"
