@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -282,7 +283,7 @@ def availability(life: Life, entries: Entries) -> dict[tuple[str, int], tuple[fl
         slots = [(_slot_us(life, each), each) for each in given]
         for (slot_us, each), following in zip(slots, [*(s for s, _ in slots[1:]), life.ended_us], strict=True):
             ends_us = next((until for since, until in spans if since <= slot_us < until), slot_us)
-            until_us = min(slot_us + _interval_us(life, each), following, ends_us)
+            until_us = min(slot_us + _interval_us(life, each), following, ends_us, *_never_polled(life, each))
             for day, part_us in _days(slot_us, max(until_us, slot_us), zone):
                 for point, is_good in zip(points, each.good, strict=True):
                     good[point, day] += part_us / 1e6 if is_good else 0.0
@@ -294,6 +295,15 @@ def _interval_us(life: Life, given: Given) -> int:
         return round(NODE_EXPECTED_S * 1e6)
     configured = [c for c in life.configured if c[0] <= given.true_us]
     return round(configured[-1][2].get(given.unit, INTERVALS[given.unit]) * 1e6)
+
+
+def _never_polled(life: Life, given: Given) -> Iterator[int]:
+    """First slots of configurations after an answer that were over before these slots came: from there on nobody knew."""
+    for (true_us, mono_us, intervals, after_us), following in pairwise(life.configured):
+        if given.unit in intervals and true_us > given.true_us:
+            first_us = true_us - mono_us + aligned_after(mono_us + after_us, round(intervals[given.unit] * 1e6))
+            if following[0] <= first_us:
+                yield first_us
 
 
 def _slot_us(life: Life, given: Given) -> int:
