@@ -8,7 +8,6 @@ import json
 import os
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -272,6 +271,9 @@ def test_tighter_numbers_give_another_hash(record: tuple[Entries, dict[str, byte
     assert found.judged.journaled.hexdigest() != found.judged.derived.hexdigest()
 
 
-def test_a_rule_is_journaled_with_its_version(record: tuple[Entries, dict[str, bytes]]) -> None:
+def test_a_rule_is_journaled_with_its_version(record: tuple[Entries, dict[str, bytes]], request: pytest.FixtureRequest) -> None:
     (rules, *_) = [json.loads(text)["rules"] for text in record[1].values() if b'"groups"' in text]
-    assert {rule["semantics"] for rule in rules} == {replace(every_kind(random.Random(1))[0]).semantics}
+    bound = {(rule.id, rule.point): rule.semantics for rule in every_kind(random.Random(request.node.callspec.params["state"]))}
+    assert len(set(bound.values())) > 1
+    assert {rule["semantics"] for rule in rules} > {1}
+    assert {(rule["id"], point): rule["semantics"] for rule in rules for point in rule["points"]}.items() <= bound.items()
