@@ -19,8 +19,8 @@ from edge_gateway.journal.work import Drop, Move, Refuse, Signed, Work
 from edge_gateway.record.note import merged
 from tests.journal.witness import hub_key
 
+_SIGNED = "\n\N{EM DASH} ".encode()
 Receipts = Mapping[tuple[str, str], tuple[int, str]]
-_COSIGNED = "\n\N{EM DASH} ".encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +91,14 @@ def _by_the_hub(epoch: str, size: int, note: bytes) -> bool:
 
 
 def _kept(notes: Mapping[tuple[str, int], bytes], epoch: str) -> dict[tuple[str, int], bytes]:
-    """The newest of an epoch, and the newest of them that a witness cosigned."""
+    """The newest of an epoch, and of each witness (the last four to be heard of) the newest that it cosigned."""
     sizes = sorted((size for name, size in notes if name == epoch), reverse=True)
-    cosigned = [size for size in sizes if notes[epoch, size].count(_COSIGNED) > 1][:1]
-    gone = {(epoch, size) for size in sizes[CHECKPOINTS_KEPT:]} - {(epoch, size) for size in cosigned}
+    witnesses: dict[tuple[bytes, bytes], int] = {}
+    for size in sizes:
+        for line in notes[epoch, size].split(_SIGNED)[2:]:
+            name, _, signature = line.rpartition(b" ")
+            witnesses.setdefault((name, signature[:5]), size)  # its key's id stands first, in base64
+    gone = {(epoch, size) for size in sizes[CHECKPOINTS_KEPT:]} - {(epoch, size) for size in list(witnesses.values())[:4]}
     return {key: note for key, note in notes.items() if key not in gone}
 
 

@@ -18,7 +18,7 @@ import apsw
 from edge_gateway.errors import JournalDamaged, JournalError
 from edge_gateway.journal import renewal
 from edge_gateway.journal.base import Position, Quarantined
-from edge_gateway.journal.changed_bit import changed_bits, mended
+from edge_gateway.journal.changed_bit import changed_bits, mended, with_log
 from edge_gateway.journal.files import TEMPORARY, Files, write_durably
 from edge_gateway.journal.keeping import KEEP_US, UNKNOWN, Due, Keeping
 from edge_gateway.journal.renewal import COMPANIONS, DATABASE, LOG
@@ -68,7 +68,7 @@ class Opening:
             if self.files.exists(path):
                 self.files.settle(path)
         written = self.files.read(log) if self.files.exists(log) else b""
-        changed = changed_bits(written)
+        changed = [bit for bit in changed_bits(written) if self._holds(database, mended(written, bit))]
         if len(changed) == 1:
             written = mended(written, changed[0])
             write_durably(self.files, log, [written])
@@ -129,8 +129,25 @@ class Opening:
             tail.put_epoch(epoch)
         return Opened(tail=tail, held=Held(epochs=[epoch]), tail_first=0, size=0)
 
+    def _holds(self, database: Path, log: bytes) -> bool:
+        """Whether all is as it was written if this is the log, tried in memory: a commit that a cut tore can look like a changed bit."""
+        tail = Tail.of(with_log(self.files.read(database) if self.files.exists(database) else b"", log))
+        try:
+            self._read(tail)
+        except DAMAGE:
+            return False
+        finally:
+            tail.close()
+        return True
+
     def _check(self, tail: Tail) -> Opened:
-        """Everything that was written must be as it was written."""
+        """Everything that was written must be as it was written; then the log goes into the main file."""
+        opened = self._read(tail)
+        with suppress(apsw.BusyError):  # someone reads just now; the log itself was synced, and is enough
+            tail.checkpoint()
+        return opened
+
+    def _read(self, tail: Tail) -> Opened:
         tail.check()
         held = tail.held()
         try:
@@ -147,8 +164,6 @@ class Opening:
         found = list(tail.crcs())
         if [seq for seq, _ in found] != list(range(first, size)):
             raise JournalDamaged("the journal's database lacks an entry")
-        with suppress(apsw.BusyError):  # someone reads just now; the log itself was synced, and is enough
-            tail.checkpoint()
         return Opened(tail=tail, held=held, tail_first=first, size=size, crcs=[crc for _, crc in found])
 
     # --- damage -----------------------------------------------------------------------------------------------

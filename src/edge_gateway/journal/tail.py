@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from zlib import crc32
 
 import apsw
@@ -171,6 +171,13 @@ class Tail:
         #: rows that fail their check are left out, instead of an error: for what is to be saved
         self.sound_only = False
         self.fold_frames = FOLD_FRAMES
+
+    @classmethod
+    def of(cls, database: bytes) -> Self:
+        """Over a database's bytes, in memory."""
+        tail = cls(Path(":memory:"))
+        tail.connection.deserialize("main", database)
+        return tail
 
     def prepare(self) -> bool:
         """Set the writing connection up; False if the file is new and waits for ``create``.
