@@ -73,15 +73,23 @@ async def exchanged(folder: Path) -> list[Item]:
         task = asyncio.create_task(field.run())
         for number in range(EXCHANGES):
             await _until_read(inbox, seen)
-            new = loaded(folder, (other, one)[number % 2].port)
-            staged = field.stage(new)
-            clock.most_us = SLOT_US // 4
-            await field.exchange(new, staged)
-            clock.most_us = 0
-        await _until_read(inbox, seen)
-        task.cancel()
-        await asyncio.wait([task])
+            await _exchange(field, clock, loaded(folder, (other, one)[number % 2].port))
+        await _end(task, inbox, seen)
     return seen
+
+
+async def _exchange(field: Field, clock: Leaping, new: Loaded) -> None:
+    """Time leaps meanwhile."""
+    staged = field.stage(new)
+    clock.most_us = SLOT_US // 4
+    await field.exchange(new, staged)
+    clock.most_us = 0
+
+
+async def _end(task: asyncio.Task[None], inbox: Inbox, seen: list[Item]) -> None:
+    await _until_read(inbox, seen)
+    task.cancel()
+    await asyncio.wait([task])
 
 
 def placed(folder: Path, ports: tuple[int, int], places: tuple[str, ...]) -> Loaded:
@@ -107,14 +115,8 @@ async def moved(folder: Path) -> list[Item]:
             before = places
             while places == before:
                 places = tuple(chance.choice(("plc", "other")) for _ in GROUPS)
-            new = placed(folder, ports, places)
-            staged = field.stage(new)
-            clock.most_us = SLOT_US // 4
-            await field.exchange(new, staged)
-            clock.most_us = 0
-        await _until_read(inbox, seen)
-        task.cancel()
-        await asyncio.wait([task])
+            await _exchange(field, clock, placed(folder, ports, places))
+        await _end(task, inbox, seen)
     return seen
 
 

@@ -199,7 +199,7 @@ def test_payloads_are_those_of_the_makers() -> None:
 async def test_the_plant_answers_logs_and_falls_quiet(tmp_path: Path) -> None:
     truth = tmp_path / "truth.jsonl"
     options = {
-        "seed": 1, "speed": 60.0, "origin_us": time.time_ns() // 1000, "truth": str(truth), "broker_port": 1, "ports": {}, "guests": {"plc": 0},
+        "seed": 1, "speed": 60.0, "origin_us": time.time_ns() // 1000, "truth": str(truth), "broker_port": 1, "guests": {"plc": 0},
         "interval_s": 60.0, "timeout_s": 1.5,
     }  # fmt: skip
     file = tmp_path / "plant.json"

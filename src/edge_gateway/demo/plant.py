@@ -74,7 +74,7 @@ class Plant:
     async def run(self) -> None:
         """Until stdin ends."""
         servers = {bus: TcpServer(self._answering(bus), self._heartbeat) for bus in self._tcp}
-        ports = {bus: await server.listen(self._options["ports"].get(bus, 0)) for bus, server in servers.items()}
+        ports = {bus: await server.listen() for bus, server in servers.items()}
         guests = {bus: TcpServer(self._answering(bus, guest=True), self._heartbeat) for bus in self._options.get("guests", {})}
         guest_ports = {bus: await server.listen(self._options["guests"][bus]) for bus, server in guests.items()}
         lines = {bus: SerialLine(self._answering(bus), self._heartbeat, self._on_the_line) for bus in self._serial}

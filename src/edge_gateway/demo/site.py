@@ -263,7 +263,6 @@ class Site:
             "broker_port": self.broker_port,
             "interval_s": self.options.interval_s,
             "timeout_s": self.options.timeout_s,
-            "ports": {},
         }
         options |= {"guests": {"plc": self._port("plc"), "stores": 0}} if self.options.plan is None else {"own": dict(self.options.plan)}
         starting = self._child("plant", module("plant", "--options-file", str(self._file("plant", options))))

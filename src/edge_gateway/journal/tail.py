@@ -43,8 +43,8 @@ _LOG_HEADER_BYTES, _FRAME_HEADER_BYTES = 32, 24
 CHECKPOINTS_KEPT = 8
 #: … besides the newest that each of so many witnesses cosigned.
 WITNESSES_KEPT = 4
-#: A signature line of a note begins so; the second one is a witness's.
 _FREED, _LOST, _UNTOLD = 1, 2, 3  # of a segment's column ``freed``
+#: A signature line of a note begins so; the second one is a witness's.
 _SIGNATURE = "\n\N{EM DASH} ".encode()
 _CHECKPOINTS = """
 CREATE TABLE checkpoints(epoch TEXT NOT NULL, size INTEGER NOT NULL, note BLOB NOT NULL, crc INTEGER NOT NULL,
