@@ -24,10 +24,7 @@ _CHINESE = {
     "new": "未知悉", "acknowledged": "已知悉", "correcting": "整改中", "submitted": "已提交", "closed": "已关闭", "withdrawn": "已撤销", "merged": "已合并",
     "overdue": "超期", "returned": "退回", "extended": "延期", "referred": "移送", "unmerged": "恢复独立", "withdrawal-asked": "申请撤销", "withdrawal-dropped": "放弃撤销",
 }  # fmt: skip
-_CHINESE_GAPS = {
-    "open": "开始", "closed": "结束", "backed-off": "连续无应答，放慢重试", "unreachable": "线路或服务器不可达", "busy": "总线忙，来不及采集", "silent": "未收到应有的消息",
-    "journal-full": "台账已满，停止采集", "stopped": "网关曾停止", "killed": "网关意外终止", "power-off": "停电", "reconfigured": "配置更换中",
-}  # fmt: skip
+_CHINESE_STATES = {"open": "开始", "closed": "结束"}
 #: How well a limit is known; nothing for one that was read in the standard's own text.
 _KNOWN = {"secondary": ("secondary source", "据二手来源"), "no": ("operator's value, unverified", "运营方数值，未核实")}
 _STYLE = (
@@ -147,8 +144,10 @@ def _gaps(tables: Tables, zone: ZoneInfo, words: _Words) -> Iterator[str]:
 
 def _gap(gap: Mapping[str, Any], words: _Words) -> list[str]:
     """A gap's columns; state and reason in words."""
+    from edge_gateway.web.pages import catalog
+
     name, state, reason, *rest = map(_shown, gap_row(gap))
-    return [name, *(words(each, _CHINESE_GAPS.get(each, each)) for each in (state, reason)), *rest]
+    return [name, words(state, _CHINESE_STATES.get(state, state)), words(reason, catalog("zh", "gateway").get(f"gap.{reason}", reason)), *rest]
 
 
 def _more(rows: int, file: str, left_out: int, words: _Words) -> Iterator[str]:
